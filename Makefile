@@ -1,0 +1,171 @@
+# Heddle's build.
+#
+#   make demo              the example of the README, on SQLite
+#   make test              C tests and specs, on both databases
+#   make LUA=luajit test   the same for another interpreter: lua5.4 (default), lua5.3, lua5.1, luajit
+#
+# Everything that is built lies below build/<interpreter>/ (with SANITIZE=1 build/<interpreter>-asan/), so that
+# objects of two interpreters never meet. New files join by themselves; `make rockspec` lists them in the rockspecs.
+
+comma := ,
+LUA ?= lua5.4
+PREFIX ?= /usr/local
+CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
+
+ABI_lua5.4 := 5.4
+ABI_lua5.3 := 5.3
+ABI_lua5.1 := 5.1
+ABI_luajit := 5.1
+INCDIR_lua5.4 := /usr/include/lua5.4
+INCDIR_lua5.3 := /usr/include/lua5.3
+INCDIR_lua5.1 := /usr/include/lua5.1
+INCDIR_luajit := /usr/include/luajit-2.1
+
+LUA_ABI ?= $(ABI_$(LUA))
+LUA_INCDIR ?= $(INCDIR_$(LUA))
+PQ_INCDIR ?= /usr/include/postgresql
+SQLITE_INCDIR ?=
+
+ifeq ($(LUA_ABI),)
+$(error LUA=$(LUA) is not known here: use lua5.4, lua5.3, lua5.1 or luajit, or give LUA_ABI and LUA_INCDIR too)
+endif
+
+INTERPRETERS := lua5.4 luajit lua5.1
+BUILD := build/$(LUA)$(if $(SANITIZE),-asan)
+RESULTS := $(BUILD)/results
+
+CFLAGS ?= -O2 -g
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes $(if $(WERROR),-Werror)
+SANITIZERS := $(if $(SANITIZE),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+COMPILE = $(CC) -std=c11 -D_GNU_SOURCE $(CFLAGS) $(WARNINGS) $(SANITIZERS) -fPIC -fvisibility=hidden -MMD -MP \
+    -Icsrc/core -Icsrc
+LINK = $(CC) $(CFLAGS) $(SANITIZERS) $(LDFLAGS)
+
+# What is built of what ----------------------------------------------------------------------------------------
+
+objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+
+BASE := $(call objects,$(wildcard csrc/core/base/*.c))
+CORE := $(call objects,$(wildcard csrc/core/*.c))
+POSTGRES := $(call objects,$(wildcard csrc/drivers/postgres/*.c))
+SQLITE := $(call objects,$(wildcard csrc/drivers/sqlite/*.c))
+BINDING := $(call objects,$(filter-out csrc/binding/open_%,$(wildcard csrc/binding/*.c)))
+OPEN := $(call objects,$(wildcard csrc/binding/open_*.c))
+
+MODULES := $(addprefix $(BUILD)/heddle/,core.so postgres.so sqlite.so)
+TESTS := $(patsubst spec/c/%.c,$(BUILD)/c/%,$(sort $(wildcard spec/c/*_test.c)))
+HELPERS := $(patsubst spec/c/%.c,$(BUILD)/obj/spec/c/%.o,$(filter-out %_test.c,$(wildcard spec/c/*.c)))
+SUPPORT := build/support/relay build/support/keep_loaded.so
+LUA_FILES := $(shell find lua -name '*.lua' 2>/dev/null)
+
+.PHONY: all demo test test-all test-c test-lua test-run sanitize bench lint format deps rockspec rock install clean
+.DEFAULT_GOAL := all
+.SECONDARY:
+
+all: $(MODULES)
+
+$(BUILD)/heddle/core.so: $(BASE) $(CORE) $(BINDING)
+$(BUILD)/heddle/postgres.so: $(BASE) $(POSTGRES) $(BUILD)/obj/csrc/binding/open_postgres.o
+$(BUILD)/heddle/sqlite.so: $(BASE) $(SQLITE) $(BUILD)/obj/csrc/binding/open_sqlite.o
+$(BUILD)/heddle/postgres.so: LIBS := -lpq
+$(BUILD)/heddle/sqlite.so: LIBS := -lsqlite3
+
+$(MODULES):
+	@mkdir -p $(@D)
+	$(LINK) -shared -o $@ $^ $(LIBS) -lm
+
+# Only the binding sees lua.h, only a driver sees its database's header.
+$(BINDING) $(OPEN): INCLUDES := -I$(LUA_INCDIR)
+$(POSTGRES): INCLUDES := -I$(PQ_INCDIR)
+$(SQLITE): INCLUDES := $(addprefix -I,$(SQLITE_INCDIR))
+$(BUILD)/obj/spec/c/postgres_%.o: INCLUDES := -I$(PQ_INCDIR)
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(COMPILE) $(INCLUDES) -c -o $@ $<
+
+# A C test is one cmocka program; its name says which driver it is linked with.
+$(BUILD)/c/postgres_%: EXTRA := -lpq
+$(BUILD)/c/sqlite_%: EXTRA := -lsqlite3
+$(filter $(BUILD)/c/postgres_%,$(TESTS)): $(POSTGRES)
+$(filter $(BUILD)/c/sqlite_%,$(TESTS)): $(SQLITE)
+
+$(TESTS): $(BUILD)/c/%: $(BUILD)/obj/spec/c/%.o $(HELPERS) $(BASE) $(CORE)
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^ $(EXTRA) -lcmocka -lm
+
+build/support/relay: spec/support/relay.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE -O1 -g $(WARNINGS) -o $@ $<
+
+build/support/keep_loaded.so: spec/support/keep_loaded.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -O1 $(WARNINGS) -shared -fPIC -o $@ $<
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+
+# Running ------------------------------------------------------------------------------------------------------
+
+export LUA_PATH := $(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;
+export LUA_CPATH := $(CURDIR)/$(BUILD)/?.so;;
+RUN_ENV = LUA=$(LUA) BUILD=$(BUILD) RESULTS=$(RESULTS)
+SUBMAKE = $(MAKE) --no-print-directory LUA=$(LUA) SANITIZE=$(SANITIZE) WERROR=$(WERROR)
+
+deps:
+	@.ci/deps build $(LUA) test lint
+
+demo:
+	@.ci/deps build $(LUA)
+	@$(SUBMAKE) -s all
+	@$(LUA) examples/multi_database/main.lua
+
+test:
+	@.ci/deps build $(LUA) test
+	@spec/support/with_postgres.sh $(SUBMAKE) test-run
+
+test-run: test-c test-lua
+
+# Every interpreter, one server.
+test-all:
+	@.ci/deps build $(INTERPRETERS) test
+	@spec/support/with_postgres.sh sh -e -c \
+	    'for lua in $(INTERPRETERS); do $(MAKE) --no-print-directory LUA=$$lua test-run; done'
+
+test-c: $(TESTS)
+	@spec/support/with_postgres.sh env $(RUN_ENV) spec/support/run_c.sh $(TESTS)
+
+# SPECS=spec/pool_spec.lua runs one file, BUSTED="--filter=U3" some specs.
+SPECS ?= spec
+test-lua: all $(SUPPORT)
+	@spec/support/with_postgres.sh env $(RUN_ENV) SANITIZE=$(SANITIZE) CC="$(CC)" \
+	    spec/support/run_lua.sh $(BUSTED) $(SPECS)
+
+sanitize:
+	@.ci/deps build $(LUA) test
+	@$(MAKE) --no-print-directory LUA=$(LUA) SANITIZE=1 CFLAGS="-O1 -g" WERROR=$(WERROR) test-run
+
+-include bench/bench.mk
+
+lint:
+	@.ci/lint
+
+format:
+	clang-format -i $$(find csrc spec bench -name '*.[ch]')
+
+# Rock and installation ----------------------------------------------------------------------------------------
+
+rockspec:
+	@$(LUA) .ci/rockspec.lua write
+
+rock:
+	@.ci/rock
+
+install: all
+	@for file in $(LUA_FILES); do \
+	    install -D -m 644 $$file $(DESTDIR)$(PREFIX)/share/lua/$(LUA_ABI)/$${file#lua/} || exit 1; done
+	@for module in $(MODULES); do \
+	    install -D -m 755 $$module $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_ABI)/heddle/$${module##*/} || exit 1; done
+	@echo "Heddle is in $(DESTDIR)$(PREFIX)/share/lua/$(LUA_ABI) and $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_ABI)."
+
+clean:
+	rm -rf build

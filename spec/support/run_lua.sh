@@ -1,0 +1,44 @@
+#!/bin/sh
+# Runs the specs: LUA BUILD RESULTS [SANITIZE CC] run_lua.sh [busted's arguments]
+#
+# Specs find in the environment: HEDDLE_TEST_TMP (a directory of their own, removed afterwards),
+# HEDDLE_TEST_LUA (the command of an interpreter that can load this build, for child processes), and the
+# PostgreSQL server of with_postgres.sh.
+set -eu
+
+mkdir -p "$RESULTS"
+rm -f "$RESULTS/specs.tsv"
+HEDDLE_TEST_TMP=$(mktemp -d "${TMPDIR:-/tmp}/heddle-spec.XXXXXX")
+trap 'rm -rf "$HEDDLE_TEST_TMP"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+HEDDLE_TEST_LUA=$LUA
+if [ -n "${SANITIZE:-}" ]; then
+    # LuaJIT keeps its objects where the leak checker does not look.
+    leaks=1
+    if [ "$LUA" = luajit ]; then leaks=0; fi
+    ASAN_OPTIONS="detect_leaks=$leaks:detect_stack_use_after_return=0:${ASAN_OPTIONS:-}"
+    LSAN_OPTIONS="suppressions=$PWD/spec/support/leaks.supp:print_suppressions=0:${LSAN_OPTIONS:-}"
+    UBSAN_OPTIONS="print_stacktrace=1:${UBSAN_OPTIONS:-}"
+    export ASAN_OPTIONS LSAN_OPTIONS UBSAN_OPTIONS
+    # keep_loaded.so takes LD_PRELOAD out of the environment again, so that children run without.
+    preload="$($CC -print-file-name=libasan.so):$($CC -print-file-name=libubsan.so):$PWD/build/support/keep_loaded.so"
+    HEDDLE_TEST_LUA="env LD_PRELOAD=$preload $LUA"
+fi
+export HEDDLE_TEST_TMP HEDDLE_TEST_LUA
+
+status=0
+timeout --foreground -k 10 "${SPEC_TIMEOUT:-900}" $HEDDLE_TEST_LUA spec/support/busted.lua "$@" || status=$?
+
+# A run that broke off, or that broke at its end (a leak), counts as a failure too.
+if ! tail -n 1 "$RESULTS/specs.tsv" 2>/dev/null | grep -qx end; then
+    printf 'error\t-\t0\tthe run broke off with status %d\n' "$status" >>"$RESULTS/specs.tsv"
+    echo "The run broke off with status $status." >&2
+    exit 1
+fi
+if [ "$status" != 0 ] && ! grep -q '^\(fail\|error\)' "$RESULTS/specs.tsv"; then
+    printf 'error\t-\t0\tthe interpreter ended with status %d\n' "$status" >>"$RESULTS/specs.tsv"
+    echo "Every spec passed, but the interpreter ended with status $status." >&2
+fi
+exit "$status"
