@@ -1,16 +1,16 @@
 /* Dates, times and timestamps between text and numbers. Everything is proleptic Gregorian and UTC;
  * an instant is a count of microseconds, a date a count of days, both floored, so that what lies
  * before 1970 is as exact as what lies after. A reader moves a cursor and gives false at the first
- * byte that does not fit; whether all of the text was used is asked once, by the public function. */
+ * byte that does not fit; whether all of the text was used is asked once, at the end. */
 #include "text.h"
 
 #include <string.h>
 
 #define DAY_SECONDS INT64_C(86400)
-#define SECOND_US INT64_C(1000000)
-#define DAY_US (DAY_SECONDS * SECOND_US)
-#define FIRST_DAY INT64_C(-2440588)   /* 4714-11-24 BC, day zero of PostgreSQL's calendar */
-#define LAST_DAY INT64_C(2145042905)  /* 5874897-12-31, the last of PostgreSQL's dates */
+#define SECOND_US   INT64_C(1000000)
+#define DAY_US      (DAY_SECONDS * SECOND_US)
+#define FIRST_DAY   INT64_C(-2440588)   /* 4714-11-24 BC, day zero of PostgreSQL's calendar */
+#define LAST_DAY    INT64_C(2145042905) /* 5874897-12-31, the last of PostgreSQL's dates */
 #define LAST_SECOND (INT64_MAX / SECOND_US)
 
 typedef struct cursor {
@@ -26,10 +26,10 @@ typedef struct civil {
 /* ---- calendar ---- */
 
 /* Both directions count from 1 March of year 0, so that the leap day ends its year. */
-#define MARCH_OF_YEAR_0 INT64_C(719468) /* days from there to 1970-01-01 */
+#define MARCH_OF_YEAR_0   INT64_C(719468) /* days from there to 1970-01-01 */
 #define DAYS_OF_400_YEARS INT64_C(146097)
 #define DAYS_OF_100_YEARS INT64_C(36524)
-#define DAYS_OF_4_YEARS INT64_C(1461)
+#define DAYS_OF_4_YEARS   INT64_C(1461)
 
 static int64_t floor_div(int64_t value, int64_t by) {
     return value / by - (value % by < 0);
@@ -50,7 +50,7 @@ void hd_civil_from_days(int64_t days, int64_t *year, unsigned *month, unsigned *
     int64_t rest = days + MARCH_OF_YEAR_0;
     int64_t y = floor_div(rest, DAYS_OF_400_YEARS) * 400;
     rest -= y / 400 * DAYS_OF_400_YEARS;
-    /* The last day of 400 and of 4 years is the leap day: it must not count as a century or a year. */
+    /* 400 years and 4 years end with a leap day, which must not begin a century or a year. */
     int64_t centuries = rest / DAYS_OF_100_YEARS;
     if (centuries == 4) centuries = 3;
     rest -= centuries * DAYS_OF_100_YEARS;
@@ -127,7 +127,7 @@ static bool take_fraction(cursor *c, int64_t *us) {
     const char *first = c->at;
     if (!take_number(c, 1, 6, us)) return false;
     for (long digits = c->at - first; digits < 6; digits++) *us *= 10;
-    while (take(c, '0')) {}
+    while (take(c, '0')) continue;
     return !at_digit(c, 0);
 }
 

@@ -1,6 +1,6 @@
 /* Decimals stay text. A text is scanned once into a view: where its digits are and where the point
  * stands among them once the exponent is applied. Normalizing and comparing then ask the view for
- * the digit at a position, which is '0' outside the digits that were written. Nothing is rounded. */
+ * the digit at a position, which is '0' outside the digits as written. Nothing is rounded. */
 #include "text.h"
 
 #include <string.h>
@@ -8,11 +8,11 @@
 #define EXPONENT_LIMIT INT64_C(1000000000000)
 
 typedef struct decimal {
-    const char *digits; /* with the point still in it */
-    int64_t whole;      /* digits before the written point */
-    int64_t count;      /* digits in all */
-    int64_t first, last; /* the first that is not zero, behind the last that is not: first == last is 0 */
-    int64_t point;      /* digits before the point, exponent applied: may be < 0 or > count */
+    const char *digits;  /* with the point still in it */
+    int64_t whole;       /* digits before the written point */
+    int64_t count;       /* digits in all */
+    int64_t first, last; /* first digit that is not zero, behind the last such; equal: zero */
+    int64_t point;       /* digits before the point, exponent applied: may be < 0 or > count */
     bool negative;
 } decimal;
 
@@ -74,7 +74,8 @@ hd_decimal_result hd_decimal_normalize(const char *text, size_t len, int precisi
         if (!is_zero(&d) && d.last - d.point > scale) return HD_DECIMAL_SCALE;
         behind = scale;
     }
-    int64_t before = is_zero(&d) ? 0 : d.point - d.first; /* digits before the point; zeros behind: < 0 */
+    /* Digits before the point; negative: zeros behind it. */
+    int64_t before = is_zero(&d) ? 0 : d.point - d.first;
     if (precision > 0 && !is_zero(&d) && before + behind > precision) return HD_DECIMAL_PRECISION;
 
     bool minus = d.negative && !is_zero(&d);

@@ -1,7 +1,7 @@
-/* Structural hash of JSON values: the snapshot of a json property. Two lanes of 64 bits; every step is
- * a bijection of the state for a given input and of the input for a given state, so that nothing is
- * lost on the way and only chance, at 2^-128, makes two values equal. Arrays absorb their items in
- * turn; objects add up their members' hashes, which is why the order of keys does not count. */
+/* Structural hash of JSON values: the snapshot of a json property. Two lanes of 64 bits; every step
+ * is a bijection of the state for a given input and of the input for a given state, so that nothing
+ * is lost on the way and only chance, at 2^-128, makes two values equal. Arrays absorb their items
+ * in turn; objects add up their members' hashes, which is why the order of keys does not count. */
 #include "json.h"
 
 #include <math.h>
@@ -11,12 +11,20 @@
 /* Odd random numbers: multipliers of the two lanes, then those of mix(). */
 #define LANE_A UINT64_C(0xB95A2C9D6ECC925B)
 #define LANE_B UINT64_C(0x91CD516E085093B3)
-#define MIX_1 UINT64_C(0xA72152B843D6DFC9)
-#define MIX_2 UINT64_C(0xFAB4B0C40E44A381)
+#define MIX_1  UINT64_C(0xA72152B843D6DFC9)
+#define MIX_2  UINT64_C(0xFAB4B0C40E44A381)
 
 typedef enum hash_tag {
-    TAG_NULL = 1, TAG_FALSE, TAG_TRUE, TAG_INTEGER, TAG_DOUBLE, TAG_STRING, TAG_ARRAY, TAG_OBJECT,
-    TAG_MEMBER, TAG_EMPTY
+    TAG_NULL = 1,
+    TAG_FALSE,
+    TAG_TRUE,
+    TAG_INTEGER,
+    TAG_DOUBLE,
+    TAG_STRING,
+    TAG_ARRAY,
+    TAG_OBJECT,
+    TAG_MEMBER,
+    TAG_EMPTY
 } hash_tag;
 
 static uint64_t mix(uint64_t x) {
@@ -50,7 +58,7 @@ hd_hash128 hd_hash_bool(bool value) {
     return of_word(value ? TAG_TRUE : TAG_FALSE, 0);
 }
 
-/* A double that is an integer of 64 bits is hashed as that, exactly; no other can equal an integer. */
+/* A double that is an integer of 64 bits is hashed as that, exactly; no other equals an integer. */
 hd_hash128 hd_hash_number(double value, bool is_integer, int64_t integer) {
     if (is_integer) return of_word(TAG_INTEGER, (uint64_t)integer);
     if (value >= -0x1p63 && value < 0x1p63 && value == rint(value)) {
@@ -156,7 +164,7 @@ static hd_hash128 hash_members(member *members, size_t count) {
 
 static int open_level(hasher *h, bool object) {
     void *levels = h->levels;
-    if (hd_grow(h->mem, &levels, &h->level_room, h->depth + 1, sizeof *h->levels) != 0) return -1;
+    if (hd_grow(h->mem, &levels, &h->level_room, h->depth + 1, sizeof(level)) != 0) return -1;
     h->levels = levels;
     level *top = &h->levels[h->depth++];
     memset(top, 0, sizeof *top);
@@ -178,7 +186,7 @@ static int put_value(hasher *h, hd_hash128 value) {
         return 0;
     }
     void *members = h->members;
-    if (hd_grow(h->mem, &members, &h->member_room, h->count + 1, sizeof *h->members) != 0) return -1;
+    if (hd_grow(h->mem, &members, &h->member_room, h->count + 1, sizeof(member)) != 0) return -1;
     h->members = members;
     member *added = &h->members[h->count];
     added->key = top->key;
@@ -198,20 +206,31 @@ static int close_level(hasher *h) {
 
 static int put_event(hasher *h, const hd_json_reader *r, hd_json_event event) {
     switch (event) {
-    case HD_JSON_NULL: return put_value(h, hd_hash_null());
-    case HD_JSON_TRUE: return put_value(h, hd_hash_bool(true));
-    case HD_JSON_FALSE: return put_value(h, hd_hash_bool(false));
-    case HD_JSON_INTEGER: return put_value(h, hd_hash_number(0, true, r->integer));
+    case HD_JSON_NULL:
+        return put_value(h, hd_hash_null());
+    case HD_JSON_TRUE:
+        return put_value(h, hd_hash_bool(true));
+    case HD_JSON_FALSE:
+        return put_value(h, hd_hash_bool(false));
+    case HD_JSON_INTEGER:
+        return put_value(h, hd_hash_number(0, true, r->integer));
     case HD_JSON_NUMBER:
         if (r->big_integer) return put_value(h, hd_hash_string(r->text, r->len));
         return put_value(h, hd_hash_number(r->number, false, 0));
-    case HD_JSON_STRING: return put_value(h, hd_hash_string(r->text, r->len));
-    case HD_JSON_KEY: h->levels[h->depth - 1].key = hd_hash_string(r->text, r->len); return 0;
-    case HD_JSON_ARRAY_OPEN: return open_level(h, false);
-    case HD_JSON_OBJECT_OPEN: return open_level(h, true);
+    case HD_JSON_STRING:
+        return put_value(h, hd_hash_string(r->text, r->len));
+    case HD_JSON_KEY:
+        h->levels[h->depth - 1].key = hd_hash_string(r->text, r->len);
+        return 0;
+    case HD_JSON_ARRAY_OPEN:
+        return open_level(h, false);
+    case HD_JSON_OBJECT_OPEN:
+        return open_level(h, true);
     case HD_JSON_ARRAY_CLOSE:
-    case HD_JSON_OBJECT_CLOSE: return close_level(h);
-    default: return -1;
+    case HD_JSON_OBJECT_CLOSE:
+        return close_level(h);
+    default:
+        return -1;
     }
 }
 

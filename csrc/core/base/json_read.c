@@ -1,6 +1,6 @@
-/* JSON reader: one event a call, no tree, no recursion. The only memory of what was opened is one bit
- * a level. A string without escapes is borrowed from the document as it stands, after a look at
- * every byte; the others are decoded into `scratch`. An error is final: every later call repeats it. */
+/* JSON reader: one event a call, no tree, no recursion. The only memory of what was opened is one
+ * bit a level. A string without escapes is borrowed from the document as it stands, after a look at
+ * every byte; the others are decoded into `scratch`. An error is final: later calls repeat it. */
 #include "json.h"
 
 #include <string.h>
@@ -9,9 +9,9 @@
 #include "text.h"
 
 enum {
-    EXPECT_VALUE,  /* at the start, behind ':' and behind ',' in an array */
-    EXPECT_FIRST,  /* behind '[' or '{': the first member or the end */
-    AFTER_VALUE,   /* ',' or the end of what is open */
+    EXPECT_VALUE, /* at the start, behind ':' and behind ',' in an array */
+    EXPECT_FIRST, /* behind '[' or '{': the first member or the end */
+    AFTER_VALUE,  /* ',' or the end of what is open */
     FAILED
 };
 
@@ -68,10 +68,14 @@ static int read_hex4(const char *at, const char *end) {
     if (end - at < 4) return -1;
     int value = 0;
     for (int i = 0; i < 4; i++) {
-        int c = at[i] | 0x20;
-        int digit = at[i] >= '0' && at[i] <= '9' ? at[i] - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-        if (digit < 0) return -1;
-        value = value * 16 + digit;
+        int letter = at[i] | 0x20;
+        if (at[i] >= '0' && at[i] <= '9') {
+            value = value * 16 + (at[i] - '0');
+        } else if (letter >= 'a' && letter <= 'f') {
+            value = value * 16 + (letter - 'a' + 10);
+        } else {
+            return -1;
+        }
     }
     return value;
 }
@@ -262,17 +266,24 @@ static hd_json_event read_word(hd_json_reader *reader, const char *word, hd_json
 
 static hd_json_event read_value(hd_json_reader *reader) {
     switch (*reader->at) {
-    case '"': return string_event(reader);
-    case '{': return open_container(reader, true);
-    case '[': return open_container(reader, false);
-    case 't': return read_word(reader, "true", HD_JSON_TRUE);
-    case 'f': return read_word(reader, "false", HD_JSON_FALSE);
-    case 'n': return read_word(reader, "null", HD_JSON_NULL);
-    case '-': case '0': case '1': case '2': case '3': case '4':
-    case '5': case '6': case '7': case '8': case '9':
-        return read_number(reader);
-    default: return fail(reader, "value expected");
+    case '"':
+        return string_event(reader);
+    case '{':
+        return open_container(reader, true);
+    case '[':
+        return open_container(reader, false);
+    case 't':
+        return read_word(reader, "true", HD_JSON_TRUE);
+    case 'f':
+        return read_word(reader, "false", HD_JSON_FALSE);
+    case 'n':
+        return read_word(reader, "null", HD_JSON_NULL);
+    default:
+        break;
     }
+    char c = *reader->at;
+    if (c == '-' || (c >= '0' && c <= '9')) return read_number(reader);
+    return fail(reader, "value expected");
 }
 
 static hd_json_event read_key(hd_json_reader *reader) {
@@ -290,7 +301,7 @@ static hd_json_event read_key(hd_json_reader *reader) {
 static hd_json_event read_next(hd_json_reader *reader) {
     bool object = in_object(reader);
     if (*reader->at == (object ? '}' : ']')) return close_container(reader);
-    if (*reader->at != ',') return fail(reader, object ? "',' or '}' expected" : "',' or ']' expected");
+    if (*reader->at != ',') return fail(reader, "',' or the end of the container expected");
     reader->at++;
     pass_space(reader);
     if (reader->at == reader->end) return fail(reader, "unfinished document");
@@ -312,8 +323,11 @@ hd_json_event hd_json_next(hd_json_reader *reader) {
     }
     if (over) return fail(reader, "unfinished document");
     switch (reader->state) {
-    case EXPECT_FIRST: return read_first(reader);
-    case AFTER_VALUE: return read_next(reader);
-    default: return read_value(reader);
+    case EXPECT_FIRST:
+        return read_first(reader);
+    case AFTER_VALUE:
+        return read_next(reader);
+    default:
+        return read_value(reader);
     }
 }

@@ -10,7 +10,7 @@
 #define HD_EACH_BYTE(x) (UINT64_C(0x0101010101010101) * (x))
 
 /* Not zero when one of eight bytes is a control character, '"', '\\' or not ASCII. Subtracting sets
- * a byte's top bit where it was smaller; borrows reach only bytes above one that is found anyway. */
+ * a byte's top bit where it was smaller; a borrow reaches only bytes above one that is special. */
 static inline uint64_t hd_json_special(uint64_t word) {
     uint64_t control = word - HD_EACH_BYTE(0x20);
     uint64_t quote = (word ^ HD_EACH_BYTE('"')) - HD_EACH_BYTE(1);

@@ -1,6 +1,6 @@
-/* JSON writer: appends to a buffer. It knows one thing about its past, whether a value stands before
- * at this level, and so places every comma; the order of calls is the caller's. Out of memory is
- * remembered by the buffer and asked there, once, at the end. */
+/* JSON writer: appends to a buffer. It knows one thing about its past, whether a value stands
+ * before at this level, and so places every comma; the order of calls is the caller's. Out of
+ * memory is remembered by the buffer and asked there, once, at the end. */
 #include "json.h"
 
 #include <math.h>
@@ -38,8 +38,8 @@ void hd_json_put_integer(hd_json_writer *writer, int64_t value) {
     hd_buffer_add(writer->out, text, hd_integer_format(value, text));
 }
 
-/* Integral doubles in the range of integers keep a ".0", and no exponent: jsonb would resolve it and
- * hand back an integer. Beyond that range every number is read as a double. */
+/* Integral doubles in the range of integers keep a ".0", and no exponent: jsonb would resolve it
+ * and hand back an integer. Beyond that range every number is read as a double. */
 int hd_json_put_number(hd_json_writer *writer, double value) {
     char text[48];
     size_t n;

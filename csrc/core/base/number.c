@@ -27,7 +27,7 @@ int hd_integer_parse(const char *text, size_t len, int64_t *value) {
     return 0;
 }
 
-/* Writes the digits so that they end at `end`; gives their first. Two at a time: division is slow. */
+/* Writes digits that end before `end`; gives their first. Two at a time: division is slow. */
 static char *digits_before(char *end, uint64_t value) {
     static const char pairs[] = "00010203040506070809101112131415161718192021222324"
                                 "25262728293031323334353637383940414243444546474849"
@@ -69,10 +69,10 @@ static const double exact_power[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1
 /* A double lies between its neighbours' halves, whose expansions end within 768 digits: more than
  * that can only say "a little above". */
 #define DIGITS_THAT_COUNT 780
-#define EXPONENT_LIMIT INT64_C(100000000000)
+#define EXPONENT_LIMIT    INT64_C(100000000000)
 
 typedef struct scan {
-    char digits[DIGITS_THAT_COUNT + 32]; /* significant digits, no point; room for "1e-<exponent>" */
+    char digits[DIGITS_THAT_COUNT + 32]; /* significant, no point; room for the exponent */
     size_t count;
     int64_t exponent; /* of the last digit kept */
     bool more;        /* a digit that is not zero was left out */
@@ -182,8 +182,8 @@ int hd_double_parse(const char *text, size_t len, double *value) {
 
 /* ---- doubles: writing ---- */
 
-/* Up to six decimals and fifteen digits: the scaled number is an integer, and dividing it again gives
- * the double back, so those digits are its text and there is none shorter. */
+/* Up to six decimals and fifteen digits: the scaled number is an integer, and dividing it again
+ * gives the double back, so those digits are its text and there is none shorter. */
 static size_t format_quick(double value, char out[40]) {
     char digits[32];
     char *end = digits + sizeof digits;
@@ -214,8 +214,7 @@ static size_t print_plain(double value, int precision, char out[40]) {
     bool foreign = false;
     for (const char *at = text; *at; at++) {
         bool known = (*at >= '0' && *at <= '9') || *at == '-' || *at == '+' || *at == 'e';
-        if (known) out[n++] = *at;
-        else if (!foreign) out[n++] = '.';
+        if (known || !foreign) out[n++] = known ? *at : '.';
         foreign = !known;
     }
     return n;
