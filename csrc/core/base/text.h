@@ -16,8 +16,8 @@ int hd_utf8_check(const char *text, size_t len, size_t *chars);
 /* Bytes of the well-formed character that text begins with (NUL is one), 0 when there is none. */
 size_t hd_utf8_length(const char *text, size_t len);
 
-/* ISO 8601 to microseconds since the epoch: "2026-01-31", "2026-01-31T10:00:00Z", "...
- * 10:00:00.123456+02:00"; 'T', 't' or a space between; no zone means UTC; up to 6 fraction
+/* ISO 8601 to microseconds since the epoch: "2026-01-31", "2026-01-31T10:00:00Z",
+ * "... 10:00:00.123456+02:00"; 'T', 't' or a space between; no zone means UTC; up to 6 fraction
  * digits (more: -1 unless zeros). Years beyond 9999 with a sign (astronomical: -0043 is 44 BC)
  * or as PostgreSQL writes them (12026, suffix " BC"). From PostgreSQL's first instant,
  * 4714-11-24 BC, to INT64_MAX microseconds, early 294247 (PostgreSQL's own range ends 30 years
