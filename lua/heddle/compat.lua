@@ -1,0 +1,85 @@
+--- What differs between Lua 5.4, 5.3, 5.1 and LuaJIT. The only module that asks which one runs.
+local compat = {}
+
+---True on Lua 5.1 and LuaJIT: one number type, a double.
+compat.is_51 = _VERSION == "Lua 5.1"
+
+compat.unpack = table.unpack or unpack
+
+---@return table packed its `n` counts the nils too
+compat.pack = table.pack or function(...)
+  return { n = select("#", ...), ... }
+end
+
+compat.move = table.move or function(from, first, last, at, to)
+  to = to or from
+  if at > first then
+    for i = last - first, 0, -1 do to[at + i] = from[first + i] end
+  else
+    for i = 0, last - first do to[at + i] = from[first + i] end
+  end
+  return to
+end
+
+---A table with room for `narr` items and `nhash` keys, where the interpreter can reserve it.
+local presized, new_table = pcall(require, "table.new")
+compat.new_table = presized and new_table or function() return {} end
+
+---Compiles source text (never bytecode); globals of the chunk are those of `env`.
+---@param text string
+---@param name string the chunk's name, as in `load`
+---@param env? table
+---@return function|nil chunk
+---@return string|nil err
+function compat.load(text, name, env)
+  if not setfenv then return load(text, name, "t", env or _G) end
+  if text:byte(1) == 27 then return nil, "bytecode is not loaded" end
+  local chunk, err = loadstring(text, name)
+  if chunk and env then setfenv(chunk, env) end
+  return chunk, err
+end
+
+---The file that `require` would load for a module, by the templates of `path`.
+---@param name string
+---@param path string
+---@return string|nil file
+compat.searchpath = package.searchpath or function(name, path)
+  local base = name:gsub("%.", "/"):gsub("%%", "%%%%")
+  for template in path:gmatch("[^;]+") do
+    local file = template:gsub("%?", base)
+    local handle = io.open(file, "r")
+    if handle then
+      handle:close()
+      return file
+    end
+  end
+  return nil
+end
+
+-- The largest integer up to which a double holds every one.
+local EXACT = 2 ^ 53
+
+---"integer", "float", or nil for what is no number. Where all numbers are doubles, one that is whole and
+---held exactly is an integer.
+---@param value any
+---@return string|nil
+compat.math_type = math.type or function(value)
+  if type(value) ~= "number" then return nil end
+  if value >= -EXACT and value <= EXACT and value == math.floor(value) then return "integer" end
+  return "float"
+end
+
+-- Stands for the main coroutine where the interpreter has no value for it.
+local main = {}
+
+---The running coroutine and whether it is the main one. On 5.1 and LuaJIT the main one is a table that
+---serves as a key and nothing else.
+---@return thread|table co
+---@return boolean is_main
+function compat.running()
+  local co, is_main = coroutine.running()
+  if co == nil then return main, true end
+  return co, is_main == true
+end
+
+return compat

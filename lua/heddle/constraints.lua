@@ -1,0 +1,112 @@
+--- The entity options `uniques`, `indexes` and `checks`: lists over properties, read once for the definition.
+local errors = require("heddle.errors")
+local options = require("heddle.options")
+local suggest = require("heddle.suggest")
+
+local constraints = {}
+
+-- A condition is SQL, or a filter over the entity's own properties.
+local condition = options.either(options.text, options.table)
+
+local unique_rules = { name = options.text, where = condition }
+local index_rules = {
+  name = options.text, where = condition, unique = options.boolean, method = options.text,
+}
+local check_rules = { name = options.text }
+
+local function check_property(made, name, what, fail)
+  -- An inherited property is known only when the whole family is.
+  if made.by_name[name] or made.extends then return end
+  fail(("%s: there is no property %s%s"):format(what, errors.quote(name), suggest.hint(name, made.by_name)))
+end
+
+local function check_item(item, rules, what, fail)
+  if type(item) ~= "table" then
+    fail(("%s is %s; write a list of properties, { \"a\", \"b\" }"):format(what, options.describe(item)))
+  end
+  if #item == 0 then fail(what .. " names no property") end
+  options.check(item, rules, function(message) fail(what .. ": " .. message) end)
+end
+
+local function check_where(made, where, what, fail)
+  if type(where) ~= "table" then return end
+  for _, name in ipairs(options.sorted_keys(where)) do check_property(made, name, what .. ", 'where'", fail) end
+end
+
+-- Checks the list itself and calls `read` for each item.
+local function each(list, option, fail, read)
+  local result = {}
+  for position, item in ipairs(list or {}) do
+    result[position] = read(item, ("%s, item %d"):format(option, position))
+  end
+  for key in pairs(list or {}) do
+    if type(key) ~= "number" or not result[key] then
+      fail(("option '%s' is a list; %s is no position in it"):format(option, errors.quote(key)))
+    end
+  end
+  return result
+end
+
+---@param made table the definition with its properties
+---@param list? table `{ { "a", "b", name =, where = } }`
+---@param fail fun(message: string)
+---@return table[] uniques { properties, name, where }
+function constraints.uniques(made, list, fail)
+  return each(list, "uniques", fail, function(item, what)
+    check_item(item, unique_rules, what, fail)
+    local properties = {}
+    for position, name in ipairs(item) do
+      check_property(made, name, what, fail)
+      properties[position] = name
+    end
+    check_where(made, item.where, what, fail)
+    return { properties = properties, name = item.name, where = item.where }
+  end)
+end
+
+-- "name", "name asc", "name desc"
+local function read_part(part, what, fail)
+  local name, direction = tostring(part):match("^%s*(%S+)%s*(%a*)%s*$")
+  direction = direction and direction:lower()
+  if type(part) ~= "string" or not name or not (direction == "" or direction == "asc" or direction == "desc") then
+    fail(("%s: %s is not \"name\", \"name asc\" or \"name desc\""):format(what, errors.quote(part)))
+  end
+  return { name = name, desc = direction == "desc" }
+end
+
+---@param made table
+---@param list? table `{ { "a", "b desc", name =, where =, unique =, method = } }`
+---@param fail fun(message: string)
+---@return table[] indexes { properties = { { name, desc } }, name, where, unique, method }
+function constraints.indexes(made, list, fail)
+  return each(list, "indexes", fail, function(item, what)
+    check_item(item, index_rules, what, fail)
+    local properties = {}
+    for position, part in ipairs(item) do
+      properties[position] = read_part(part, what, fail)
+      check_property(made, properties[position].name, what, fail)
+    end
+    check_where(made, item.where, what, fail)
+    if item.method and not item.method:match("^[%a_][%w_]*$") then
+      fail(what .. ": option 'method' must be a name such as \"gin\"")
+    end
+    return { properties = properties, name = item.name, where = item.where, unique = item.unique or false,
+      method = item.method }
+  end)
+end
+
+---@param list? table `{ "price > 0", { "low < high", name = "range" } }`
+---@param fail fun(message: string)
+---@return table[] checks { expression, name }
+function constraints.checks(list, fail)
+  return each(list, "checks", fail, function(item, what)
+    if type(item) == "string" then item = { item } end
+    if type(item) ~= "table" or options.text(item[1]) or #item > 1 then
+      fail(what .. " must be SQL, \"price > 0\" or { \"price > 0\", name = \"positive\" }")
+    end
+    options.check(item, check_rules, function(message) fail(what .. ": " .. message) end)
+    return { expression = item[1], name = item.name }
+  end)
+end
+
+return constraints

@@ -1,0 +1,118 @@
+--- Checks tables of options: entity, property and connection options alike.
+---
+--- A rule is a function of a value that answers nothing when the value is right, else what was expected
+--- ("a boolean") and, where it is no secret, what came instead.
+local compat = require("heddle.compat")
+local errors = require("heddle.errors")
+local suggest = require("heddle.suggest")
+
+local options = {}
+
+local function of_type(name, expected)
+  return function(value)
+    if type(value) ~= name then return expected end
+  end
+end
+
+options.boolean = of_type("boolean", "a boolean")
+options.func = of_type("function", "a function")
+options.table = of_type("table", "a table")
+options.string = of_type("string", "a string")
+
+function options.any() end
+
+---A string that is not empty and that every database takes.
+function options.text(value)
+  if type(value) ~= "string" or value == "" or value:find("%z") then return "a non-empty string" end
+end
+
+---An integer within bounds; `last` may be left out.
+function options.integer(first, last)
+  local expected = last and ("an integer from %d to %d"):format(first, last)
+    or ("an integer, %d or more"):format(first)
+  return function(value)
+    if compat.math_type(value) ~= "integer" or value < first or (last and value > last) then return expected end
+  end
+end
+
+---A finite number, `least` or more.
+function options.number(least)
+  return function(value)
+    if type(value) ~= "number" or not (value >= least and value < math.huge) then
+      return "a number, " .. least .. " or more"
+    end
+  end
+end
+
+---One of some words.
+function options.one_of(words)
+  return function(value)
+    for _, word in ipairs(words) do
+      if value == word then return nil end
+    end
+    return "'" .. table.concat(words, "', '") .. "'", errors.quote(value) .. suggest.hint(value, words)
+  end
+end
+
+---What any of two rules takes.
+function options.either(rule, other)
+  return function(value)
+    local expected = rule(value)
+    if not expected then return nil end
+    local second = other(value)
+    return second and (expected .. " or " .. second)
+  end
+end
+
+---A list without holes whose items `rule` takes.
+function options.list_of(rule)
+  return function(value)
+    if type(value) ~= "table" then return "a list" end
+    local count = 0
+    for _ in pairs(value) do count = count + 1 end
+    if count ~= #value then return "a list" end
+    for _, item in ipairs(value) do
+      local expected, instead = rule(item)
+      if expected then return "a list; each item must be " .. expected, instead or options.describe(item) end
+    end
+  end
+end
+
+---The keys of a table, sorted, so that of two mistakes always the same one is reported.
+---@param given table
+---@return any[]
+function options.sorted_keys(given)
+  local keys = {}
+  for key in pairs(given) do keys[#keys + 1] = key end
+  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+  return keys
+end
+
+---Checks the hash part of `given`; positions of the array part are not looked at.
+---@param given table
+---@param rules table<string, function>
+---@param fail fun(message: string) raises
+function options.check(given, rules, fail)
+  for _, key in ipairs(options.sorted_keys(given)) do
+    local rule = rules[key]
+    if rule then
+      local expected, instead = rule(given[key])
+      if expected then
+        fail(("option '%s' must be %s; got %s"):format(key, expected, instead or options.describe(given[key])))
+      end
+    elseif compat.math_type(key) ~= "integer" then
+      fail("unknown option " .. errors.quote(key) .. suggest.hint(key, rules))
+    end
+  end
+end
+
+---What a value is, without the value: it may be a secret.
+---@param value any
+---@return string
+function options.describe(value)
+  local kind = type(value)
+  if kind == "string" and value == "" then return "an empty string" end
+  return kind == "nil" and "missing" or ("a " .. kind)
+end
+
+return options

@@ -1,0 +1,67 @@
+--- Options of a property that is a column (or, with `persist = false`, only a value of the instance).
+local options = require("heddle.options")
+local types = require("heddle.types")
+
+local property = {}
+
+local name_or_flag = options.either(options.boolean, options.text)
+
+property.rules = {
+  type = types.rule,
+  primary = options.boolean, nullable = options.boolean, unique = name_or_flag, index = name_or_flag,
+  default = options.any, default_sql = options.text, column = options.text,
+  length = options.integer(1, 10485760), precision = options.integer(1, 1000), scale = options.integer(0, 1000),
+  enum = options.list_of(options.text), array_of = options.one_of(types.elements),
+  autoincrement = options.boolean, on_create = options.func, on_update = options.func,
+  version = options.boolean, lazy = options.boolean, hidden = options.boolean, persist = options.boolean,
+  comment = options.string, check = options.text, generated = options.text,
+  as = options.one_of({ "string", "iso8601" }),
+}
+
+-- Options of which the second makes no sense beside the first.
+local exclusive = {
+  { "primary", "nullable" }, { "primary", "lazy" }, { "primary", "generated" }, { "primary", "version" },
+  { "version", "nullable" }, { "version", "lazy" }, { "version", "generated" }, { "version", "on_update" },
+  { "generated", "default" }, { "generated", "default_sql" }, { "generated", "on_create" },
+  { "generated", "on_update" }, { "generated", "autoincrement" },
+  { "default", "default_sql" }, { "default", "autoincrement" }, { "default_sql", "autoincrement" },
+}
+
+-- What only a column can have.
+local column_only = {
+  "primary", "unique", "index", "default_sql", "column", "autoincrement", "version", "lazy", "check", "generated",
+}
+
+local function is_set(value)
+  return value ~= nil and value ~= false
+end
+
+---Makes the property of a definition from `{ "name", type = ... }`.
+---@param given table
+---@param fail fun(message: string) raises
+---@return table prop
+function property.build(given, fail)
+  options.check(given, property.rules, fail)
+  local prop = { kind = "scalar" }
+  for key in pairs(property.rules) do prop[key] = given[key] end
+  prop.index, prop.index_option = nil, given.index
+  for _, pair in ipairs(exclusive) do
+    if is_set(given[pair[1]]) and is_set(given[pair[2]]) then
+      fail(("options '%s' and '%s' exclude each other"):format(pair[1], pair[2]))
+    end
+  end
+  if prop.persist == false then
+    for _, option in ipairs(column_only) do
+      if is_set(given[option]) then
+        fail(("option '%s' needs a column, and 'persist = false' says that there is none"):format(option))
+      end
+    end
+    -- Nothing converts a value that is not stored: it is whatever the program puts there.
+    if prop.type == nil and not prop.enum and not prop.array_of then prop.type = "json" end
+  end
+  local problem = types.settle(prop)
+  if problem then fail(problem) end
+  return prop
+end
+
+return property
