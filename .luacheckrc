@@ -1,8 +1,6 @@
 -- One source for Lua 5.1, 5.3, 5.4 and LuaJIT: only what all of them have.
 std = "min"
 max_line_length = 120
-include_files = { "lua", "spec", "examples", "bench", ".ci" }
-exclude_files = { "build" }
 
 -- Version differences are compat's business alone; everything else asks it.
 files["lua/heddle/compat.lua"] = { std = "max" }

@@ -87,12 +87,19 @@ $(BUILD)/obj/%.o: %.c
 # A C test is one cmocka program; its name says which driver it is linked with.
 $(BUILD)/c/postgres_%: EXTRA := -lpq
 $(BUILD)/c/sqlite_%: EXTRA := -lsqlite3
-$(filter $(BUILD)/c/postgres_%,$(TESTS)): $(POSTGRES)
-$(filter $(BUILD)/c/sqlite_%,$(TESTS)): $(SQLITE)
+$(filter $(BUILD)/c/postgres_%,$(TESTS)): $(BUILD)/postgres.a
+$(filter $(BUILD)/c/sqlite_%,$(TESTS)): $(BUILD)/sqlite.a
+$(BUILD)/postgres.a: $(POSTGRES)
+$(BUILD)/sqlite.a: $(SQLITE)
+$(BUILD)/core.a: $(BASE) $(CORE)
 
-$(TESTS): $(BUILD)/c/%: $(BUILD)/obj/spec/c/%.o $(HELPERS) $(BASE) $(CORE)
+$(BUILD)/%.a:
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(TESTS): $(BUILD)/c/%: $(BUILD)/obj/spec/c/%.o $(HELPERS) $(BUILD)/core.a
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $^ $(EXTRA) -lcmocka -lm
+	$(LINK) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(EXTRA) -lcmocka -lm
 
 build/support/relay: spec/support/relay.c
 	@mkdir -p $(@D)
@@ -100,7 +107,7 @@ build/support/relay: spec/support/relay.c
 
 build/support/keep_loaded.so: spec/support/keep_loaded.c
 	@mkdir -p $(@D)
-	$(CC) -std=c11 -O1 $(WARNINGS) -shared -fPIC -o $@ $<
+	$(CC) -std=c11 -D_GNU_SOURCE -O1 $(WARNINGS) -shared -fPIC -o $@ $<
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 

@@ -3,7 +3,6 @@
  * An interpreter that closes its state unloads its modules before the leak checker looks: their stacks could no
  * longer be named, and what their globals point to would seem lost. So nothing is unloaded. The children of the
  * specs (shells, psql) are not ours to check: they inherit no LD_PRELOAD. */
-#define _GNU_SOURCE
 #include <stdlib.h>
 
 int dlclose(void *handle);
