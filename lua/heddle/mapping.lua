@@ -1,0 +1,116 @@
+--- What a context makes of its entities: targets found, columns numbered, keys and constraints named.
+---
+--- A definition knows no context; a mapping is its form in one. It is made from all entities of the context at
+--- once and never changed: an entity that is registered later means a new set of mappings.
+local class = require("heddle.class")
+local columns = require("heddle.mapping.columns")
+local entity = require("heddle.entity")
+local errors = require("heddle.errors")
+local keys = require("heddle.mapping.keys")
+local relation = require("heddle.relation")
+local sides = require("heddle.mapping.sides")
+local suggest = require("heddle.suggest")
+
+local mapping = {}
+
+-- Raises with the place named: entity, and property where one is at fault.
+local function fail(map, property, message, kind)
+  local where = property and (", property '" .. property .. "'") or ""
+  errors.raise(kind or "metadata", "Entity '" .. map.name .. "'" .. where .. ": " .. message,
+    { context = map.context, entity = map.name, property = property })
+end
+
+-- What a definition may say and no part of Heddle acts on yet. Refused, because a program that says it counts
+-- on it.
+local function refuse_unsupported(map)
+  local meta = map.meta
+  for _, option in ipairs({ "extends", "abstract", "discriminator_column", "discriminator_value", "expression" }) do
+    if meta[option] then fail(map, nil, "option '" .. option .. "' is not supported yet", "unsupported") end
+  end
+  if next(meta.filters) then fail(map, nil, "option 'filters' is not supported yet", "unsupported") end
+  for _, prop in ipairs(meta.properties) do
+    if prop.kind == "embedded" then fail(map, prop.name, "embedded values are not supported yet", "unsupported") end
+  end
+end
+
+local function new_view(prop)
+  return {
+    name = prop.name, kind = prop.kind, prop = prop,
+    raw = prop.kind == "scalar" and not prop.hidden or nil,
+  }
+end
+
+local function new_mapping(context, made, id)
+  local map = {
+    meta = made, name = made.name, class = made.class, context = context.name, driver = context.driver, id = id,
+    table = made.table or context.naming.table(made.name),
+    -- SQLite has no schemas: one definition serves both databases.
+    schema = context.driver ~= "sqlite" and (made.schema or context.schema) or nil,
+    columns = {}, column_of = {}, props = {}, list = {}, foreign_keys = {}, uniques = {}, indexes = {},
+    checks = {}, plans = {},
+  }
+  for position, prop in ipairs(made.properties) do
+    local view = new_view(prop)
+    map.list[position], map.props[prop.name] = view, view
+  end
+  return map
+end
+
+local function resolve_target(context, map, view)
+  local name = relation.target_name(view.prop)
+  local target = context.by_name[name]
+  if not target then
+    fail(map, view.name, ("its target %s is not registered in context '%s'%s; add it to 'entities', or call "
+      .. "orm.register"):format(errors.quote(name), context.name, suggest.hint(name, context.by_name)))
+  end
+  if type(view.prop.target) == "table" and target.class ~= view.prop.target then
+    fail(map, view.name, ("its target is not the '%s' that context '%s' has, but another definition of that name, "
+      .. "from %s"):format(name, context.name, class.definition_of(view.prop.target).source))
+  end
+  view.target = target
+end
+
+-- Two entities over one table would be two identities of one row.
+local function check_tables(context)
+  local owners = {}
+  for _, map in ipairs(context.list) do
+    local name = (map.schema or "") .. "." .. map.table
+    if owners[name] then
+      fail(map, nil, ("its table '%s' is the table of entity '%s' too"):format(map.table, owners[name].name))
+    end
+    owners[name] = map
+  end
+  context.tables = owners
+end
+
+---The mappings of a context. Raises `metadata`, and `unsupported` for what an entity asks for in vain.
+---@param context_name string
+---@param driver string "postgres" or "sqlite"
+---@param classes table[] the entities of the context
+---@param naming table as heddle.naming's `strategy` gives it
+---@param opts? table { schema = } where tables are that name no schema themselves
+---@return table mappings { by_class, by_name, list }
+function mapping.build(context_name, driver, classes, naming, opts)
+  local context = {
+    name = context_name, driver = driver, naming = naming, schema = opts and opts.schema,
+    by_class = {}, by_name = {}, list = {}, fail = fail,
+  }
+  local _, distinct = entity.by_name(classes, context_name)
+  for position, item in ipairs(distinct) do
+    local map = new_mapping(context, class.definition_of(item), position - 1)
+    refuse_unsupported(map)
+    context.list[position], context.by_class[item], context.by_name[map.name] = map, map, map
+  end
+  check_tables(context)
+  for _, map in ipairs(context.list) do
+    for _, view in ipairs(map.list) do
+      if view.kind ~= "scalar" then resolve_target(context, map, view) end
+    end
+  end
+  columns.build(context)
+  sides.build(context)
+  keys.build(context)
+  return { by_class = context.by_class, by_name = context.by_name, list = context.list }
+end
+
+return mapping

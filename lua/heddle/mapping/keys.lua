@@ -1,0 +1,151 @@
+--- Unique keys, indexes and checks of the mappings of one context.
+---
+--- `uniques` has every unique key, whatever enforces it. An entry with `index` is a unique index (it has a
+--- condition, an order or a method, which constraints have not) and stands in `indexes` as well.
+local naming = require("heddle.naming")
+
+local keys = {}
+
+local function names_of(list)
+  local names = {}
+  for position, column in ipairs(list) do names[position] = column.name end
+  return names
+end
+
+local function same_columns(a, b)
+  for position = 1, math.max(#a, #b) do
+    if a[position] ~= b[position] then return false end
+  end
+  return true
+end
+
+-- Columns behind the properties that an entity's `uniques` or `indexes` name.
+local function columns_of(context, map, name, option)
+  local view = map.props[name]
+  local made = view.columns or (view.column and { view.column })
+  if not made then context.fail(map, name, ("has no column; '%s' cannot name it"):format(option)) end
+  return made
+end
+
+local function claim_name(context, map, name)
+  map.constraint_names = map.constraint_names or {}
+  if map.constraint_names[name] then
+    context.fail(map, nil, ("two constraints or indexes are called '%s'; give one of them a 'name'"):format(name))
+  end
+  map.constraint_names[name] = true
+end
+
+local function add_unique(context, map, columns, name, where, index)
+  if not where and not index then
+    if same_columns(columns, map.key) then return end
+    for _, other in ipairs(map.uniques) do
+      if not other.where and same_columns(other.columns, columns) then return end
+    end
+  end
+  name = name or naming.constraint(map.table, names_of(columns), "unique")
+  if not index then claim_name(context, map, name) end
+  map.uniques[#map.uniques + 1] = { columns = columns, name = name, where = where, index = index }
+end
+
+-- Parts are { column, desc = }.
+local function add_index(context, map, parts, given)
+  local columns = {}
+  for position, part in ipairs(parts) do columns[position] = part[1] end
+  local name = given.name or naming.constraint(map.table, names_of(columns), given.unique and "unique" or "index")
+  claim_name(context, map, name)
+  local index = { columns = parts, name = name, where = given.where, unique = given.unique or false,
+    method = given.method }
+  map.indexes[#map.indexes + 1] = index
+  if index.unique then add_unique(context, map, columns, name, given.where, index) end
+end
+
+local function parts_of(columns)
+  local parts = {}
+  for position, column in ipairs(columns) do parts[position] = { column, desc = false } end
+  return parts
+end
+
+local function add_property_keys(context, map, view)
+  local prop = view.prop
+  local columns = view.columns or { view.column }
+  if prop.unique or (view.columns and view.kind == "one_to_one") then
+    add_unique(context, map, columns, type(prop.unique) == "string" and prop.unique or nil)
+  end
+  if prop.index_option then
+    add_index(context, map, parts_of(columns), { name = type(prop.index_option) == "string" and prop.index_option })
+  end
+  if prop.check then
+    local name = naming.constraint(map.table, names_of(columns), "check")
+    map.checks[#map.checks + 1] = { expression = prop.check, name = name, property = prop.name }
+  end
+end
+
+local function add_entity_keys(context, map)
+  for _, item in ipairs(map.meta.uniques) do
+    local columns = {}
+    for _, name in ipairs(item.properties) do
+      for _, column in ipairs(columns_of(context, map, name, "uniques")) do columns[#columns + 1] = column end
+    end
+    if item.where then
+      add_index(context, map, parts_of(columns), { name = item.name, where = item.where, unique = true })
+    else
+      add_unique(context, map, columns, item.name)
+    end
+  end
+  for _, item in ipairs(map.meta.indexes) do
+    local parts = {}
+    for _, part in ipairs(item.properties) do
+      for _, column in ipairs(columns_of(context, map, part.name, "indexes")) do
+        parts[#parts + 1] = { column, desc = part.desc }
+      end
+    end
+    add_index(context, map, parts, item)
+  end
+  for position, item in ipairs(map.meta.checks) do
+    local name = item.name or naming.constraint(map.table, { tostring(position) }, "check")
+    map.checks[#map.checks + 1] = { expression = item.expression, name = name }
+  end
+end
+
+-- Whether an index, a unique key or the primary key begins with these columns.
+local function is_covered(map, columns)
+  local function begins(list)
+    for position, column in ipairs(columns) do
+      local item = list[position]
+      if item ~= column and not (item and item[1] == column) then return false end
+    end
+    return true
+  end
+  if begins(map.key) then return true end
+  for _, unique in ipairs(map.uniques) do
+    if not unique.where and begins(unique.columns) then return true end
+  end
+  for _, index in ipairs(map.indexes) do
+    if not index.where and begins(index.columns) then return true end
+  end
+  return false
+end
+
+-- Without an index every delete of a target reads the whole table. `index = false` does without.
+local function index_foreign_keys(context, map)
+  for _, entry in ipairs(map.foreign_keys) do
+    if entry.view.prop.index_option == nil and not is_covered(map, entry.columns) then
+      add_index(context, map, parts_of(entry.columns), {})
+    end
+  end
+end
+
+---Fills uniques, indexes and checks of each mapping.
+---@param context table as mapping.build makes it, columns in place
+function keys.build(context)
+  for _, map in ipairs(context.list) do
+    for _, view in ipairs(map.list) do
+      if view.column or view.columns then add_property_keys(context, map, view) end
+    end
+    add_entity_keys(context, map)
+    index_foreign_keys(context, map)
+    map.constraint_names = nil
+  end
+end
+
+return keys

@@ -1,0 +1,141 @@
+--- The two sides of each relation: `mapped_by` and `inversed_by` checked against the other entity, pivot
+--- tables described, orders checked.
+local errors = require("heddle.errors")
+local suggest = require("heddle.suggest")
+
+local sides = {}
+
+-- Which kind of owner each kind of inverse side has.
+local owner_of = { one_to_many = "many_to_one", one_to_one = "one_to_one", many_to_many = "many_to_many" }
+
+-- The property of the target that an option names: a relation of that kind which leads back here.
+local function counterpart(context, map, view, option, kinds)
+  local name, target = view.prop[option], view.target
+  local other = target.props[name]
+  if not other then
+    context.fail(map, view.name, ("option '%s': entity '%s' has no property %s%s"):format(option, target.name,
+      errors.quote(name), suggest.hint(name, target.props)))
+  end
+  if not kinds[other.kind] or other.target ~= map then
+    context.fail(map, view.name, ("option '%s': '%s.%s' is no %s of '%s'"):format(option, target.name, name,
+      table.concat(kinds, " or "), map.name))
+  end
+  return other
+end
+
+local function link_inverse(context, map, view)
+  local kind = owner_of[view.kind]
+  local owner = counterpart(context, map, view, "mapped_by", { kind, [kind] = true })
+  if not owner.prop.owner then
+    context.fail(map, view.name, ("option 'mapped_by': '%s.%s' is an inverse side itself; one of the two has to "
+      .. "own the relation"):format(view.target.name, owner.name))
+  end
+  if owner.inverse then
+    context.fail(map, view.name, ("'%s.%s' is mapped by property '%s' already"):format(view.target.name, owner.name,
+      owner.inverse.name))
+  end
+  if owner.prop.inversed_by and owner.prop.inversed_by ~= view.name then
+    context.fail(map, view.name, ("'%s.%s' names another inverse side, '%s'"):format(view.target.name, owner.name,
+      owner.prop.inversed_by))
+  end
+  view.inverse, owner.inverse = owner, view
+end
+
+local function check_inversed(context, map, view)
+  local kinds = { "one_to_many", one_to_many = true }
+  if view.kind ~= "many_to_one" then kinds = { view.kind, [view.kind] = true } end
+  local other = counterpart(context, map, view, "inversed_by", kinds)
+  if other.prop.mapped_by ~= view.name then
+    context.fail(map, view.name, ("option 'inversed_by': '%s.%s' does not say mapped_by = \"%s\""):format(
+      view.target.name, other.name, view.name))
+  end
+end
+
+-- Columns of a pivot table that refer to one side's key.
+local function pivot_columns(context, map, view, option, target, suffix)
+  local given, made = view.prop[option], {}
+  if given and #given ~= #target.key then
+    context.fail(map, view.name, ("option '%s' names %d columns; the key of '%s' has %d"):format(option, #given,
+      target.name, #target.key))
+  end
+  for position, column in ipairs(target.key) do
+    made[position] = {
+      name = given and given[position] or context.naming.join_column(target.name .. suffix, column.name),
+      target = column,
+    }
+  end
+  return made
+end
+
+local function describe_pivot(context, map, view)
+  local prop, target = view.prop, view.target
+  local to_itself = target == map
+  local pivot = {
+    table = prop.pivot_table or context.naming.pivot(map.table, target.table, prop.name), schema = map.schema,
+    owner = map, target = target, property = prop.name,
+    on_delete = prop.on_delete or "cascade", on_update = prop.on_update_rule,
+    join_columns = pivot_columns(context, map, view, "join_column", map, to_itself and "_1" or ""),
+    inverse_join_columns = pivot_columns(context, map, view, "inverse_join_column", target, to_itself and "_2" or ""),
+  }
+  local name = (pivot.schema or "") .. "." .. pivot.table
+  local taken = context.tables[name]
+  if taken then
+    context.fail(map, view.name, ("its pivot table '%s' is the table of '%s' too; give another with 'pivot_table'")
+      :format(pivot.table, taken.name))
+  end
+  context.tables[name] = { name = map.name .. "." .. view.name }
+  view.pivot = pivot
+end
+
+local directions = {}
+for _, direction in ipairs({ "", "asc", "desc" }) do
+  for _, nulls in ipairs({ "", "nulls first", "nulls last" }) do
+    directions[(direction .. " " .. nulls):match("^%s*(.-)%s*$")] = true
+  end
+end
+
+-- "name", "name desc", "author.name asc nulls first" or { name = "desc" }
+local function check_order(context, map, view)
+  for _, item in ipairs(view.prop.order_by or {}) do
+    local path, rest
+    if type(item) == "table" then
+      path, rest = next(item)
+      if next(item, path) ~= nil then
+        context.fail(map, view.name, "option 'order_by': a table names one property; write a list of them")
+      end
+    else
+      path, rest = item:match("^%s*(%S+)%s*(.-)%s*$")
+    end
+    rest = type(rest) == "string" and rest:lower():gsub("%s+", " ")
+    if type(path) ~= "string" or not directions[rest] then
+      context.fail(map, view.name, "option 'order_by': write \"name\", \"name desc\" or \"name desc nulls last\"")
+    end
+    local first = path:match("^[^.]+")
+    if not view.target.props[first] then
+      context.fail(map, view.name, ("option 'order_by': entity '%s' has no property %s%s"):format(view.target.name,
+        errors.quote(first), suggest.hint(first, view.target.props)))
+    end
+  end
+end
+
+---Sets `inverse` of both views of a relation, and `pivot` of both sides of a many_to_many.
+---@param context table as mapping.build makes it
+function sides.build(context)
+  for _, map in ipairs(context.list) do
+    for _, view in ipairs(map.list) do
+      if view.kind ~= "scalar" then
+        if view.prop.mapped_by then link_inverse(context, map, view) end
+        if view.prop.inversed_by then check_inversed(context, map, view) end
+        if view.kind == "many_to_many" and view.prop.owner then describe_pivot(context, map, view) end
+        check_order(context, map, view)
+      end
+    end
+  end
+  for _, map in ipairs(context.list) do
+    for _, view in ipairs(map.list) do
+      if view.kind == "many_to_many" and not view.prop.owner then view.pivot = view.inverse.pivot end
+    end
+  end
+end
+
+return sides
