@@ -41,6 +41,12 @@ COMPILE = $(CC) -std=c11 -D_GNU_SOURCE $(CFLAGS) $(WARNINGS) $(SANITIZERS) -fPIC
     -Icsrc/core -Icsrc
 LINK = $(CC) $(CFLAGS) $(SANITIZERS) $(LDFLAGS)
 
+# One short line for each file; V=1 shows the commands, -s nothing.
+ifeq ($(V),)
+say = @$(if $(findstring s,$(firstword -$(MAKEFLAGS))),,printf '  %-3s %s\n' $(1) $@;)
+endif
+JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+
 # What is built of what ----------------------------------------------------------------------------------------
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
@@ -58,11 +64,12 @@ HELPERS := $(patsubst spec/c/%.c,$(BUILD)/obj/spec/c/%.o,$(filter-out %_test.c,$
 SUPPORT := build/support/relay build/support/keep_loaded.so
 LUA_FILES := $(shell find lua -name '*.lua' 2>/dev/null)
 
-.PHONY: all demo test test-all test-c test-lua test-run sanitize bench lint format deps rockspec rock install clean
+.PHONY: all demo test test-all test-c test-lua test-build test-run sanitize bench lint format deps rockspec rock install clean
 .DEFAULT_GOAL := all
 .SECONDARY:
 
 all: $(MODULES)
+	@:
 
 $(BUILD)/heddle/core.so: $(BASE) $(CORE) $(BINDING)
 $(BUILD)/heddle/postgres.so: $(BASE) $(POSTGRES) $(BUILD)/obj/csrc/binding/open_postgres.o
@@ -72,7 +79,7 @@ $(BUILD)/heddle/sqlite.so: LIBS := -lsqlite3
 
 $(MODULES):
 	@mkdir -p $(@D)
-	$(LINK) -shared -o $@ $^ $(LIBS) -lm
+	$(call say,LD)$(LINK) -shared -o $@ $^ $(LIBS) -lm
 
 # Only the binding sees lua.h, only a driver sees its database's header.
 $(BINDING) $(OPEN): INCLUDES := -I$(LUA_INCDIR)
@@ -82,7 +89,7 @@ $(BUILD)/obj/spec/c/postgres_%.o: INCLUDES := -I$(PQ_INCDIR)
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(COMPILE) $(INCLUDES) -c -o $@ $<
+	$(call say,CC)$(COMPILE) $(INCLUDES) -c -o $@ $<
 
 # A C test is one cmocka program; its name says which driver it is linked with.
 $(BUILD)/c/postgres_%: EXTRA := -lpq
@@ -95,19 +102,19 @@ $(BUILD)/core.a: $(BASE) $(CORE)
 
 $(BUILD)/%.a:
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR)$(AR) rcs $@ $^
 
 $(TESTS): $(BUILD)/c/%: $(BUILD)/obj/spec/c/%.o $(HELPERS) $(BUILD)/core.a
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(EXTRA) -lcmocka -lm
+	$(call say,LD)$(LINK) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(EXTRA) -lcmocka -lm
 
 build/support/relay: spec/support/relay.c
 	@mkdir -p $(@D)
-	$(CC) -std=c11 -D_GNU_SOURCE -O1 -g $(WARNINGS) -o $@ $<
+	$(call say,CC)$(CC) -std=c11 -D_GNU_SOURCE -O1 -g $(WARNINGS) -o $@ $<
 
 build/support/keep_loaded.so: spec/support/keep_loaded.c
 	@mkdir -p $(@D)
-	$(CC) -std=c11 -D_GNU_SOURCE -O1 $(WARNINGS) -shared -fPIC -o $@ $<
+	$(call say,CC)$(CC) -std=c11 -D_GNU_SOURCE -O1 $(WARNINGS) -shared -fPIC -o $@ $<
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 
@@ -123,20 +130,25 @@ deps:
 
 demo:
 	@.ci/deps build $(LUA)
-	@$(SUBMAKE) -s all
+	@$(SUBMAKE) $(JOBS) all
 	@$(LUA) examples/multi_database/main.lua
 
 test:
 	@.ci/deps build $(LUA) test
 	@spec/support/with_postgres.sh $(SUBMAKE) test-run
 
-test-run: test-c test-lua
+test-build: all $(TESTS) $(SUPPORT)
 
-# Every interpreter, one server.
+test-run:
+	@$(SUBMAKE) $(JOBS) test-build
+	@$(SUBMAKE) test-c
+	@$(SUBMAKE) test-lua
+
+# The specs on every interpreter, one server for all.
 test-all:
 	@.ci/deps build $(INTERPRETERS) test
-	@spec/support/with_postgres.sh sh -e -c \
-	    'for lua in $(INTERPRETERS); do $(MAKE) --no-print-directory LUA=$$lua test-run; done'
+	@spec/support/with_postgres.sh sh -e -c '$(SUBMAKE) test-run; \
+	    for lua in $(filter-out $(LUA),$(INTERPRETERS)); do $(SUBMAKE) LUA=$$lua test-lua; done'
 
 test-c: $(TESTS)
 	@spec/support/with_postgres.sh env $(RUN_ENV) spec/support/run_c.sh $(TESTS)
@@ -149,7 +161,7 @@ test-lua: all $(SUPPORT)
 
 sanitize:
 	@.ci/deps build $(LUA) test
-	@$(MAKE) --no-print-directory LUA=$(LUA) SANITIZE=1 CFLAGS="-O1 -g" WERROR=$(WERROR) test-run
+	@spec/support/with_postgres.sh $(SUBMAKE) SANITIZE=1 CFLAGS="-O1 -g" test-run
 
 -include bench/bench.mk
 

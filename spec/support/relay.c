@@ -35,8 +35,8 @@
 #include <unistd.h>
 
 #define MAX_CONNECTIONS 128
-#define LATENCY 10 /* milliseconds */
-#define SETTLE 50  /* how long a swallowed statement's Sync may take to arrive */
+#define LATENCY         10 /* milliseconds */
+#define SETTLE          50 /* how long a swallowed statement's Sync may take to arrive */
 
 typedef struct buffer {
     char *bytes;
@@ -45,8 +45,8 @@ typedef struct buffer {
 
 typedef enum fault_kind {
     FAULT_NONE,
-    FAULT_BEFORE,  /* the statement never reaches the server; both sides are closed */
-    FAULT_AFTER,   /* it reaches the server; the client is closed at once */
+    FAULT_BEFORE, /* the statement never reaches the server; both sides are closed */
+    FAULT_AFTER,  /* it reaches the server; the client is closed at once */
     FAULT_SWALLOW, /* it reaches the server and is done; then the client is closed without an answer */
     FAULT_ERROR    /* the server gets a statement that fails in its place */
 } fault_kind;
@@ -54,14 +54,14 @@ typedef enum fault_kind {
 /* A client and its connection to the server. */
 typedef struct link {
     int client, server;
-    buffer in;           /* from the client, not yet a whole message */
+    buffer in; /* from the client, not yet a whole message */
     buffer to_server;
-    buffer to_client;    /* held back until the client is silent */
-    bool started;        /* the startup message has passed: messages have a type byte */
-    bool delivered;      /* what the client sends next begins a turn */
-    bool ending;         /* no more from the client: the server gets what is buffered, then the end */
-    bool shut;           /* the server has been told the end */
-    fault_kind fault;    /* FAULT_SWALLOW: settling until `settle` */
+    buffer to_client; /* held back until the client is silent */
+    bool started;     /* the startup message has passed: messages have a type byte */
+    bool delivered;   /* what the client sends next begins a turn */
+    bool ending;      /* no more from the client: the server gets what is buffered, then the end */
+    bool shut;        /* the server has been told the end */
+    fault_kind fault; /* FAULT_SWALLOW: settling until `settle` */
     int64_t settle;
     int64_t quiet_since; /* when the client last sent something, or the server began to answer */
 } link_t;
@@ -252,7 +252,8 @@ static void take_message(link_t *l, const char *message, size_t len) {
             return;
         }
         relay.statements++;
-        if (relay.fault != FAULT_NONE && --relay.fault_at == 0 && strike(l, type, message, len)) return;
+        if (relay.fault != FAULT_NONE && --relay.fault_at == 0 && strike(l, type, message, len))
+            return;
     }
     append(&l->to_server, message, len);
     if (type == 'S' && l->fault == FAULT_SWALLOW) l->ending = true;
@@ -320,7 +321,8 @@ static void write_some(int fd, buffer *b) {
 }
 
 static bool may_deliver(const link_t *l, int64_t t) {
-    return l->client >= 0 && l->to_client.len > 0 && (l->server < 0 || t >= l->quiet_since + relay.latency);
+    return l->client >= 0 && l->to_client.len > 0 &&
+           (l->server < 0 || t >= l->quiet_since + relay.latency);
 }
 
 /* ---- Commands ---- */
@@ -394,8 +396,10 @@ static void obey(void) {
 /* What a link waits for, in two pollfd entries: client, server. Answers how long it can wait, -1 for ever. */
 static int64_t prepare(link_t *l, struct pollfd *p, int64_t t) {
     bool deliver = may_deliver(l, t);
-    p[0] = (struct pollfd){.fd = l->client, .events = (short)((l->ending ? 0 : POLLIN) | (deliver ? POLLOUT : 0))};
-    p[1] = (struct pollfd){.fd = l->server, .events = (short)(POLLIN | (l->to_server.len ? POLLOUT : 0))};
+    p[0] = (struct pollfd){.fd = l->client,
+                           .events = (short)((l->ending ? 0 : POLLIN) | (deliver ? POLLOUT : 0))};
+    p[1] = (struct pollfd){.fd = l->server,
+                           .events = (short)(POLLIN | (l->to_server.len ? POLLOUT : 0))};
     int64_t until = -1;
     if (l->fault == FAULT_SWALLOW && !l->ending) until = l->settle;
     if (l->client >= 0 && l->to_client.len > 0 && !deliver) until = l->quiet_since + relay.latency;
@@ -406,8 +410,10 @@ static int64_t prepare(link_t *l, struct pollfd *p, int64_t t) {
 /* Moves what can be moved; answers false when the link has nothing left to do. */
 static bool carry(link_t *l, const struct pollfd *p) {
     if (l->client >= 0 && p[0].revents & (POLLIN | POLLHUP | POLLERR)) {
-        if (l->ending) close_client(l);
-        else read_client(l);
+        if (l->ending)
+            close_client(l);
+        else
+            read_client(l);
     }
     if (l->server >= 0 && p[1].revents & (POLLIN | POLLHUP | POLLERR)) read_server(l);
 
