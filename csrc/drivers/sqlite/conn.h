@@ -1,0 +1,161 @@
+/* A connection as the rooms of this driver see it, and what each room gives the others.
+ *
+ *   options.c   text options, checked           connect.c   opening, pragmas
+ *   cache.c     prepared statements             script.c    several statements in one text
+ *   execute.c   the running batch               busy.c      waiting for locks
+ *   bind.c      values to parameters            columns.c   result columns to values
+ *   errors.c    result codes to error kinds     driver.c    the table of functions, small answers
+ *   functions.c, decimal_sum.c, casefold.c      what SQL can call */
+#ifndef HD_SQLITE_CONN_H
+#define HD_SQLITE_CONN_H
+
+#include <sqlite3.h>
+#include <stdatomic.h>
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "driver.h"
+
+/* Beside SQLite's result codes: the error record is filled already. */
+enum { HD_SQLITE_REFUSED = -1 };
+
+typedef struct hd_sqlite_conn hd_sqlite_conn;
+
+/* ---- options ---- */
+
+typedef struct hd_sqlite_pragma {
+    const char *name, *value;
+    bool given; /* by the user */
+} hd_sqlite_pragma;
+
+typedef struct hd_sqlite_options {
+    hd_arena texts; /* owns everything below */
+    const char *database;
+    int open_flags;
+    hd_time busy_timeout;
+    uint32_t statement_cache;
+    hd_sqlite_pragma *pragmas; /* in the order they run in */
+    uint32_t pragma_count;
+} hd_sqlite_options;
+
+hd_error_kind hd_sqlite_options_read(hd_sqlite_options *options, const hd_allocator *mem,
+                                     const hd_option *given, size_t count, hd_error *err);
+
+/* ---- statement cache ---- */
+
+/* Lives while it is cached, runs, or lends its column names to the connection. */
+typedef struct hd_sqlite_prepared hd_sqlite_prepared;
+struct hd_sqlite_prepared {
+    hd_sqlite_prepared *newer, *older, *chain; /* by use; in the bucket */
+    sqlite3_stmt *stmt;                        /* NULL: blanks and comments, nothing to run */
+    uint64_t hash;
+    uint32_t params, columns;
+    int prepared_again; /* how often SQLite had done it when names were read */
+    bool cached, insert;
+    hd_column_name *names; /* NULL: not read yet */
+    size_t sql_len;
+    char sql[]; /* when cached */
+};
+
+typedef struct hd_sqlite_cache {
+    hd_sqlite_prepared **buckets; /* a power of two of them; NULL when nothing is kept */
+    hd_sqlite_prepared *newest, *oldest;
+    uint32_t bucket_count, count, limit;
+} hd_sqlite_cache;
+
+int hd_sqlite_cache_init(hd_sqlite_conn *conn); /* 0 or -1 (out of memory) */
+/* Finds or prepares; a result code. */
+int hd_sqlite_prepare(hd_sqlite_conn *conn, const hd_statement *statement, hd_sqlite_prepared **out,
+                      hd_error *err);
+/* Lets go of a statement that was reset. */
+void hd_sqlite_release(hd_sqlite_conn *conn, hd_sqlite_prepared *prepared);
+/* Makes the statement's column names, as of now, the connection's. A result code. */
+int hd_sqlite_lend_names(hd_sqlite_conn *conn, hd_sqlite_prepared *prepared);
+void hd_sqlite_forget_names(hd_sqlite_conn *conn);
+/* Frees all; with `discard` SQLite's own objects are left alone. */
+void hd_sqlite_cache_free(hd_sqlite_conn *conn, bool discard);
+
+/* ---- the connection ---- */
+
+typedef bool hd_sqlite_decoder(hd_sqlite_conn *conn, sqlite3_value *from, hd_value *to);
+
+typedef struct hd_sqlite_busy {
+    hd_time deadline; /* 0: nothing was busy yet */
+    hd_time pause;
+} hd_sqlite_busy;
+
+struct hd_sqlite_conn {
+    hd_conn base; /* first */
+    sqlite3 *db;
+    hd_sqlite_options options;
+    uint32_t setup; /* steps of connecting that are done */
+    hd_time probed; /* when the file was last looked at */
+    hd_sqlite_cache cache;
+    hd_sqlite_prepared *named; /* base.names are its */
+    hd_sqlite_busy busy;
+    atomic_bool canceled;
+
+    /* The running batch. */
+    bool running;
+    bool reading; /* rows of `execution` were announced */
+    hd_statement *statements;
+    uint32_t count, at;          /* statements; the current one */
+    hd_sqlite_prepared *current; /* of the current one, once prepared */
+    uint32_t execution;
+    int64_t rows; /* of this execution so far */
+    hd_time began;
+    hd_arena bound; /* parameters that had to be formatted */
+
+    /* The running script. */
+    char *script;
+    const char *script_at, *script_end;
+    sqlite3_stmt *piece;
+
+    /* The current row. */
+    hd_value *values;
+    hd_sqlite_decoder **decoders;
+    size_t value_cap, decoder_cap;
+    hd_arena decoded; /* texts that had to be made */
+};
+
+static inline hd_sqlite_conn *hd_sqlite_of(hd_conn *conn) {
+    return (hd_sqlite_conn *)conn;
+}
+
+/* ---- other rooms ---- */
+
+hd_step hd_sqlite_connect(hd_conn *conn, const char *password, hd_wait *wait, hd_error *err);
+void hd_sqlite_disconnect(hd_sqlite_conn *conn);
+
+hd_error_kind hd_sqlite_start(hd_conn *conn, hd_statement *statements, uint32_t count,
+                              hd_error *err);
+hd_step hd_sqlite_step(hd_conn *conn, hd_wait *wait, hd_error *err);
+void hd_sqlite_abandon(hd_conn *conn);
+
+/* Runs the text piece by piece: SQLITE_DONE, or the code that stopped it (busy: call again). */
+int hd_sqlite_script(hd_sqlite_conn *conn, hd_statement *statement, hd_error *err);
+void hd_sqlite_script_end(hd_sqlite_conn *conn);
+
+/* SQLITE_OK, a code, or REFUSED. Texts stay the caller's. */
+int hd_sqlite_bind(hd_sqlite_conn *conn, sqlite3_stmt *stmt, const hd_value *params, uint32_t count,
+                   hd_error *err);
+
+/* Chooses a decoder for each column. SQLITE_OK or SQLITE_NOMEM. */
+int hd_sqlite_columns(hd_sqlite_conn *conn, uint32_t columns, const hd_statement *statement);
+/* Decodes the current row into conn->values. SQLITE_OK or SQLITE_NOMEM. */
+int hd_sqlite_read_row(hd_sqlite_conn *conn, sqlite3_stmt *stmt);
+
+bool hd_sqlite_is_busy(int code); /* worth trying again */
+/* Waits a little longer than last time, or fails with lock_timeout when the time is over. */
+hd_step hd_sqlite_wait(hd_sqlite_conn *conn, hd_wait *wait, hd_error *err);
+
+/* Fills the record from a code and the connection's last message. `preparing`: the fault lies
+ * in the text. */
+hd_error_kind hd_sqlite_error(hd_sqlite_conn *conn, int code, bool preparing, hd_error *err);
+/* Path for messages: as the user gave it, without a URI's query. */
+int hd_sqlite_path_len(const hd_sqlite_conn *conn);
+
+int hd_sqlite_register(hd_sqlite_conn *conn); /* functions and collation; a result code */
+int hd_sqlite_register_sum(hd_sqlite_conn *conn);
+
+#endif

@@ -1,0 +1,213 @@
+/* The running batch: statements in order, each `repeat` times over consecutive groups of
+ * parameters.
+ *
+ * A step runs until there is a row to show, a lock to wait for, a failure, or the end. Whatever
+ * stops it leaves `at`, `execution` and `reading` saying exactly what comes next: a statement that
+ * met a lock is reset and the same execution is run again by the next step. Once rows of an
+ * execution were shown it cannot be run again, and a lock is then a failure. When the batch ends no
+ * statement is left active, so that no lock outlives it. */
+#include <string.h>
+
+#include "conn.h"
+
+static uint32_t repeats(const hd_statement *s) {
+    return s->repeat ? s->repeat : 1;
+}
+
+static const hd_value *params_of(hd_sqlite_conn *conn, const hd_statement *s) {
+    return s->param_count ? s->params + (size_t)conn->execution * s->param_count : NULL;
+}
+
+static void end_statement(hd_sqlite_conn *conn) {
+    hd_sqlite_prepared *p = conn->current;
+    conn->current = NULL;
+    conn->execution = 0;
+    conn->reading = false;
+    conn->busy.deadline = 0;
+    if (p) {
+        sqlite3_reset(p->stmt);
+        hd_sqlite_release(conn, p);
+    }
+    if (conn->script) hd_sqlite_script_end(conn);
+}
+
+/* ---- one statement ---- */
+
+static int check_touched(hd_sqlite_conn *conn, const hd_statement *s, int64_t touched,
+                         hd_error *err) {
+    conn->busy.deadline = 0;
+    if (s->expect < 0 || touched == s->expect) return SQLITE_OK;
+    hd_error_set(err, HD_E_OPTIMISTIC_LOCK, "a statement touched %lld rows, not %lld",
+                 (long long)touched, (long long)s->expect);
+    return HD_SQLITE_REFUSED;
+}
+
+/* Statements without rows: nothing between two executions but what must be. sqlite3_changes alone
+ * would not do, it keeps the number of the last INSERT, UPDATE or DELETE through all others. */
+static int run_quiet(hd_sqlite_conn *conn, hd_statement *s, hd_sqlite_prepared *p, hd_error *err) {
+    sqlite3 *db = conn->db;
+    uint32_t end = repeats(s);
+    for (int before = sqlite3_total_changes(db); conn->execution < end; conn->execution++) {
+        int code = hd_sqlite_bind(conn, p->stmt, params_of(conn, s), s->param_count, err);
+        if (code != SQLITE_OK) return code;
+        code = sqlite3_step(p->stmt);
+        if (code != SQLITE_DONE) return code;
+        sqlite3_reset(p->stmt);
+        int after = sqlite3_total_changes(db);
+        int touched = after != before ? sqlite3_changes(db) : 0;
+        before = after;
+        s->affected += touched;
+        code = check_touched(conn, s, touched, err);
+        if (code != SQLITE_OK) return code;
+    }
+    return SQLITE_DONE;
+}
+
+/* After the first step, because that one may have prepared the statement again. */
+static int begin_reading(hd_sqlite_conn *conn, const hd_statement *s, hd_sqlite_prepared *p) {
+    conn->reading = true;
+    conn->rows = 0;
+    conn->base.row.statement = conn->at;
+    conn->base.row.execution = conn->execution;
+    int code = hd_sqlite_lend_names(conn, p);
+    return code == SQLITE_OK ? hd_sqlite_columns(conn, p->columns, s) : code;
+}
+
+static int end_reading(hd_sqlite_conn *conn, hd_statement *s, hd_sqlite_prepared *p,
+                       hd_error *err) {
+    sqlite3_reset(p->stmt);
+    conn->reading = false;
+    s->affected += conn->rows;
+    int code = check_touched(conn, s, conn->rows, err);
+    if (code == SQLITE_OK) conn->execution++;
+    return code;
+}
+
+static int run_rows(hd_sqlite_conn *conn, hd_statement *s, hd_sqlite_prepared *p, hd_error *err) {
+    while (conn->execution < repeats(s)) {
+        int code = SQLITE_OK;
+        if (!conn->reading) {
+            code = hd_sqlite_bind(conn, p->stmt, params_of(conn, s), s->param_count, err);
+            if (code != SQLITE_OK) return code;
+        }
+        int stepped = sqlite3_step(p->stmt);
+        if (stepped != SQLITE_ROW && stepped != SQLITE_DONE) return stepped;
+        if (!conn->reading) code = begin_reading(conn, s, p);
+        if (code == SQLITE_OK && stepped == SQLITE_ROW) {
+            conn->rows++;
+            code = hd_sqlite_read_row(conn, p->stmt);
+            return code == SQLITE_OK ? SQLITE_ROW : code;
+        }
+        if (code == SQLITE_OK) code = end_reading(conn, s, p, err);
+        if (code != SQLITE_OK) return code;
+    }
+    return SQLITE_DONE;
+}
+
+static int begin_statement(hd_sqlite_conn *conn, hd_statement *s, hd_error *err) {
+    hd_sqlite_prepared *p = NULL;
+    int code = hd_sqlite_prepare(conn, s, &p, err);
+    if (code != SQLITE_OK) return code;
+    conn->current = p;
+    if (p->params == s->param_count) return SQLITE_OK;
+    hd_error_set(err, HD_E_VALIDATION, "the statement has %u parameters, %u values were given",
+                 p->params, s->param_count);
+    return HD_SQLITE_REFUSED;
+}
+
+/* SQLITE_ROW, SQLITE_DONE, or what stopped it. */
+static int run(hd_sqlite_conn *conn, hd_statement *s, hd_error *err) {
+    if (s->affected < 0) {
+        s->affected = 0;
+        s->sent = true;
+        conn->began = hd_now();
+    }
+    if (s->simple) return hd_sqlite_script(conn, s, err);
+    if (!conn->current) {
+        int code = begin_statement(conn, s, err);
+        if (code != SQLITE_OK) return code;
+    }
+    hd_sqlite_prepared *p = conn->current;
+    if (!p->stmt) return SQLITE_DONE;
+    return p->columns ? run_rows(conn, s, p, err) : run_quiet(conn, s, p, err);
+}
+
+/* ---- the batch ---- */
+
+static hd_step fail(hd_sqlite_conn *conn, int code, hd_error *err) {
+    hd_statement *s = &conn->statements[conn->at];
+    bool preparing = !conn->current && !conn->piece;
+    if (code != HD_SQLITE_REFUSED) hd_sqlite_error(conn, code, preparing, err);
+    err->statement = (int32_t)conn->at;
+    err->row = conn->execution;
+    const char *piece = sqlite3_sql(conn->piece);
+    if (piece)
+        hd_error_text(err, &err->sql, piece, strlen(piece));
+    else
+        hd_error_text(err, &err->sql, s->sql, s->sql_len);
+    s->elapsed = hd_now() - conn->began;
+    conn->running = false;
+    end_statement(conn);
+    return HD_FAILED;
+}
+
+static hd_step wait_for_lock(hd_sqlite_conn *conn, int code, hd_wait *wait, hd_error *err) {
+    if (conn->reading) {
+        hd_error_set(err, HD_E_LOCK_TIMEOUT,
+                     "the database was locked by another connection between two rows");
+        err->native = code;
+        return fail(conn, HD_SQLITE_REFUSED, err);
+    }
+    if (conn->current) sqlite3_reset(conn->current->stmt);
+    hd_step step = hd_sqlite_wait(conn, wait, err);
+    return step == HD_WAIT ? step : fail(conn, HD_SQLITE_REFUSED, err);
+}
+
+static void finish(hd_sqlite_conn *conn, hd_statement *s) {
+    if (conn->current && conn->current->insert && s->affected > 0) {
+        s->last_id = sqlite3_last_insert_rowid(conn->db);
+    }
+    s->elapsed = hd_now() - conn->began;
+    end_statement(conn);
+}
+
+hd_error_kind hd_sqlite_start(hd_conn *base, hd_statement *statements, uint32_t count,
+                              hd_error *err) {
+    hd_sqlite_conn *conn = hd_sqlite_of(base);
+    if (!conn->db) return hd_error_set(err, HD_E_CLOSED, "the connection is closed");
+    if (conn->running) return hd_error_set(err, HD_E_BUSY, "the connection is running a batch");
+    hd_sqlite_forget_names(conn);
+    for (uint32_t i = 0; i < count; i++) {
+        statements[i].affected = -1;
+        statements[i].last_id = statements[i].elapsed = 0;
+        statements[i].sent = false;
+    }
+    conn->statements = statements;
+    conn->count = count;
+    conn->at = 0;
+    conn->running = true;
+    atomic_store(&conn->canceled, false);
+    return HD_OK;
+}
+
+hd_step hd_sqlite_step(hd_conn *base, hd_wait *wait, hd_error *err) {
+    hd_sqlite_conn *conn = hd_sqlite_of(base);
+    while (conn->running && conn->at < conn->count) {
+        int code = atomic_load_explicit(&conn->canceled, memory_order_relaxed)
+                       ? SQLITE_INTERRUPT
+                       : run(conn, &conn->statements[conn->at], err);
+        if (code == SQLITE_ROW) return HD_ROW;
+        if (hd_sqlite_is_busy(code)) return wait_for_lock(conn, code, wait, err);
+        if (code != SQLITE_DONE) return fail(conn, code, err);
+        finish(conn, &conn->statements[conn->at]);
+        conn->at++;
+    }
+    conn->running = false;
+    return HD_DONE;
+}
+
+void hd_sqlite_abandon(hd_conn *base) {
+    hd_sqlite_conn *conn = hd_sqlite_of(base);
+    conn->running = false;
+    end_statement(conn);
+}
