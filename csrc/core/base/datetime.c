@@ -217,7 +217,7 @@ static char *put_fraction(char *out, int64_t us_of_day) {
 static char *put_instant(char *out, int64_t us, char between, int64_t *us_of_day) {
     int64_t year, days = floor_div(us, DAY_US);
     unsigned month, day;
-    *us_of_day = us - days * DAY_US;
+    *us_of_day = us % DAY_US + (us % DAY_US < 0 ? DAY_US : 0);
     hd_civil_from_days(days, &year, &month, &day);
     if (year >= 0 && year <= 9999) {
         out = put_digits(out, (uint64_t)year, 4);
