@@ -64,7 +64,7 @@ HELPERS := $(patsubst spec/c/%.c,$(BUILD)/obj/spec/c/%.o,$(filter-out %_test.c,$
 SUPPORT := build/support/relay build/support/keep_loaded.so
 LUA_FILES := $(shell find lua -name '*.lua' 2>/dev/null)
 
-.PHONY: all demo test test-all test-c test-lua test-build test-run sanitize bench lint format deps rockspec rock install clean
+.PHONY: all demo test test-all test-c test-lua test-build test-run sanitize bench bench-build lint format deps rockspec rock install clean
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -163,7 +163,19 @@ sanitize:
 	@.ci/deps build $(LUA) test
 	@spec/support/with_postgres.sh $(SUBMAKE) SANITIZE=1 CFLAGS="-O1 -g" test-run
 
--include bench/bench.mk
+# bench/main.lua compares Heddle with what bench/*.c does by hand; BENCH is its arguments.
+bench-build: all $(patsubst bench/%.c,$(BUILD)/bench/%.so,$(wildcard bench/*.c))
+
+$(BUILD)/bench/%.so: $(BUILD)/obj/bench/%.o
+	@mkdir -p $(@D)
+	$(call say,LD)$(LINK) -shared -o $@ $^ -lpq -lsqlite3 -lm
+
+$(BUILD)/obj/bench/%.o: INCLUDES := -I$(LUA_INCDIR) -I$(PQ_INCDIR)
+
+bench:
+	@.ci/deps build $(LUA) bench
+	@$(SUBMAKE) $(JOBS) bench-build
+	@spec/support/with_postgres.sh $(LUA) bench/main.lua $(BENCH)
 
 lint:
 	@.ci/lint
