@@ -50,7 +50,8 @@ function options.one_of(words)
     for _, word in ipairs(words) do
       if value == word then return nil end
     end
-    return "'" .. table.concat(words, "', '") .. "'", errors.quote(value) .. suggest.hint(value, words)
+    local expected = "'" .. table.concat(words, "', '") .. "'"
+    return (#words > 1 and "one of " or "") .. expected, errors.quote(value) .. suggest.hint(value, words)
   end
 end
 
