@@ -70,6 +70,7 @@ description = {
 }
 dependencies = {
     "lua >= 5.1, < 5.5",
+    "luafilesystem >= 1.6",
 }
 external_dependencies = {
 %s}
