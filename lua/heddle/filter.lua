@@ -1,0 +1,104 @@
+--- Filters: from what the program wrote to a shape and its parameters.
+--
+-- One walk checks every name and value and writes the filter in prefix form without its values
+-- (`all 2 eq name rel team eq name`), names sorted so that one filter has one shape. `condition.lua` makes SQL of
+-- it when the shape is new.
+--
+-- Nothing here trusts data: operators are known by their metatable, names by the mapping, and a plain table
+-- is a filter under a relation, a value in a json or array property, and refused everywhere else.
+--
+-- A nested filter `{ team = { name = "core" } }` says: there is a team, and it is called so. Its negation
+-- finds the rows without a team.
+local null = require("heddle.null")
+local op = require("heddle.op")
+local place = require("heddle.filter.place")
+local resolve = require("heddle.resolve")
+local shape = require("heddle.shape")
+local words = require("heddle.filter.words")
+
+local filter = { hooks = place.hooks }
+
+local emit, push, refuse = shape.emit, shape.push, place.refuse
+local is_operator = op.is_operator
+local read
+
+local function read_scalar(to, at, value)
+  if value == null then return emit(to, "null", at.name) end
+  if is_operator(value) then return words.scalar[value.kind](to, at, value, read) end
+  place.check_equality(at)
+  emit(to, "eq", at.name)
+  return push(to, place.scalar(at, at.column, value))
+end
+
+local function read_operator(to, at, operator)
+  local word = words.key[operator.kind]
+  if at.root and (not word or operator.kind == "is_null" or operator.kind == "not_null") then
+    return refuse(at, tostring(operator) .. " needs a property to speak of, as in { name = op.gt(1) }")
+  end
+  if not word then
+    return refuse(at, tostring(operator) .. " does not compare relations: give a key, an entity or a filter")
+  end
+  return word(to, at, operator, read)
+end
+
+-- The names of a filter, sorted.
+local function names_of(at, where)
+  local names, n = {}, 0
+  for name in pairs(where) do
+    if type(name) ~= "string" then return resolve.view(at.target, name, "filter") end
+    n = n + 1
+    names[n] = name
+  end
+  if n > 1 then table.sort(names) end
+  return names, n
+end
+
+local function read_conditions(to, at, where)
+  local names, n = names_of(at, where)
+  if n == 0 then
+    return refuse(at, "an empty table inside a filter would hold for every row: is a variable in it nil?")
+  end
+  if not at.root then emit(to, "rel", at.name) end
+  if n > 1 then emit(to, "all", n) end
+  for i = 1, n do
+    local name = names[i]
+    read(to, place.of(at.target, name, not at.root), where[name])
+  end
+end
+
+local function read_entity(to, at, value)
+  if value == null and not at.root then return emit(to, "null", at.name) end
+  if type(value) == "table" then
+    if is_operator(value) then return read_operator(to, at, value) end
+    if getmetatable(value) == nil and value[1] == nil then return read_conditions(to, at, value) end
+  end
+  emit(to, "eq", at.name)
+  local values = place.key_values(at, value)
+  for i = 1, #values do push(to, values[i]) end
+end
+
+function read(to, at, value)
+  if at.column then return read_scalar(to, at, value) end
+  return read_entity(to, at, value)
+end
+
+---Reads a filter into a shape: a table of conditions, an operator, a bare key, an instance. nil is refused, and
+---`{}` unless `allow_empty`: it is what `{ id = nil }` says.
+---@param to heddle.Shape
+---@param mapping table
+---@param where any
+---@param allow_empty boolean?
+function filter.read(to, mapping, where, allow_empty)
+  if where == nil or where == null then
+    return place.refuse_filter(mapping, (where == nil and "nil" or "orm.null")
+      .. " is no filter; find_all reads every row")
+  end
+  if type(where) == "table" and getmetatable(where) == nil and next(where) == nil then
+    if allow_empty then return emit(to, "all", 0) end
+    return place.refuse_filter(mapping, "an empty filter would hold for every row: is a variable in it nil? "
+      .. "Say all = true if every row is meant")
+  end
+  return read(to, place.root(mapping), where)
+end
+
+return filter

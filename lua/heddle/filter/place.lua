@@ -1,0 +1,173 @@
+--- What a value in a filter stands for: a column, or the key of an entity (a relation's target; at the root
+--- the entity itself). A place checks the values that are put there, so that data can be a value and nothing else.
+local errors = require("heddle.errors")
+local null = require("heddle.null")
+local op = require("heddle.op")
+local resolve = require("heddle.resolve")
+
+local place = {}
+
+---What the rooms above put in: `key_of(value, mapping)` gives the key values of an instance of that mapping's
+---entity, nil when the value is no instance, and raises when it is one of another entity or context.
+place.hooks = {}
+function place.hooks.key_of() return nil end
+
+---@class heddle.Place
+---@field mapping table whose property it is
+---@field where string "filter", "data"
+---@field name string the property, "" for the entity itself
+---@field column table? of a scalar
+---@field target table? mapping of the entity whose key belongs here
+---@field key table[]? that key's columns
+---@field root boolean?
+
+---Raises an error about a place.
+---@param self heddle.Place
+---@param message string
+---@param kind string? "validation" when left out
+function place.refuse(self, message, kind)
+  return resolve.refuse(kind or "validation", self.mapping, self.name, self.where, message)
+end
+
+local refuse = place.refuse
+
+---@param mapping table
+---@param view table
+---@param where string what is being read: "filter", "data"
+---@return heddle.Place
+function place.make(mapping, view, where)
+  local self = { mapping = mapping, name = view.name, column = view.column, where = where }
+  self.hidden = resolve.is_hidden(view)
+  if view.column then return self end
+  if view.kind == "many_to_one" or view.kind == "one_to_one" then
+    self.target, self.key = view.target, view.target.key
+    return self
+  end
+  if view.kind == "one_to_many" or view.kind == "many_to_many" then
+    return refuse(self, "this is a collection, which a " .. where .. " cannot name yet", "unsupported")
+  end
+  return refuse(self, "this property has no column of its own", "unsupported")
+end
+
+---The place of a property, or `unknown_property`. A nested one is reached through a relation.
+---@param mapping table
+---@param name string
+---@param nested boolean?
+---@return heddle.Place
+function place.of(mapping, name, nested)
+  local places = mapping.plans.places
+  if not places then
+    places = {}
+    mapping.plans.places = places
+  end
+  local self = places[name]
+  if not self or nested and self.hidden then
+    self = place.make(mapping, resolve.view(mapping, name, "filter", nested), "filter")
+    places[name] = self
+  end
+  return self
+end
+
+---The place of the entity itself.
+---@param mapping table
+---@return heddle.Place
+function place.root(mapping)
+  local self = mapping.plans.root
+  if not self then
+    self = { mapping = mapping, name = "", where = "filter", root = true, target = mapping, key = mapping.key }
+    mapping.plans.root = self
+  end
+  return self
+end
+
+local scalars = { string = true, number = true, boolean = true, cdata = true }
+local holds_tables = { json = true, array = true }
+
+---A value as the column's converter will take it, or `validation`.
+---@param self heddle.Place
+---@param column table
+---@param value any
+---@return any
+function place.scalar(self, column, value)
+  local custom = column.custom
+  if custom and custom.to_db and not op.is_operator(value) then value = custom.to_db(value) end
+  local kind = type(value)
+  if scalars[kind] then return value end
+  if kind == "table" then
+    if op.is_operator(value) then return refuse(self, tostring(value) .. " cannot stand inside another operator") end
+    if holds_tables[column.type] then return value end
+    return refuse(self, "a table where a value belongs; only the functions of orm.op make operators")
+  end
+  if kind == "function" then
+    return refuse(self, "a function where a value belongs: call it, as in op.is_null()")
+  end
+  return refuse(self, (value == null and "orm.null" or "a " .. kind) .. " where a value belongs")
+end
+
+---Refuses to compare what the database keeps as text in which one value has two spellings.
+---@param self heddle.Place
+function place.check_equality(self)
+  if self.column and self.column.type == "json" and self.mapping.driver == "sqlite" then
+    return refuse(self, "json cannot be compared as a whole on SQLite: use op.raw and json_extract", "unsupported")
+  end
+end
+
+local function key_form(self)
+  local names = {}
+  for i, column in ipairs(self.key) do names[i] = column.property end
+  return "{ " .. table.concat(names, ", ") .. " }"
+end
+
+-- The values of a composite key given as a list or by name, in declared order.
+local function key_from_table(self, value)
+  local key, values, given = self.key, {}, 0
+  if #key == 1 then
+    return refuse(self, "a table where a key belongs; the key of " .. self.target.name .. " is one value")
+  end
+  for _ in pairs(value) do given = given + 1 end
+  local is_list = value[1] ~= nil
+  for i, column in ipairs(key) do values[i] = value[is_list and i or column.property] end
+  if given ~= #key or #values ~= #key then
+    return refuse(self, "the key of " .. self.target.name .. " is " .. key_form(self)
+      .. ", as a list in this order or by these names")
+  end
+  return values
+end
+
+local function key_of(self, value)
+  local kind = type(value)
+  if kind == "table" then
+    if getmetatable(value) == nil then return key_from_table(self, value) end
+    local values = not op.is_operator(value) and place.hooks.key_of(value, self.target)
+    if values then return values end
+    return refuse(self, "takes a key of " .. self.target.name .. " or an entity, not "
+      .. (op.is_operator(value) and "an operator in an operator" or "a table that is no entity"))
+  end
+  if kind == "boolean" or not scalars[kind] then
+    return refuse(self, "takes a key of " .. self.target.name .. " or an entity, not "
+      .. (value == null and "orm.null" or "a " .. kind))
+  end
+  if #self.key > 1 then
+    return refuse(self, "the key of " .. self.target.name .. " has " .. #self.key .. " values: " .. key_form(self))
+  end
+  return { value }
+end
+
+---The key values that a scalar, a key or an entity stands for, each checked.
+---@param self heddle.Place
+---@param value any
+---@return any[]
+function place.key_values(self, value)
+  local key, given, values = self.key, key_of(self, value), {}
+  for i = 1, #key do values[i] = place.scalar(self, key[i], given[i]) end
+  return values
+end
+
+---Refuses what stands where a filter belongs and is none.
+---@param mapping table
+---@param message string
+function place.refuse_filter(mapping, message)
+  return errors.raise("validation", "filter of " .. mapping.name .. ": " .. message, resolve.fields(mapping))
+end
+
+return place

@@ -1,0 +1,114 @@
+--- What each operator says in a shape. `words.scalar` speaks of a column, `words.key` of an entity's key; each
+--- entry takes the shape, the place, the operator and the reader of values in that place.
+local list = require("heddle.filter.list")
+local null = require("heddle.null")
+local place = require("heddle.filter.place")
+local shape = require("heddle.shape")
+
+local emit, push, refuse = shape.emit, shape.push, place.refuse
+
+local common = {}
+
+local function read_each(to, at, operator, read, word)
+  local conditions = operator.value
+  emit(to, word, #conditions)
+  for i = 1, #conditions do read(to, at, conditions[i]) end
+end
+
+function common.all(to, at, operator, read)
+  if #operator.value == 0 then return refuse(at, "op.all with an empty list holds for every row") end
+  return read_each(to, at, operator, read, "all")
+end
+
+function common.any(to, at, operator, read)
+  return read_each(to, at, operator, read, "any")
+end
+
+function common.negate(to, at, operator, read)
+  emit(to, "not")
+  return read(to, at, operator.value)
+end
+
+function common.is_null(to, at) return emit(to, "null", at.name) end
+
+function common.not_null(to, at) return emit(to, "not_null", at.name) end
+
+function common.one_of(to, at, operator) return list.read(to, at, operator, "in") end
+
+function common.not_one_of(to, at, operator) return list.read(to, at, operator, "not_in") end
+
+function common.raw(to, at, operator)
+  if at.key and #at.key > 1 and not at.root then
+    return refuse(at, "op.raw is one value, and this relation's key has " .. #at.key)
+  end
+  if at.root then emit(to, "raw") else emit(to, "eq_raw", at.name) end
+  local values = operator.second
+  emit(to, operator.value, values.n)
+  for i = 1, values.n do push(to, values[i]) end
+end
+
+local function equality(word, null_word)
+  return function(to, at, operator)
+    local value = operator.value
+    if value == null then return emit(to, null_word, at.name) end
+    place.check_equality(at)
+    emit(to, word, at.name)
+    if at.column then return push(to, place.scalar(at, at.column, value)) end
+    local values = place.key_values(at, value)
+    for i = 1, #values do push(to, values[i]) end
+  end
+end
+
+common.eq = equality("eq", "null")
+common.ne = equality("ne", "not_null")
+
+local scalar = setmetatable({}, { __index = common })
+
+local unordered = { json = true, array = true }
+
+local function comparison(word)
+  return function(to, at, operator)
+    local column = at.column
+    if unordered[column.type] then return refuse(at, "a property of type " .. column.type .. " has no order") end
+    emit(to, word, at.name)
+    push(to, place.scalar(at, column, operator.value))
+    if operator.second ~= nil then push(to, place.scalar(at, column, operator.second)) end
+  end
+end
+
+for _, word in ipairs({ "gt", "gte", "lt", "lte", "between" }) do scalar[word] = comparison(word) end
+
+-- "unknown" is a type of the database's own, citext for one.
+local text_types = { string = true, text = true, enum = true, unknown = true }
+
+local function text(word, before, after)
+  return function(to, at, operator)
+    local pattern = operator.value
+    if not text_types[at.column.type] then
+      return refuse(at, tostring(operator) .. " compares text, and this property is of type " .. at.column.type)
+    end
+    if type(pattern) ~= "string" then
+      return refuse(at, tostring(operator) .. " takes a string here, not a " .. type(pattern))
+    end
+    if before then pattern = before .. pattern:gsub("[\\%%_]", "\\%0") .. after end
+    emit(to, word, at.name)
+    return push(to, pattern)
+  end
+end
+
+scalar.like = text("like")
+scalar.not_like = text("not_like")
+scalar.ilike = text("ilike")
+scalar.starts_with = text("like", "", "%")
+scalar.ends_with = text("like", "%", "")
+
+local text_contains = text("like", "%", "%")
+
+function scalar.contains(to, at, operator)
+  if unordered[at.column.type] then
+    return refuse(at, "op.contains over arrays and json is not supported yet: use op.raw", "unsupported")
+  end
+  return text_contains(to, at, operator)
+end
+
+return { scalar = scalar, key = common }

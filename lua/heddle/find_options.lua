@@ -1,0 +1,48 @@
+--- The options that a query takes. An unknown one is refused: an option that is silently not there is a wrong
+--- answer.
+local errors = require("heddle.errors")
+local resolve = require("heddle.resolve")
+local suggest = require("heddle.suggest")
+
+local find_options = {}
+
+local function set(text)
+  local names = {}
+  for name in text:gmatch("%S+") do names[name] = true end
+  return names
+end
+
+find_options.known = set([[populate fields exclude order_by limit offset strategy lock filters flush_mode managed
+  connection refresh first last before after count group_by having distinct timeout all]])
+
+local flags = set("managed refresh distinct all count")
+
+-- Known, and not there yet.
+local later = set("filters first last before after count group_by having timeout")
+
+---Raises `unknown_property` for an option that does not exist, `unsupported` for one that Heddle does not have
+---yet, `validation` for a flag that is none.
+---@param mapping table
+---@param opts table
+function find_options.check(mapping, opts)
+  if type(opts) ~= "table" or getmetatable(opts) ~= nil then
+    return errors.raise("validation", "the options of a query on " .. mapping.name .. " are a table, not a "
+      .. type(opts), resolve.fields(mapping))
+  end
+  for name, value in pairs(opts) do
+    if not find_options.known[name] then
+      return errors.raise("unknown_property", errors.quote(name) .. " is not an option of a query on " .. mapping.name
+        .. suggest.hint(name, find_options.known), resolve.fields(mapping))
+    end
+    if later[name] then
+      return errors.raise("unsupported", "option '" .. name .. "' of a query on " .. mapping.name
+        .. " is not supported yet", resolve.fields(mapping))
+    end
+    if flags[name] and type(value) ~= "boolean" then
+      return errors.raise("validation", "option '" .. name .. "' of a query on " .. mapping.name
+        .. " is true or false, not a " .. type(value), resolve.fields(mapping))
+    end
+  end
+end
+
+return find_options

@@ -1,0 +1,126 @@
+--- `order_by`: "name", "name desc", "author.name asc nulls first", or { name = "desc" }.
+--
+-- NULLs stand where PostgreSQL puts them on both drivers: last when ascending, first when descending, unless the
+-- term says otherwise. Text sorts by its column's collation. A hidden property of a related entity is no
+-- name to sort by.
+local errors = require("heddle.errors")
+local resolve = require("heddle.resolve")
+
+local order = {}
+
+local function refuse(mapping, message)
+  return errors.raise("validation", "order_by of " .. mapping.name .. ": " .. message, resolve.fields(mapping))
+end
+
+-- Terms are words of the shape, whose words are told apart by a control character.
+local function checked(mapping, term)
+  if term:find("%c") then return refuse(mapping, "a control character in " .. errors.quote(term)) end
+  return term
+end
+
+local function term_of_table(mapping, term)
+  local name, direction = next(term)
+  if name == nil then return refuse(mapping, "an empty table is no term") end
+  if next(term, name) ~= nil then
+    return refuse(mapping, "a table with several names has no order: write a list, { \"a\", \"b desc\" }")
+  end
+  if type(name) ~= "string" or type(direction) ~= "string" then
+    return refuse(mapping, "a term is a string or { name = \"desc\" }")
+  end
+  return checked(mapping, name .. " " .. direction)
+end
+
+---The terms as strings, not yet looked at: `{ "name desc", { id = "asc" } }` or `{ name = "desc" }`.
+---@param mapping table
+---@param given table
+---@return string[]
+function order.terms(mapping, given)
+  if type(given) ~= "table" or getmetatable(given) ~= nil then
+    return refuse(mapping, "takes a list, as in { \"name desc\", \"id\" }, not a " .. type(given))
+  end
+  if given[1] == nil then
+    if next(given) == nil then return {} end
+    return { term_of_table(mapping, given) }
+  end
+  local terms, count = {}, 0
+  for _ in pairs(given) do count = count + 1 end
+  if count ~= #given then return refuse(mapping, "is a list or one { name = \"desc\" }, not both") end
+  for i, term in ipairs(given) do
+    if type(term) == "table" and getmetatable(term) == nil then
+      terms[i] = term_of_table(mapping, term)
+    elseif type(term) == "string" then
+      terms[i] = checked(mapping, term)
+    else
+      return refuse(mapping, "a term is a string or { name = \"desc\" }, not a " .. type(term))
+    end
+  end
+  return terms
+end
+
+local suffixes = { [""] = "", ["nulls first"] = " NULLS FIRST", ["nulls last"] = " NULLS LAST" }
+
+-- "author.name desc nulls last" -> path, "DESC", " NULLS LAST"
+local function parse(mapping, term)
+  local path, rest = term:match("^%s*(%S+)%s*(.-)%s*$")
+  if not path then return refuse(mapping, "a term without a name") end
+  rest = rest:lower():gsub("%s+", " ")
+  local direction, nulls = rest:match("^(%a*) ?(.*)$")
+  if direction == "nulls" then direction, nulls = "", rest end
+  local suffix = suffixes[nulls]
+  if not suffix or direction ~= "" and direction ~= "asc" and direction ~= "desc" then
+    return refuse(mapping, errors.quote(term) .. " is not understood: write \"name\", \"name desc\" or "
+      .. "\"name asc nulls first\"")
+  end
+  return path, direction == "desc" and " DESC" or "", suffix
+end
+
+local function step(conditions, scope, name, nested)
+  local view = resolve.view(scope.mapping, name, "order_by", nested)
+  if view.kind ~= "many_to_one" and view.kind ~= "one_to_one" then
+    return resolve.refuse("validation", scope.mapping, name, "order_by", "only to-one relations lead on to "
+      .. "other properties")
+  end
+  return conditions:child(scope, view)
+end
+
+local function check(mapping, view)
+  if not (view.column or view.kind == "many_to_one" or view.kind == "one_to_one") then
+    return resolve.refuse("validation", mapping, view.name, "order_by", "this property has no column to sort by")
+  end
+  if view.column and view.column.type == "json" then
+    return resolve.refuse("validation", mapping, view.name, "order_by", "json has no order")
+  end
+end
+
+local function append(sorted, conditions, term)
+  local path, direction, nulls = parse(conditions.mapping, term)
+  local scope, name = conditions.root, path
+  local nested = false
+  for relation, rest in path:gmatch("([^.]*)%.()") do
+    scope, name = step(conditions, scope, relation, nested), path:sub(rest)
+    nested = true
+  end
+  local view = resolve.view(scope.mapping, name, "order_by", nested)
+  check(scope.mapping, view)
+  local columns, owner = conditions:columns(scope, name)
+  for _, column in ipairs(columns) do
+    local placement = nulls
+    if nulls == "" and conditions.driver == "sqlite" and (column.nullable or owner ~= conditions.root) then
+      placement = direction == "" and " NULLS LAST" or " NULLS FIRST"
+    end
+    sorted[#sorted + 1] = conditions:operand(owner, column) .. direction .. placement
+  end
+end
+
+---" ORDER BY ...", or "" without terms. Joins what the paths need.
+---@param conditions heddle.Condition
+---@param terms string[]
+---@return string
+function order.sql(conditions, terms)
+  local sorted = {}
+  for _, term in ipairs(terms) do append(sorted, conditions, term) end
+  if #sorted == 0 then return "" end
+  return " ORDER BY " .. table.concat(sorted, ", ")
+end
+
+return order

@@ -1,0 +1,83 @@
+---Names that a program or its user gave, looked up in a mapping. Every compiler asks here, so that an
+---unknown name is refused with the same words wherever it stands.
+
+local errors = require("heddle.errors")
+local suggest = require("heddle.suggest")
+
+local resolve = {}
+
+---@param view table
+---@return boolean
+function resolve.is_hidden(view)
+  return view.prop ~= nil and view.prop.hidden or view.column ~= nil and view.column.hidden or false
+end
+
+local function known_names(mapping, nested)
+  local names = {}
+  for _, view in ipairs(mapping.list) do
+    if not (nested and resolve.is_hidden(view)) then names[#names + 1] = view.name end
+  end
+  return names
+end
+
+---The fields of an error about one property of a mapping.
+---@param mapping table
+---@param property string?
+---@return table
+function resolve.fields(mapping, property)
+  return { context = mapping.context, entity = mapping.name, property = property }
+end
+
+---Raises an error that names the place: "filter of User.age: ...".
+---@param kind string
+---@param mapping table
+---@param property string?
+---@param where string what was being read: "filter", "order_by", "fields", "data"
+---@param message string
+function resolve.refuse(kind, mapping, property, where, message)
+  local name = property and property ~= "" and mapping.name .. "." .. property or mapping.name
+  return errors.raise(kind, where .. " of " .. name .. ": " .. message, resolve.fields(mapping, property))
+end
+
+---The view of a property, or `unknown_property`. A nested name (reached through a relation) may not be a
+---hidden property: request data could probe it.
+---@param mapping table
+---@param name any
+---@param where string
+---@param nested boolean?
+---@return table view
+function resolve.view(mapping, name, where, nested)
+  local view = type(name) == "string" and mapping.props[name]
+  if view and not (nested and resolve.is_hidden(view)) then return view end
+  if view then
+    return resolve.refuse("unknown_property", mapping, name, where,
+      "this property is hidden and cannot be reached through a relation")
+  end
+  local message
+  if type(name) == "string" then
+    message = errors.quote(name) .. " is not a property of " .. mapping.name
+      .. suggest.hint(name, known_names(mapping, nested))
+  else
+    message = "names are strings, not a " .. type(name)
+  end
+  return errors.raise("unknown_property", where .. " of " .. mapping.name .. ": " .. message,
+    resolve.fields(mapping, type(name) == "string" and name or nil))
+end
+
+---The foreign key behind a to-one relation: of the owner its own, of an inverse one-to-one the target's.
+---@param mapping table
+---@param view table
+---@return table|nil fk
+---@return boolean inverse
+function resolve.foreign_key(mapping, view)
+  local owner, property, inverse = mapping, view.name, false
+  if not view.columns or #view.columns == 0 then
+    owner, property, inverse = view.target, view.prop and view.prop.mapped_by, true
+  end
+  for _, fk in ipairs(owner and owner.foreign_keys or {}) do
+    if fk.property == property and (not inverse or fk.target == mapping) then return fk, inverse end
+  end
+  return nil, inverse
+end
+
+return resolve

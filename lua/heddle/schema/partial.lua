@@ -1,0 +1,46 @@
+--- The condition of a partial index: SQL as it was given, or a filter over the entity's own properties, whose
+--- values stand in the text because DDL binds none.
+local column = require("heddle.schema.column")
+local condition = require("heddle.condition")
+local filter = require("heddle.filter")
+local resolve = require("heddle.resolve")
+local shape = require("heddle.shape")
+
+local partial = {}
+
+local function literals(mapping, params)
+  local conditions = condition.new(mapping)
+  conditions.root.alias = false
+  function conditions:placeholder(col)
+    self.param_columns[#self.param_columns + 1] = col
+    -- Patterns, raw SQL and SQLite's decimals would need what Heddle registers on its own connections.
+    local portable = col.property and not (col.type == "decimal" and mapping.driver == "sqlite")
+    local text = portable and column.literal(col, params[#self.param_columns], mapping.driver)
+    if text then return text end
+    return resolve.refuse("metadata", mapping, col.property, "the condition of an index",
+      "this comparison has no form in DDL: write the condition as SQL")
+  end
+  return conditions
+end
+
+---" WHERE ..." of an index, "" without a condition.
+---@param mapping table
+---@param where string|table|nil
+---@return string
+function partial.sql(mapping, where)
+  if where == nil then return "" end
+  if type(where) == "string" then return " WHERE " .. where end
+  local to = shape.new("index")
+  to.each = true
+  filter.read(to, mapping, where)
+  local conditions = literals(mapping, to.params)
+  conditions:open(to.code, 2)
+  local text = conditions:where()
+  if #conditions.joins > 0 then
+    return resolve.refuse("metadata", mapping, nil, "the condition of an index",
+      "it can only name properties of the entity itself")
+  end
+  return text
+end
+
+return partial

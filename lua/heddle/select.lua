@@ -1,0 +1,230 @@
+--- SELECT and count(*) of an entity: a filter and options become a plan and its parameters.
+--
+-- A plan: { sql, param_columns = as what each parameter is bound, columns = the mapping columns of a row in
+-- order, partial = some column is left out, reads = the mappings whose tables it reads, lock = the mode asked for }.
+-- Plans are kept in the mapping by shape; what the binding makes of one is kept in the plan. A row is never found
+-- twice, since only to-one relations are joined: `distinct` is taken and changes nothing.
+local compat = require("heddle.compat")
+local condition = require("heddle.condition")
+local errors = require("heddle.errors")
+local filter = require("heddle.filter")
+local null = require("heddle.null")
+local options = require("heddle.find_options")
+local order = require("heddle.order")
+local place = require("heddle.filter.place")
+local quote = require("heddle.quote")
+local resolve = require("heddle.resolve")
+local shape = require("heddle.shape")
+
+local select = {}
+
+local BIGINT = { type = "bigint" }
+local COUNT = { { type = "bigint", name = "count" } }
+
+local function refuse(mapping, option, message)
+  return errors.raise("validation", "option '" .. option .. "' of a query on " .. mapping.name .. ": " .. message,
+    resolve.fields(mapping))
+end
+
+-- Columns --------------------------------------------------------------------------------------------------
+
+-- The set of properties that a list of names stands for.
+local function named(mapping, names, option)
+  local set = {}
+  for _, name in ipairs(names) do
+    local view = resolve.view(mapping, name, option)
+    if not view.column and not (view.columns and #view.columns > 0) then
+      return resolve.refuse("validation", mapping, name, option, "this property has no column of its own; populate "
+        .. "loads relations")
+    end
+    set[name] = true
+  end
+  return set
+end
+
+-- The columns to read: those named, or all that are not lazy; the key and the version always, without which a
+-- row could neither be found again nor be written safely.
+local function columns_of(mapping, opts)
+  local only = opts.fields and named(mapping, opts.fields, "fields")
+  local without = opts.exclude and named(mapping, opts.exclude, "exclude")
+  local columns = {}
+  for _, column in ipairs(mapping.columns) do
+    local name = column.property
+    local wanted
+    if only then wanted = only[name] else wanted = not column.lazy end
+    if without and without[name] then wanted = false end
+    if wanted or column.primary or column.version then columns[#columns + 1] = column end
+  end
+  return columns, #columns < #mapping.columns
+end
+
+-- Locks ----------------------------------------------------------------------------------------------------
+
+local locks = {
+  pessimistic_read = " FOR SHARE OF e0",
+  pessimistic_read_nowait = " FOR SHARE OF e0 NOWAIT",
+  pessimistic_read_skip_locked = " FOR SHARE OF e0 SKIP LOCKED",
+  pessimistic_write = " FOR UPDATE OF e0",
+  pessimistic_write_nowait = " FOR UPDATE OF e0 NOWAIT",
+  pessimistic_write_skip_locked = " FOR UPDATE OF e0 SKIP LOCKED",
+  optimistic = "",
+}
+
+local function check_lock(mapping, lock)
+  if not locks[lock] then
+    return refuse(mapping, "lock", errors.quote(lock) .. " is no lock mode; there are optimistic, pessimistic_read, "
+      .. "pessimistic_write, the last two also with _nowait and _skip_locked")
+  end
+  if mapping.driver == "sqlite" and lock:find("skip_locked", 1, true) then
+    return errors.raise("unsupported", "SQLite locks the whole file, not rows: there is nothing that lock = '" .. lock
+      .. "' could skip", resolve.fields(mapping))
+  end
+end
+
+-- Shapes ---------------------------------------------------------------------------------------------------
+
+local function emit_names(to, mapping, names, option)
+  if type(names) ~= "table" or getmetatable(names) ~= nil then
+    return refuse(mapping, option, "takes a list of names, not a " .. type(names))
+  end
+  local count = 0
+  for _ in pairs(names) do count = count + 1 end
+  if count ~= #names then return refuse(mapping, option, "takes a list of names") end
+  shape.emit(to, option, count)
+  for i = 1, count do
+    -- Looked up here too: a name is a word of the shape only when it is one of the entity's.
+    shape.emit(to, resolve.view(mapping, names[i], option).name)
+  end
+end
+
+local function push_count(to, mapping, value, option)
+  if type(value) ~= "number" or value < 0 or value >= 2 ^ 53 or value % 1 ~= 0 then
+    return refuse(mapping, option, "takes a whole number from 0 on, not "
+      .. (type(value) == "number" and "that one" or value == null and "orm.null" or "a " .. type(value)))
+  end
+  shape.emit(to, option)
+  shape.push(to, compat.math_type(value) == "float" and math.floor(value) or value)
+end
+
+local function emit_terms(to, mapping, given)
+  local terms = order.terms(mapping, given)
+  shape.emit(to, "order_by", #terms)
+  for i = 1, #terms do shape.emit(to, terms[i]) end
+  return terms
+end
+
+local function read_options(to, mapping, opts)
+  local terms
+  if opts.order_by ~= nil then terms = emit_terms(to, mapping, opts.order_by) end
+  if opts.fields ~= nil then emit_names(to, mapping, opts.fields, "fields") end
+  if opts.exclude ~= nil then emit_names(to, mapping, opts.exclude, "exclude") end
+  if opts.lock ~= nil then
+    check_lock(mapping, opts.lock)
+    shape.emit(to, "lock", opts.lock)
+  end
+  if opts.limit ~= nil then push_count(to, mapping, opts.limit, "limit") end
+  if opts.offset ~= nil then push_count(to, mapping, opts.offset, "offset") end
+  return terms
+end
+
+-- Plans ----------------------------------------------------------------------------------------------------
+
+local function limit_sql(conditions, opts)
+  local text = ""
+  if opts.limit ~= nil then
+    text = " LIMIT " .. conditions:placeholder(BIGINT)
+  elseif opts.offset ~= nil and conditions.driver == "sqlite" then
+    text = " LIMIT -1"
+  end
+  if opts.offset ~= nil then text = text .. " OFFSET " .. conditions:placeholder(BIGINT) end
+  return text
+end
+
+local function build_find(mapping, to, extra)
+  local conditions = condition.new(mapping)
+  conditions:open(to.code, 2)
+  local opts = extra.opts
+  local columns, partial = columns_of(mapping, opts)
+  local tail = conditions:where() .. order.sql(conditions, extra.terms or {}) .. limit_sql(conditions, opts)
+  if opts.lock and conditions.driver == "postgres" then tail = tail .. locks[opts.lock] end
+  return {
+    sql = "SELECT " .. quote.columns(columns, "e0.") .. " FROM " .. conditions:from() .. tail,
+    param_columns = conditions.param_columns, columns = columns, mapping = mapping, partial = partial,
+    reads = conditions.reads, lock = opts.lock,
+  }
+end
+
+local function build_count(mapping, to)
+  local conditions = condition.new(mapping)
+  conditions:open(to.code, 2)
+  local tail = conditions:where()
+  return {
+    sql = "SELECT count(*) FROM " .. conditions:from() .. tail, param_columns = conditions.param_columns,
+    columns = COUNT, mapping = mapping, partial = false, reads = conditions.reads,
+  }
+end
+
+local none = {}
+
+---The plan that reads by primary key; its parameters are the key's values in declared order.
+---
+---Usage: `local plan, params = select.by_key(mapping), { id }`
+---@param mapping table
+---@return table plan
+function select.by_key(mapping)
+  local plan = mapping.plans.by_key
+  if not plan then
+    local to = shape.new("find")
+    shape.emit(to, "eq", "")
+    plan = build_find(mapping, to, { opts = none })
+    mapping.plans.by_key = plan
+  end
+  return plan
+end
+
+-- A bare key of one value, which is most of what find_one is asked.
+local function is_bare_key(mapping, where)
+  local kind = type(where)
+  return (kind == "number" or kind == "string") and #mapping.key == 1
+end
+
+---The plan of a find and its parameters. Raises `validation`, `unknown_property`, `unsupported`.
+---
+---Usage: `local plan, params = select.find(mapping, { name = "x" }, { limit = 10 }, true)`
+---@param mapping table
+---@param where any a filter, a bare key or an instance
+---@param opts table?
+---@param allow_empty boolean? whether `{}` may stand for every row; `opts.all` says so too
+---@return table plan
+---@return any[] params
+function select.find(mapping, where, opts, allow_empty)
+  if opts ~= nil then options.check(mapping, opts) end
+  if opts == nil or next(opts) == nil then
+    if is_bare_key(mapping, where) then
+      local root = place.root(mapping)
+      return select.by_key(mapping), { place.scalar(root, root.key[1], where) }
+    end
+    opts = none
+  end
+  local to = shape.new("find")
+  filter.read(to, mapping, where, allow_empty or opts.all == true)
+  local terms = opts ~= none and read_options(to, mapping, opts) or nil
+  local plan = shape.plan(to, mapping, build_find, { opts = opts, terms = terms })
+  return plan, to.params
+end
+
+---The plan of a count and its parameters; order, limit, offset and fields of `opts` make no difference to it.
+---@param mapping table
+---@param where any
+---@param opts table?
+---@param allow_empty boolean?
+---@return table plan its only column is a bigint
+---@return any[] params
+function select.count(mapping, where, opts, allow_empty)
+  if opts ~= nil then options.check(mapping, opts) end
+  local to = shape.new("count")
+  filter.read(to, mapping, where, allow_empty or opts ~= nil and opts.all == true)
+  return shape.plan(to, mapping, build_count), to.params
+end
+
+return select

@@ -1,0 +1,74 @@
+--- Shapes of statements, and the plans kept for them.
+--
+-- A shape is a statement without its values: an array of words (`code`), written in the order in which the SQL
+-- will need them, and beside it the values (`params`) in the same order. The words, joined, are the key of
+-- the plan cache: a statement that was seen before costs one walk and one look-up, SQL text is written for new
+-- ones only.
+local shape = {}
+
+-- Shapes come from the program, but their number may follow its data (how many conditions are in an
+-- op.any): a full cache is emptied rather than left to grow.
+local LIMIT = 500
+
+---@class heddle.Shape
+---@field code (string|number)[]
+---@field n integer number of words
+---@field params any[]
+---@field count integer number of params
+---@field each boolean? lists are written out, value by value
+
+---@param verb string first word of the code: "find", "count", "update", "delete"
+---@return heddle.Shape
+function shape.new(verb)
+  return { code = { verb }, n = 1, params = {}, count = 0 }
+end
+
+---Appends words.
+---@param self heddle.Shape
+function shape.emit(self, a, b, c)
+  local code, n = self.code, self.n + 1
+  code[n] = a
+  if b ~= nil then
+    n = n + 1
+    code[n] = b
+  end
+  if c ~= nil then
+    n = n + 1
+    code[n] = c
+  end
+  self.n = n
+end
+
+---Appends a parameter.
+---@param self heddle.Shape
+---@param value any
+function shape.push(self, value)
+  local count = self.count + 1
+  self.params[count] = value
+  self.count = count
+end
+
+---The plan of a shape: kept from an earlier time, or made by `build(mapping, shape, extra)`. What `build` raises
+---leaves nothing behind.
+---@param self heddle.Shape
+---@param mapping table
+---@param build fun(mapping: table, shape: heddle.Shape, extra: any): table
+---@param extra any
+---@return table plan
+function shape.plan(self, mapping, build, extra)
+  local plans = mapping.plans
+  local key = table.concat(self.code, "\1")
+  local shapes = plans.shapes
+  local plan = shapes and shapes[key]
+  if plan then return plan end
+  plan = build(mapping, self, extra)
+  if not shapes or plans.count >= LIMIT then
+    shapes = {}
+    plans.shapes, plans.count = shapes, 0
+  end
+  shapes[key] = plan
+  plans.count = plans.count + 1
+  return plan
+end
+
+return shape
