@@ -1,0 +1,143 @@
+/* A batch from start to end: sending and receiving in turn until everything is answered. Nothing
+ * waits here; when libpq has neither room nor input the caller is told what to wait for.
+ *
+ * A prepared statement that the server cannot use any more (its table was altered, its name is
+ * gone) empties the cache. If the batch was that one statement, outside a transaction, nothing has
+ * happened yet and it runs once more. */
+#include <string.h>
+
+#include "connection.h"
+
+#define ENCRYPTED_SLICE 20000 /* microseconds */
+
+hd_error_kind hd_pg_start(hd_conn *conn, hd_statement *statements, uint32_t count, hd_error *err) {
+    hd_pg *pg = (hd_pg *)conn;
+    hd_pg_run *run = &pg->run;
+    if (run->active) {
+        return hd_error_set(err, HD_E_BUSY, "the connection is running another batch");
+    }
+    if (!pg->connected || pg->broken || PQstatus(pg->pq) == CONNECTION_BAD) {
+        return hd_error_set(err, HD_E_CONNECTION, "the connection to PostgreSQL is closed");
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        statements[i].affected = -1;
+        statements[i].last_id = 0;
+        statements[i].elapsed = 0;
+        statements[i].sent = false;
+    }
+    *run = (hd_pg_run){.statements = statements,
+                       .count = count,
+                       .replies = run->replies,
+                       .capacity = run->capacity,
+                       .error = run->error,
+                       .mark = hd_now(),
+                       .active = true,
+                       .was_idle = PQtransactionStatus(pg->pq) == PQTRANS_IDLE};
+    conn->names = NULL;
+    conn->name_count = 0;
+    return HD_OK;
+}
+
+/* ---- Waiting ---- */
+
+static bool is_encrypted(const hd_pg *pg) {
+    return PQsslInUse(pg->pq) || PQgssEncInUse(pg->pq);
+}
+
+/* An encrypted record is up to 16 KiB and libpq may take half of one; the rest then stands in the
+ * encryption library, where no wait for the socket sees it. Hence more than one attempt here, and
+ * slices below. */
+static void consume(hd_pg *pg) {
+    int attempts = is_encrypted(pg) ? 3 : 1;
+    pg->run.resumed = false;
+    while (attempts-- > 0 && PQconsumeInput(pg->pq)) continue;
+}
+
+static hd_step await(hd_pg *pg, hd_wait *wait) {
+    hd_pg_run *run = &pg->run;
+    wait->fd = PQsocket(pg->pq);
+    wait->events = PQflush(pg->pq) == 1 ? HD_READ | HD_WRITE : HD_READ;
+    wait->until = run->waited && is_encrypted(pg) ? hd_now() + ENCRYPTED_SLICE : HD_NEVER;
+    run->resumed = run->waited = true;
+    return HD_WAIT;
+}
+
+/* ---- Ending ---- */
+
+static void drop_notifications(hd_pg *pg) {
+    for (PGnotify *n; (n = PQnotifies(pg->pq));) PQfreemem(n);
+}
+
+/* True: the batch was started again from its beginning. */
+static bool handle_stale(hd_pg *pg) {
+    hd_pg_run *run = &pg->run;
+    hd_pg_stale stale = run->stale;
+    run->stale = HD_PG_FRESH;
+    if (stale == HD_PG_FRESH || pg->broken) return false;
+    hd_pg_statements_clear(&pg->cache, stale == HD_PG_NAME_GONE);
+    if (!run->reused || run->retried || run->count != 1 || run->statements->repeat > 1 ||
+        !run->was_idle || PQtransactionStatus(pg->pq) != PQTRANS_IDLE) {
+        return false;
+    }
+    hd_error_clear(&run->error);
+    run->head = run->tail = 0;
+    run->statement = run->execution = 0;
+    run->stopped = false;
+    run->retried = true;
+    return true;
+}
+
+static hd_step finish(hd_pg *pg, hd_error *err) {
+    hd_pg_run *run = &pg->run;
+    run->active = false;
+    hd_pg_rows_end(&pg->rows);
+    hd_pg_params_shrink(&pg->params);
+    if (run->forget) hd_pg_statements_clear(&pg->cache, true);
+    if (!pg->broken) drop_notifications(pg);
+    if (run->error.kind == HD_OK) return HD_DONE;
+    hd_error_move(err, &run->error);
+    return HD_FAILED;
+}
+
+static void lose(hd_pg *pg) {
+    hd_pg_run *run = &pg->run;
+    pg->broken = true;
+    if (run->error.kind != HD_OK) return;
+    hd_pg_report_lost(&run->error, pg->pq);
+    if (run->head != run->tail) hd_pg_fail_at(run, run->replies[run->head].statement, -1);
+}
+
+hd_step hd_pg_step(hd_conn *conn, hd_wait *wait, hd_error *err) {
+    hd_pg *pg = (hd_pg *)conn;
+    hd_pg_run *run = &pg->run;
+    if (!run->active) return HD_DONE;
+    if (run->resumed) consume(pg);
+    for (;;) {
+        if (hd_pg_sending(pg)) hd_pg_send(pg);
+        hd_step step = hd_pg_receive(pg);
+        if (step == HD_ROW) return step;
+        if (step == HD_FAILED) lose(pg);
+        if (step == HD_WAIT) return await(pg, wait);
+        if (step == HD_DONE && hd_pg_sending(pg)) continue;
+        hd_pg_statements_drop_pending(&pg->cache);
+        if (!handle_stale(pg)) return finish(pg, err);
+    }
+}
+
+/* What is here already is taken and thrown away. If that is not all, the connection stays busy. */
+void hd_pg_abandon(hd_conn *conn) {
+    hd_pg *pg = (hd_pg *)conn;
+    hd_pg_run *run = &pg->run;
+    hd_error dropped;
+    if (!run->active || pg->broken || hd_pg_sending(pg)) return;
+    hd_pg_rows_end(&pg->rows);
+    run->stopped = true;
+    if (run->error.kind == HD_OK)
+        hd_error_set(&run->error, HD_E_CANCELED, "the batch was abandoned");
+    consume(pg);
+    if (hd_pg_receive(pg) != HD_DONE) return;
+    hd_error_init(&dropped, conn->mem);
+    hd_pg_statements_drop_pending(&pg->cache);
+    finish(pg, &dropped);
+    hd_error_clear(&dropped);
+}

@@ -1,0 +1,225 @@
+/* Sending a batch. One pipeline with one sync at its end, whatever the number of statements.
+ * Scripts (simple) cannot be part of a pipeline: each waits until all before it is answered, and
+ * the rest of the batch waits for it.
+ *
+ * libpq is given no more than the socket takes: what stands in its output buffer is bounded, and
+ * the caller reads results while it waits for the socket to take more, so neither side blocks the
+ * other.
+ *
+ * Statements that the cache evicted are closed in a segment of their own in front of a batch that
+ * begins outside a transaction, where their failure would harm nothing. */
+#include <string.h>
+
+#include "connection.h"
+
+#define FLUSH_AT 65536u
+
+static bool out_of_memory(hd_pg *pg) {
+    hd_error_memory(&pg->run.error);
+    hd_pg_fail_at(&pg->run, pg->run.statement, pg->run.execution);
+    return false;
+}
+
+/* libpq refused: it has no memory, or the connection is gone, which receiving finds out. */
+static bool refused(hd_pg *pg) {
+    hd_error_set(&pg->run.error, HD_E_DRIVER, "libpq could not send a statement");
+    const char *cause = PQerrorMessage(pg->pq);
+    hd_error_text(&pg->run.error, &pg->run.error.cause, cause, strcspn(cause, "\n"));
+    hd_pg_fail_at(&pg->run, pg->run.statement, pg->run.execution);
+    return false;
+}
+
+/* ---- What is awaited ---- */
+
+static bool reserve(hd_pg *pg, size_t more) {
+    hd_pg_run *run = &pg->run;
+    if (run->head == run->tail) run->head = run->tail = 0;
+    void *replies = run->replies;
+    if (hd_grow(pg->base.mem, &replies, &run->capacity, run->tail + more, sizeof(hd_pg_reply)) !=
+        0) {
+        return out_of_memory(pg);
+    }
+    run->replies = replies;
+    return true;
+}
+
+static void expect_reply(hd_pg_run *run, hd_pg_reply_kind kind, hd_pg_prepared *entry) {
+    run->replies[run->tail++] = (hd_pg_reply){kind, run->statement, run->execution, entry};
+}
+
+/* Ends what was sent since the last sync. Its place among the replies was reserved. */
+static bool sync_pipeline(hd_pg *pg, hd_pg_reply_kind kind) {
+    pg->run.open = false;
+    if (!PQpipelineSync(pg->pq)) {
+        pg->broken = true; /* without it the server never answers */
+        return refused(pg);
+    }
+    expect_reply(&pg->run, kind, NULL);
+    return true;
+}
+
+/* ---- One execution ---- */
+
+static const char *terminated(hd_pg *pg, const hd_statement *s) {
+    hd_buffer_clear(&pg->text);
+    hd_buffer_add(&pg->text, s->sql, s->sql_len);
+    const char *text = hd_buffer_text(&pg->text);
+    return pg->text.failed ? NULL : text;
+}
+
+/* The statement's name, its Parse sent if need be; entry NULL: it runs unnamed. False: failed. */
+static bool name_statement(hd_pg *pg, const hd_statement *s, hd_pg_prepared **entry, char *name) {
+    const hd_pg_params *params = &pg->params;
+    hd_pg_run *run = &pg->run;
+    *entry =
+        hd_pg_statements_find(&pg->cache, s->sql, s->sql_len, s->hash, params->oids, params->count);
+    bool known = *entry != NULL;
+    if (!known) {
+        *entry = hd_pg_statements_add(&pg->cache, s->sql, s->sql_len, s->hash, params->oids,
+                                      params->count);
+    }
+    if (!*entry) return true;
+    hd_pg_statements_name((*entry)->number, name);
+    if (known) {
+        run->reused |= !(*entry)->pending;
+        return true;
+    }
+    if (!PQsendPrepare(pg->pq, name, (*entry)->sql, (int)params->count, params->oids)) {
+        return refused(pg);
+    }
+    expect_reply(run, HD_PG_PARSE, *entry);
+    run->open = true;
+    run->unflushed += s->sql_len;
+    return true;
+}
+
+static bool send_unnamed(hd_pg *pg, const hd_statement *s) {
+    const hd_pg_params *params = &pg->params;
+    const char *text = terminated(pg, s);
+    if (!text) return out_of_memory(pg);
+    pg->run.unflushed += s->sql_len;
+    return PQsendQueryParams(pg->pq, text, (int)params->count, params->oids, params->values,
+                             params->lengths, params->formats, s->types != NULL) ||
+           refused(pg);
+}
+
+static bool send_named(hd_pg *pg, const hd_statement *s, const char *name) {
+    const hd_pg_params *params = &pg->params;
+    return PQsendQueryPrepared(pg->pq, name, (int)params->count, params->values, params->lengths,
+                               params->formats, s->types != NULL) ||
+           refused(pg);
+}
+
+static bool send_execution(hd_pg *pg, hd_statement *s) {
+    hd_pg_run *run = &pg->run;
+    const hd_value *values = s->params + (size_t)run->execution * s->param_count;
+    hd_pg_prepared *entry = NULL;
+    char name[HD_PG_NAME];
+    if (!reserve(pg, 3)) return false; /* Parse, execution, sync */
+    if (hd_pg_params_encode(&pg->params, values, s->param_count, &run->error) != HD_OK) {
+        hd_pg_fail_at(run, run->statement, run->execution);
+        return false;
+    }
+    if (s->cache && !name_statement(pg, s, &entry, name)) return false;
+    if (!(entry ? send_named(pg, s, name) : send_unnamed(pg, s))) return false;
+    expect_reply(run, HD_PG_EXECUTE, NULL);
+    run->open = true;
+    run->unflushed += pg->params.size + 64;
+    s->sent = true;
+    return true;
+}
+
+/* ---- Scripts and closing ---- */
+
+static bool send_script(hd_pg *pg, hd_statement *s) {
+    if (!reserve(pg, 1)) return false;
+    const char *text = terminated(pg, s);
+    if (!text) return out_of_memory(pg);
+    if (!PQexitPipelineMode(pg->pq)) return refused(pg);
+    if (!PQsendQuery(pg->pq, text)) {
+        refused(pg);
+        pg->broken |= !PQenterPipelineMode(pg->pq);
+        return false;
+    }
+    expect_reply(&pg->run, HD_PG_SIMPLE, NULL);
+    s->sent = true;
+    return true;
+}
+
+static bool send_closing(hd_pg *pg) {
+    char text[32], name[HD_PG_NAME];
+    size_t n = pg->cache.closing_count;
+    if (!reserve(pg, n + 1)) return false;
+    for (size_t i = 0; i < n; i++) {
+        hd_pg_statements_name(pg->cache.closing[i], name);
+        memcpy(text, "DEALLOCATE ", 11);
+        memcpy(text + 11, name, sizeof name);
+        if (!PQsendQueryParams(pg->pq, text, 0, NULL, NULL, NULL, NULL, 0)) return refused(pg);
+        expect_reply(&pg->run, HD_PG_CLOSE, NULL);
+        pg->run.open = true;
+    }
+    pg->run.closing = n;
+    return sync_pipeline(pg, HD_PG_CLOSED);
+}
+
+/* ---- The batch ---- */
+
+static bool flushed(hd_pg *pg) {
+    if (PQflush(pg->pq) != 0) return false;
+    pg->run.unflushed = 0;
+    return true;
+}
+
+static void advance(hd_pg_run *run) {
+    const hd_statement *s = &run->statements[run->statement];
+    if (++run->execution < s->repeat) return;
+    run->execution = 0;
+    run->statement++;
+}
+
+/* A script at the head of the batch: sent when all before it is answered. */
+static void reach_script(hd_pg *pg, hd_statement *s) {
+    hd_pg_run *run = &pg->run;
+    if (run->open) sync_pipeline(pg, HD_PG_SYNC);
+    if (run->head != run->tail || !send_script(pg, s)) return;
+    run->statement++;
+}
+
+static bool next_statement(hd_pg *pg) {
+    hd_pg_run *run = &pg->run;
+    hd_statement *s = &run->statements[run->statement];
+    if (run->unflushed >= FLUSH_AT && !flushed(pg)) return false;
+    if (s->simple) {
+        reach_script(pg, s);
+        return false;
+    }
+    if (!send_execution(pg, s)) return false;
+    advance(run);
+    return !(s->flush && run->execution == 0) || PQsendFlushRequest(pg->pq) || refused(pg);
+}
+
+static bool script_runs(const hd_pg_run *run) {
+    return run->head != run->tail && run->replies[run->tail - 1].kind == HD_PG_SIMPLE;
+}
+
+bool hd_pg_sending(const hd_pg *pg) {
+    const hd_pg_run *run = &pg->run;
+    return run->open || (!run->stopped && run->statement < run->count);
+}
+
+/* Nothing of the batch was sent yet, and it does not begin with a script. */
+static bool may_close(const hd_pg *pg) {
+    const hd_pg_run *run = &pg->run;
+    return pg->cache.closing_count && run->was_idle && run->tail == 0 && run->statement == 0 &&
+           run->count && !run->statements[0].simple;
+}
+
+void hd_pg_send(hd_pg *pg) {
+    hd_pg_run *run = &pg->run;
+    if (may_close(pg)) send_closing(pg);
+    while (!run->stopped && run->statement < run->count && !script_runs(run)) {
+        if (!next_statement(pg)) break;
+    }
+    if (run->open && (run->stopped || run->statement == run->count)) sync_pipeline(pg, HD_PG_SYNC);
+    PQflush(pg->pq);
+}
