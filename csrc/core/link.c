@@ -14,6 +14,7 @@ void hd_link_init(hd_link *link, hd_pool *pool) {
     hd_ticket_init(&link->ticket, pool);
     hd_error_init(&link->error, link->mem);
     hd_arena_init(&link->arena, link->mem);
+    hd_arena_init(&link->parked_arena, link->mem);
 }
 
 /* ---- Prefix ---- */
@@ -108,6 +109,7 @@ void hd_link_free(hd_link *link) {
     hd_free(link->mem, link->prefix);
     hd_error_clear(&link->error);
     hd_arena_free(&link->arena);
+    hd_arena_free(&link->parked_arena);
     memset(link, 0, sizeof *link);
 }
 
@@ -169,6 +171,12 @@ static void copy_back(hd_link *link) {
 }
 
 /* ---- Running ---- */
+
+void hd_link_prepare(hd_link *link) {
+    hd_arena_reset(&link->arena);
+    link->run = NULL;
+    link->run_count = link->prefix_count = 0;
+}
 
 hd_error_kind hd_link_run(hd_link *link, const hd_batch *batch, unsigned flags, hd_time deadline) {
     if (link->state != HD_LINK_IDLE)
@@ -350,6 +358,9 @@ void hd_link_park(hd_link *link) {
     link->parked = link->batch;
     link->parked_flags = link->flags;
     link->parked_deadline = link->deadline;
+    hd_arena_free(&link->parked_arena);
+    link->parked_arena = link->arena; /* the parked batch may live there */
+    hd_arena_init(&link->arena, link->mem);
     link->state = HD_LINK_IDLE;
     link->pinned = true;
     if (conn_of(link)) conn_of(link)->fresh = false;
@@ -361,6 +372,11 @@ void hd_link_unpark(hd_link *link) {
     link->flags = link->parked_flags;
     link->deadline = link->parked_deadline;
     link->parked = NULL;
+    hd_arena_free(&link->arena);
+    link->arena = link->parked_arena;
+    hd_arena_init(&link->parked_arena, link->mem);
+    link->run = NULL;
+    link->run_count = 0;
     link->state = conn_of(link) ? HD_LINK_READY : HD_LINK_ACQUIRE;
 }
 

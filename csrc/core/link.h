@@ -57,11 +57,14 @@ typedef struct hd_link {
     const hd_batch *parked;
     unsigned parked_flags;
     hd_time parked_deadline;
+    hd_arena parked_arena;
 } hd_link;
 
 void hd_link_init(hd_link *link, hd_pool *pool);
 void hd_link_free(hd_link *link);
 
+/* Forgets what the last operation left in the arena; call it (idle) before parameters are put there. */
+void hd_link_prepare(hd_link *link);
 /* Starts an operation; batch, its statements and values must live until it ends. HD_OK, or why not (busy, over). */
 hd_error_kind hd_link_run(hd_link *link, const hd_batch *batch, unsigned flags, hd_time deadline);
 hd_step hd_link_step(hd_link *link, hd_wait *wait);

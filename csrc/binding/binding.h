@@ -1,0 +1,161 @@
+/* What the rooms of the binding share. Every function that takes a lua_State may raise (memory), unless it says
+ * otherwise; none is called while C holds something that no userdata knows. */
+#ifndef HDL_BINDING_H
+#define HDL_BINDING_H
+
+#include "compat.h"
+#include "entity.h"
+#include "flush.h"
+#include "link.h"
+#include "session.h"
+
+/* ---- Columns as the host describes them ---- */
+
+typedef enum hdl_as { HDL_AS_PLAIN = 0, HDL_AS_STRING, HDL_AS_ISO8601 } hdl_as;
+
+/* A column with what the binding needs to know beyond the core: how its values look in Lua. */
+typedef struct hdl_column {
+    hd_column *core;
+    uint8_t as;      /* hdl_as */
+    bool list;       /* a bulk parameter: a Lua table of such values */
+    bool raw;        /* held raw in the instance */
+    bool finite;     /* NaN cannot be stored (SQLite) */
+    bool plus_zero;  /* -0.0 is stored as 0.0 (SQLite) */
+} hdl_column;
+
+/* Reads the table at index (mapping column or descriptor, see docs/architecture.md) into `column`; texts are copied
+ * into arena. Raises on a malformed description. */
+void hdl_column_read(lua_State *L, int index, hd_arena *arena, hdl_column *column);
+
+/* ---- Values ---- */
+
+/* Lua value at index to what the column stores, checked and in normal form (U4, U7); bytes go to arena unless
+ * they were the Lua string's own and `borrow`. nil and null give HD_NULL. Never raises: HD_E_VALIDATION with
+ * message in err ("value out of range for integer"), which names neither entity nor property. */
+hd_error_kind hdl_to_value(lua_State *L, int index, const hdl_column *column, hd_arena *arena, hd_value *out,
+                           hd_error *err);
+/* Without a declared type: by the Lua value's own (raw SQL). */
+hd_error_kind hdl_to_natural(lua_State *L, int index, hd_arena *arena, hd_value *out, hd_error *err);
+/* Pushes a value as the column's Lua form (column NULL: natural). Exactly one Lua value; NULL is nil. */
+void hdl_push_value(lua_State *L, const hd_value *value, const hdl_column *column);
+/* Values of this column change inside (tables): their snapshot is hdl_push_image's string. */
+bool hdl_is_mutable(const hdl_column *column);
+/* Snapshot of the mutable value at index: 16 bytes of structural hash, then its JSON text. nil for nil. A value
+ * that json cannot hold gives a string that equals no other. */
+void hdl_push_image(lua_State *L, int index);
+/* Does the value at `index` still stand as the image at `image` says? */
+bool hdl_same_image(lua_State *L, int index, int image);
+void hdl_push_from_image(lua_State *L, int image, const hdl_column *column); /* the value again */
+
+/* ---- JSON ---- */
+
+/* Encodes the value at index; false: *problem says why (static text). Never raises. */
+bool hdl_json_encode(lua_State *L, int index, hd_buffer *out, const char **problem);
+/* Pushes the decoded document, or nothing and false with *problem. */
+bool hdl_json_decode(lua_State *L, const char *text, size_t len, const char **problem);
+void hdl_mark_array(lua_State *L); /* gives the table on top orm.array's mark */
+bool hdl_is_array(lua_State *L, int index);
+
+/* ---- Errors ---- */
+
+void hdl_push_error(lua_State *L, const hd_error *err); /* a record: errors.from_core makes it an error object */
+int hdl_raise(lua_State *L, hd_error *err);             /* clears err, raises the error object */
+/* As hdl_raise for a value that its column refused: "User.age: out of range for smallint". */
+int hdl_raise_value(lua_State *L, hd_error *err, const char *entity, const char *property);
+
+/* ---- Userdata ---- */
+
+#define HDL_MODEL "heddle.model"
+#define HDL_POOL "heddle.pool"
+#define HDL_LINK "heddle.link"
+#define HDL_QUERY "heddle.query"
+#define HDL_SESSION "heddle.session"
+#define HDL_SHELF "heddle.shelf"
+#define HDL_HYDRATOR "heddle.hydrator"
+#define HDL_FLUSH "heddle.flush"
+
+/* The mapped entities of one context. Pinned by whoever uses an hd_entity. */
+typedef struct hdl_entity {
+    hd_entity core;
+    hdl_column *columns; /* core.column_count */
+    bool *tracked;       /* per column: part of the key, the version, a foreign or a unique key */
+} hdl_entity;
+
+typedef struct hdl_model {
+    hd_arena arena;
+    hdl_entity *entities;
+    uint32_t count;
+    const hd_dialect *dialect;
+} hdl_model;
+
+/* A text with its parameters and results, ready to run. */
+typedef struct hdl_query {
+    hd_arena arena;
+    hd_statement statement;
+    hd_batch batch;
+    hdl_column *params, *results;
+    uint32_t param_count, result_count;
+    bool natural; /* neither parameters nor results are described */
+} hdl_query;
+
+#define HDL_KEY_COLUMNS 32 /* at most, of one primary key */
+
+typedef struct hdl_shelf {
+    hd_session *session; /* pinned by the user value, as is the model */
+    hd_shelf *shelf;
+    const hdl_entity *entity;
+    hd_arena scratch;
+} hdl_shelf;
+
+hdl_model *hdl_check_model(lua_State *L, int index);
+hdl_entity *hdl_check_entity(lua_State *L, hdl_model *model, int index); /* an id on the stack */
+hd_link *hdl_check_link(lua_State *L, int index);
+hd_session *hdl_check_session(lua_State *L, int index);
+hdl_shelf *hdl_check_shelf(lua_State *L, int index);
+hdl_query *hdl_check_query(lua_State *L, int index);
+/* The primary key at index (a scalar, or a table of the key's values in order) as values; raises validation. */
+void hdl_check_key(lua_State *L, hdl_shelf *shelf, int index, hd_value *key);
+/* Runs a batch on the link and steps once; pushes the status (and keeps `pin` alive until the next run). */
+int hdl_link_start(lua_State *L, int link_index, const hd_batch *batch, unsigned flags, hd_time deadline, int pin);
+/* Pushes a step's status, and for WAIT fd, events and seconds. Gives the number of values. */
+int hdl_push_step(lua_State *L, hd_step step, const hd_wait *wait);
+
+/* A new userdata of `size` zeroed bytes with the named metatable and an empty user value table. */
+void *hdl_new_userdata(lua_State *L, size_t size, const char *name);
+/* Registers a class: metatable with __index = methods, __gc, __close and __name. */
+void hdl_new_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction free);
+
+/* Each room adds its classes and its functions to the module table on top of the stack. */
+void hdl_open_values(lua_State *L);
+void hdl_open_model(lua_State *L);
+void hdl_open_pool(lua_State *L);
+void hdl_open_link(lua_State *L);
+void hdl_open_query(lua_State *L);
+void hdl_open_session(lua_State *L);
+void hdl_open_hydrate(lua_State *L);
+void hdl_open_flush(lua_State *L);
+
+/* ---- Snapshot blocks: flat arrays of rows, geometric sizes (4, 8 .. 256 rows, then 256 each) ---- */
+
+typedef struct hdl_place {
+    int block;  /* 1-based */
+    int base;   /* index before the row's first column: column c stands at base + c (c from 1) */
+    int rows;   /* of that block */
+} hdl_place;
+
+static inline hdl_place hdl_locate(uint32_t slot, int columns) {
+    hdl_place place;
+    uint32_t first = 0, size = 4;
+    place.block = 1;
+    while (size < 256 && slot >= first + size) {
+        first += size;
+        size *= 2;
+        place.block++;
+    }
+    place.block += (int)((slot - first) / size);
+    place.base = (int)((slot - first) % size) * columns;
+    place.rows = (int)size;
+    return place;
+}
+
+#endif

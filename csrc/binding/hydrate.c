@@ -1,0 +1,409 @@
+/* Hydration: rows of a running operation become instances.
+ *
+ * A row whose key is new gets a slot, one presized table with its raw values, and the same values in its snapshot
+ * block. A row that is managed already is merged by I3 in here when that is simple (every column is there, the row
+ * is fully loaded and has no overlay); otherwise it goes to the list of late rows, which the host merges after this
+ * returned. Nothing in here calls the host.
+ *
+ * A result of many rows is built with the collector stopped: what it makes is all alive. It is stopped inside one
+ * call only, never across a wait, and put back whatever happens. */
+#include "binding.h"
+
+#include <string.h>
+
+#include "base/json.h"
+
+/* Which columns a result holds, in its order. */
+typedef struct hdl_hydrator {
+    const hdl_entity *entity; /* pinned through the user value */
+    uint32_t count, raw_count;
+    uint16_t *columns; /* of the entity, by position in the result */
+    int *key;          /* position of each key column */
+    bool full;         /* every column of the entity */
+} hdl_hydrator;
+
+/* ---- Hydrators ---- */
+
+static hdl_hydrator *check_hydrator(lua_State *L, int index) {
+    return luaL_checkudata(L, index, HDL_HYDRATOR);
+}
+
+static int hydrator_free(lua_State *L) {
+    hdl_hydrator *h = check_hydrator(L, 1);
+    hd_free(&hd_allocator_libc, h->columns);
+    hd_free(&hd_allocator_libc, h->key);
+    h->columns = NULL;
+    h->key = NULL;
+    h->count = 0;
+    return 0;
+}
+
+static void find_key(lua_State *L, hdl_hydrator *h) {
+    const hd_entity *entity = &h->entity->core;
+    for (uint32_t k = 0; k < entity->key_count; k++) {
+        h->key[k] = -1;
+        for (uint32_t i = 0; i < h->count; i++) {
+            if (h->columns[i] == entity->key[k]) h->key[k] = (int)i;
+        }
+        if (h->key[k] < 0) luaL_error(L, "a result without the primary key");
+    }
+}
+
+/* core.hydrator(model, id, columns): columns are 1-based indexes of the entity's columns in the result's order. */
+static int hydrator_new(lua_State *L) {
+    hdl_model *model = hdl_check_model(L, 1);
+    const hdl_entity *entity = hdl_check_entity(L, model, 2);
+    luaL_checktype(L, 3, LUA_TTABLE);
+    hdl_hydrator *h = hdl_new_userdata(L, sizeof *h, HDL_HYDRATOR);
+    h->entity = entity;
+    h->count = (uint32_t)lua_rawlen(L, 3);
+    h->columns = hd_alloc_zero(&hd_allocator_libc, (h->count + 1) * sizeof *h->columns);
+    h->key = hd_alloc_zero(&hd_allocator_libc, (entity->core.key_count + 1u) * sizeof *h->key);
+    if (!h->columns || !h->key) return luaL_error(L, "not enough memory");
+    lua_getuservalue(L, -1);
+    lua_pushvalue(L, 1);
+    lua_setfield(L, -2, "model");
+    for (uint32_t i = 0; i < h->count; i++) {
+        lua_rawgeti(L, 3, (int)i + 1);
+        lua_Integer index = lua_tointeger(L, -1) - 1;
+        lua_pop(L, 1);
+        if (index < 0 || index >= entity->core.column_count) return luaL_error(L, "no such column");
+        h->columns[i] = (uint16_t)index;
+        h->raw_count += entity->columns[index].raw;
+        lua_pushlstring(L, entity->core.columns[index].property, entity->core.columns[index].property_len);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    lua_pop(L, 1);
+    h->full = h->count == entity->core.column_count;
+    find_key(L, h);
+    return 1;
+}
+
+/* ---- One run ---- */
+
+/* Fixed places on the stack. */
+enum { SHELF = 1, LINK, HYDRATOR, STATE, RESULTS, LATE, INSTANCES, SLOT_OF, BLOCKS, OVERLAY, META, BLOCK, NAMES };
+
+typedef struct run {
+    lua_State *L;
+    hd_link *link;
+    hdl_shelf *shelf;
+    const hdl_hydrator *h;
+    int columns;      /* of the entity */
+    int block_number; /* which one stands at BLOCK */
+    int result_count, late_count;
+    bool has_overlay;
+} run;
+
+static const hdl_column *column_of(const run *r, uint32_t i) {
+    return &r->h->entity->columns[r->h->columns[i]];
+}
+
+/* Puts the row's snapshot block at BLOCK, made when it is not there. */
+static hdl_place enter_block(run *r, uint32_t slot) {
+    hdl_place place = hdl_locate(slot, r->columns);
+    if (place.block == r->block_number) return place;
+    lua_State *L = r->L;
+    if (hdl_rawgeti(L, BLOCKS, place.block) != LUA_TTABLE) {
+        lua_pop(L, 1);
+        lua_createtable(L, place.rows * r->columns, 0);
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, BLOCKS, place.block);
+    }
+    lua_replace(L, BLOCK);
+    r->block_number = place.block;
+    return place;
+}
+
+/* The value on top also becomes the snapshot at `at`. */
+static void take_snapshot(run *r, const hdl_column *column, int at) {
+    if (hdl_is_mutable(column)) hdl_push_image(r->L, -1);
+    else lua_pushvalue(r->L, -1);
+    lua_rawseti(r->L, BLOCK, at);
+}
+
+static void push_fresh(run *r, const hd_row *row, uint32_t slot) {
+    lua_State *L = r->L;
+    hdl_place place = enter_block(r, slot);
+    lua_createtable(L, 0, (int)r->h->raw_count);
+    for (uint32_t i = 0; i < r->h->count; i++) {
+        if (row->values[i].kind == HD_NULL) continue;
+        const hdl_column *column = column_of(r, i);
+        if (column->raw) lua_pushvalue(L, NAMES + (int)i);
+        hdl_push_value(L, &row->values[i], column);
+        take_snapshot(r, column, place.base + r->h->columns[i] + 1);
+        if (column->raw) lua_rawset(L, -3);
+        else lua_pop(L, 1);
+    }
+    lua_pushvalue(L, META);
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, INSTANCES, (int)slot + 1);
+    lua_pushvalue(L, -1);
+    lua_pushinteger(L, (lua_Integer)slot + 1);
+    lua_rawset(L, SLOT_OF);
+}
+
+/* ---- Known rows ---- */
+
+/* { slot =, fresh =, [column index] = value } for the host; NULL columns are named by `null`. */
+static void add_late(run *r, const hd_row *row, uint32_t slot, bool fresh) {
+    lua_State *L = r->L;
+    lua_createtable(L, r->columns, 2);
+    lua_pushinteger(L, (lua_Integer)slot + 1);
+    lua_setfield(L, -2, "slot");
+    lua_pushboolean(L, fresh);
+    lua_setfield(L, -2, "fresh");
+    for (uint32_t i = 0; i < r->h->count && !fresh; i++) {
+        hdl_push_value(L, &row->values[i], column_of(r, i));
+        lua_rawseti(L, -2, r->h->columns[i] + 1);
+    }
+    lua_rawseti(L, LATE, ++r->late_count);
+}
+
+/* Was this property changed in memory? The instance is on top. */
+static bool is_changed(run *r, uint32_t i, int at) {
+    lua_State *L = r->L;
+    const hdl_column *column = column_of(r, i);
+    if (!column->raw) return false;
+    lua_pushvalue(L, NAMES + (int)i);
+    lua_rawget(L, -2);
+    lua_rawgeti(L, BLOCK, at);
+    bool same = hdl_is_mutable(column) ? hdl_same_image(L, lua_gettop(L) - 1, lua_gettop(L))
+                                       : lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return !same;
+}
+
+/* Does the row hold what the snapshot holds? */
+static bool is_same(run *r, const hd_value *value, const hdl_column *column, int at) {
+    lua_State *L = r->L;
+    bool same;
+    lua_rawgeti(L, BLOCK, at);
+    if (hdl_is_mutable(column) && value->kind == HD_JSON) {
+        hd_hash128 hash;
+        size_t len;
+        const char *image = lua_tolstring(L, -1, &len);
+        same = image && len >= sizeof hash &&
+               hd_json_hash(value->as.p, value->len, &hd_allocator_libc, &hash) == 0 &&
+               memcmp(image, &hash, sizeof hash) == 0;
+    } else if (hdl_is_mutable(column)) {
+        hdl_push_value(L, value, column);
+        same = hdl_same_image(L, lua_gettop(L), lua_gettop(L) - 1);
+        lua_pop(L, 1);
+    } else {
+        hdl_push_value(L, value, column);
+        same = lua_rawequal(L, -1, -2);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    return same;
+}
+
+/* The row's value replaces property and snapshot. The instance is on top. */
+static void refresh(run *r, const hd_value *value, uint32_t i, int at) {
+    lua_State *L = r->L;
+    const hdl_column *column = column_of(r, i);
+    lua_pushvalue(L, NAMES + (int)i);
+    hdl_push_value(L, value, column);
+    take_snapshot(r, column, at);
+    if (column->raw) lua_rawset(L, -3);
+    else lua_pop(L, 2);
+}
+
+/* I3. The instance is on top and stays there. */
+static void merge(run *r, const hd_row *row, uint32_t slot) {
+    hdl_place place = enter_block(r, slot);
+    int version = r->h->entity->core.version;
+    bool dirty = false, stale = false;
+    for (uint32_t i = 0; i < r->h->count; i++) {
+        int at = place.base + r->h->columns[i] + 1;
+        dirty = dirty || is_changed(r, i, at);
+        if (r->h->columns[i] == version) stale = !is_same(r, &row->values[i], column_of(r, i), at);
+    }
+    if (dirty && stale) return;
+    for (uint32_t i = 0; i < r->h->count; i++) {
+        int at = place.base + r->h->columns[i] + 1;
+        if (dirty && is_changed(r, i, at)) continue;
+        if (!is_same(r, &row->values[i], column_of(r, i), at)) refresh(r, &row->values[i], i, at);
+    }
+}
+
+static bool has_overlay(run *r, uint32_t slot) {
+    if (!r->has_overlay) return false;
+    bool there = hdl_rawgeti(r->L, OVERLAY, (int)slot + 1) != LUA_TNIL;
+    lua_pop(r->L, 1);
+    return there;
+}
+
+static void push_known(run *r, const hd_row *row, uint32_t slot) {
+    lua_rawgeti(r->L, INSTANCES, (int)slot + 1);
+    switch (hd_shelf_state(r->shelf->shelf, slot)) {
+    case HD_ROW_MANAGED:
+        if (r->h->full && !has_overlay(r, slot)) merge(r, row, slot);
+        else add_late(r, row, slot, false);
+        break;
+    case HD_ROW_PARTIAL:
+    case HD_ROW_REFERENCE:
+        add_late(r, row, slot, false);
+        break;
+    default: /* to be inserted or deleted: what is pending stays */
+        break;
+    }
+}
+
+/* ---- Rows ---- */
+
+static void add_row(run *r, const hd_row *row) {
+    hd_value key[HDL_KEY_COLUMNS];
+    lua_State *L = r->L;
+    const hd_entity *entity = &r->h->entity->core;
+    for (uint32_t k = 0; k < entity->key_count; k++) key[k] = row->values[r->h->key[k]];
+    uint32_t slot = hd_shelf_find(r->shelf->shelf, key);
+    if (slot == HD_NO_SLOT) {
+        slot = hd_shelf_add(r->shelf->shelf, r->h->full ? HD_ROW_MANAGED : HD_ROW_PARTIAL);
+        if (slot == HD_NO_SLOT || hd_shelf_set_key(r->shelf->shelf, slot, key) != 0)
+            luaL_error(L, "not enough memory");
+        push_fresh(r, row, slot);
+        if (!r->h->full) add_late(r, row, slot, true);
+    } else {
+        push_known(r, row, slot);
+    }
+    lua_rawseti(L, RESULTS, ++r->result_count);
+}
+
+static hd_step add_rows(run *r, int limit, hd_wait *wait) {
+    hd_step step = HD_ROW;
+    while (step == HD_ROW && limit-- != 0) {
+        add_row(r, &r->link->row);
+        step = hd_link_step(r->link, wait);
+    }
+    return step;
+}
+
+static void prepare(lua_State *L, run *r) {
+    r->L = L;
+    r->shelf = hdl_check_shelf(L, SHELF);
+    r->link = hdl_check_link(L, LINK);
+    r->h = check_hydrator(L, HYDRATOR);
+    r->columns = r->h->entity->core.column_count;
+    r->block_number = 0;
+    lua_settop(L, LATE);
+    luaL_checkstack(L, (int)r->h->count + 24, "hydrate");
+    hdl_getfield(L, STATE, "instances");
+    hdl_getfield(L, STATE, "slot_of");
+    hdl_getfield(L, STATE, "blocks");
+    r->has_overlay = hdl_getfield(L, STATE, "overlay") == LUA_TTABLE;
+    hdl_getfield(L, STATE, r->h->full ? "loaded_meta" : "partial_meta");
+    lua_pushnil(L);
+    lua_getuservalue(L, HYDRATOR);
+    for (uint32_t i = 0; i < r->h->count; i++) lua_rawgeti(L, NAMES + (int)i, (int)i + 1), lua_insert(L, NAMES + (int)i);
+    lua_pop(L, 1);
+    r->result_count = (int)lua_rawlen(L, RESULTS);
+    r->late_count = (int)lua_rawlen(L, LATE);
+}
+
+#define FEW 32 /* rows that are not worth stopping the collector for */
+
+/* The rest of a long result, in a protected call: (shelf, link, hydrator, state, results, late) -> step... */
+static int hydrate_many(lua_State *L) {
+    run r;
+    hd_wait wait = {-1, 0, HD_NEVER};
+    prepare(L, &r);
+    hd_step step = add_rows(&r, -1, &wait);
+    return hdl_push_step(L, step, &wait);
+}
+
+static bool stop_collector(lua_State *L) {
+#ifdef LUA_GCISRUNNING
+    if (!lua_gc(L, LUA_GCISRUNNING, 0)) return false;
+    lua_gc(L, LUA_GCSTOP, 0);
+    return true;
+#else
+    (void)L;
+    return false;
+#endif
+}
+
+/* shelf:hydrate(link, hydrator, state, results, late) -> step... A row stands ready on the link. */
+static int hydrate(lua_State *L) {
+    run r;
+    hd_wait wait = {-1, 0, HD_NEVER};
+    prepare(L, &r);
+    hd_step step = add_rows(&r, FEW, &wait);
+    if (step != HD_ROW) return hdl_push_step(L, step, &wait);
+    lua_settop(L, LATE);
+    lua_pushcfunction(L, hydrate_many);
+    lua_insert(L, 1);
+    bool stopped = stop_collector(L);
+    int failed = lua_pcall(L, LATE, LUA_MULTRET, 0);
+    if (stopped) lua_gc(L, LUA_GCRESTART, 0);
+    return failed ? lua_error(L) : lua_gettop(L);
+}
+
+/* ---- Without an entity manager ---- */
+
+/* link:hydrate_plain(hydrator, meta, results, rest) -> step...: unmanaged instances. `rest` gets, for each row that has
+ * columns which are not raw, { instance, [column index] = value }. */
+static int hydrate_plain(lua_State *L) {
+    hd_link *link = hdl_check_link(L, 1);
+    const hdl_hydrator *h = check_hydrator(L, 2);
+    hd_wait wait = {-1, 0, HD_NEVER};
+    hd_step step = HD_ROW;
+    lua_settop(L, 5);
+    lua_getuservalue(L, 2); /* 6: names */
+    int results = (int)lua_rawlen(L, 4), rest = (int)lua_rawlen(L, 5);
+    while (step == HD_ROW) {
+        lua_createtable(L, 0, (int)h->raw_count);
+        lua_pushnil(L); /* 8: what is not raw */
+        for (uint32_t i = 0; i < h->count; i++) {
+            const hdl_column *column = &h->entity->columns[h->columns[i]];
+            const hd_value *value = &link->row.values[i];
+            if (column->raw && value->kind != HD_NULL) {
+                lua_rawgeti(L, 6, (int)i + 1);
+                hdl_push_value(L, value, column);
+                lua_rawset(L, 7);
+            } else if (!column->raw) {
+                if (lua_isnil(L, 8)) {
+                    lua_newtable(L);
+                    lua_replace(L, 8);
+                }
+                hdl_push_value(L, value, column);
+                lua_rawseti(L, 8, h->columns[i] + 1);
+            }
+        }
+        lua_pushvalue(L, 3);
+        lua_setmetatable(L, 7);
+        if (!lua_isnil(L, 8)) {
+            lua_pushvalue(L, 7);
+            lua_setfield(L, 8, "instance");
+            lua_rawseti(L, 5, ++rest);
+        } else {
+            lua_pop(L, 1);
+        }
+        lua_rawseti(L, 4, ++results);
+        step = hd_link_step(link, &wait);
+    }
+    return hdl_push_step(L, step, &wait);
+}
+
+/* core.locate(slot, columns) -> block, base, rows: where a row's snapshot stands. */
+static int locate(lua_State *L) {
+    hdl_place place = hdl_locate((uint32_t)luaL_checkinteger(L, 1) - 1, (int)luaL_checkinteger(L, 2));
+    lua_pushinteger(L, place.block);
+    lua_pushinteger(L, place.base);
+    lua_pushinteger(L, place.rows);
+    return 3;
+}
+
+static const luaL_Reg methods[] = {{NULL, NULL}};
+static const luaL_Reg functions[] = {{"hydrator", hydrator_new},
+                                     {"hydrate", hydrate},
+                                     {"hydrate_plain", hydrate_plain},
+                                     {"locate", locate},
+                                     {NULL, NULL}};
+
+void hdl_open_hydrate(lua_State *L) {
+    hdl_new_class(L, HDL_HYDRATOR, methods, hydrator_free);
+    luaL_setfuncs(L, functions, 0);
+}

@@ -1,0 +1,135 @@
+/* heddle.core: the module that Lua requires. Opens the rooms of the binding and holds what they share: userdata
+ * classes and the one place where a core error becomes a Lua error. */
+#include "binding.h"
+
+#include <string.h>
+#include <sys/time.h>
+
+void *hdl_new_userdata(lua_State *L, size_t size, const char *name) {
+    void *p = lua_newuserdata(L, size);
+    memset(p, 0, size);
+    lua_newtable(L);
+    lua_setuservalue(L, -2);
+    luaL_getmetatable(L, name);
+    lua_setmetatable(L, -2);
+    return p;
+}
+
+void hdl_new_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction free_function) {
+    luaL_newmetatable(L, name);
+    lua_newtable(L);
+    luaL_setfuncs(L, methods, 0);
+    lua_pushcfunction(L, free_function);
+    lua_setfield(L, -2, "close");
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, free_function);
+    lua_setfield(L, -2, "__gc");
+    lua_pushcfunction(L, free_function);
+    lua_setfield(L, -2, "__close");
+    lua_pushstring(L, name);
+    lua_setfield(L, -2, "__name");
+    lua_pop(L, 1);
+}
+
+/* ---- Errors ---- */
+
+static void set_text(lua_State *L, const char *field, const char *text) {
+    if (!text) return;
+    lua_pushstring(L, text);
+    lua_setfield(L, -2, field);
+}
+
+static void set_integer(lua_State *L, const char *field, lua_Integer value) {
+    lua_pushinteger(L, value);
+    lua_setfield(L, -2, field);
+}
+
+void hdl_push_error(lua_State *L, const hd_error *err) {
+    lua_createtable(L, 0, 8);
+    set_text(L, "kind", hd_error_kind_name(err->kind));
+    set_text(L, "message", err->message);
+    set_text(L, "constraint", err->constraint);
+    set_text(L, "table", err->table);
+    set_text(L, "column", err->column);
+    set_text(L, "detail", err->detail);
+    set_text(L, "hint", err->hint);
+    set_text(L, "cause", err->cause);
+    set_text(L, "sql", err->sql);
+    if (err->sqlstate[0]) set_text(L, "sqlstate", err->sqlstate);
+    if (err->native) set_integer(L, "code", err->native);
+    if (err->outcome == HD_OUTCOME_UNKNOWN) set_text(L, "outcome", "unknown");
+}
+
+static const char raise_key = 'r';
+
+/* The record on top of the stack becomes an error object and is raised. */
+static int raise_record(lua_State *L) {
+    lua_pushlightuserdata(L, (void *)(uintptr_t)&raise_key);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+    lua_insert(L, -2);
+    if (lua_isfunction(L, -2)) lua_call(L, 1, 1);
+    return lua_error(L);
+}
+
+int hdl_raise(lua_State *L, hd_error *err) {
+    hdl_push_error(L, err);
+    hd_error_clear(err);
+    return raise_record(L);
+}
+
+int hdl_raise_value(lua_State *L, hd_error *err, const char *entity, const char *property) {
+    hdl_push_error(L, err);
+    lua_pushfstring(L, "%s.%s: %s", entity, property ? property : "?", err->message ? err->message : "out of memory");
+    lua_setfield(L, -2, "message");
+    set_text(L, "entity", entity);
+    set_text(L, "property", property);
+    hd_error_clear(err);
+    return raise_record(L);
+}
+
+/* core.on_error(fn): fn makes an error object of a record. */
+static int on_error(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)&raise_key);
+    lua_pushvalue(L, 1);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+    return 0;
+}
+
+/* ---- Clock ---- */
+
+/* core.now() -> seconds since the epoch with microseconds, whole seconds as an integer. */
+static int now(lua_State *L) {
+    struct timeval t;
+    gettimeofday(&t, NULL);
+    hd_value v = hd_int((int64_t)t.tv_sec * 1000000 + t.tv_usec, HD_T_TIMESTAMP);
+    v.kind = HD_TIMESTAMP;
+    hdl_push_value(L, &v, NULL);
+    return 1;
+}
+
+/* core.clock() -> monotonic seconds. */
+static int monotonic(lua_State *L) {
+    lua_pushnumber(L, (lua_Number)hd_now() / 1e6);
+    return 1;
+}
+
+static const luaL_Reg functions[] = {{"on_error", on_error}, {"now", now}, {"clock", monotonic}, {NULL, NULL}};
+
+__attribute__((visibility("default"))) int luaopen_heddle_core(lua_State *L);
+
+int luaopen_heddle_core(lua_State *L) {
+    lua_newtable(L);
+    luaL_setfuncs(L, functions, 0);
+    lua_pushlightuserdata(L, NULL);
+    lua_setfield(L, -2, "null");
+    hdl_open_values(L);
+    hdl_open_model(L);
+    hdl_open_pool(L);
+    hdl_open_link(L);
+    hdl_open_query(L);
+    hdl_open_session(L);
+    hdl_open_hydrate(L);
+    hdl_open_flush(L);
+    return 1;
+}
