@@ -1,5 +1,5 @@
-/* What the SQLite driver's tests share: a directory of their own, connections, and running statements to
- * their end. Header only, because other tests are linked without the driver. */
+/* What the SQLite driver's tests share: a directory of their own, connections, and running
+ * statements to their end. Header only, because other tests are linked without the driver. */
 #ifndef HD_SPEC_SQLITE_SUPPORT_H
 #define HD_SPEC_SQLITE_SUPPORT_H
 

@@ -1,4 +1,4 @@
-/* SQLite driver: what is written comes back the same, and what others stored comes back as what it is. */
+/* SQLite driver: what is written comes back the same; what others stored comes back as it is. */
 #include <float.h>
 #include <math.h>
 

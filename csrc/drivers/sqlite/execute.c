@@ -134,17 +134,22 @@ static int run(hd_sqlite_conn *conn, hd_statement *s, hd_error *err) {
 
 /* ---- the batch ---- */
 
+/* Of a script the piece that failed, or what begins with it when that could not be prepared. */
+static void name_text(hd_sqlite_conn *conn, const hd_statement *s, hd_error *err) {
+    const char *piece = conn->piece ? sqlite3_sql(conn->piece) : conn->script_at;
+    if (conn->script && piece)
+        hd_error_text(err, &err->sql, piece, strlen(piece));
+    else
+        hd_error_text(err, &err->sql, s->sql, s->sql_len);
+}
+
 static hd_step fail(hd_sqlite_conn *conn, int code, hd_error *err) {
     hd_statement *s = &conn->statements[conn->at];
     bool preparing = !conn->current && !conn->piece;
     if (code != HD_SQLITE_REFUSED) hd_sqlite_error(conn, code, preparing, err);
     err->statement = (int32_t)conn->at;
     err->row = conn->execution;
-    const char *piece = sqlite3_sql(conn->piece);
-    if (piece)
-        hd_error_text(err, &err->sql, piece, strlen(piece));
-    else
-        hd_error_text(err, &err->sql, s->sql, s->sql_len);
+    name_text(conn, s, err);
     s->elapsed = hd_now() - conn->began;
     conn->running = false;
     end_statement(conn);
