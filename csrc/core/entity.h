@@ -41,6 +41,7 @@ typedef struct hd_foreign_key {
     bool nullable;                   /* every column may be NULL */
     bool deferrable;                 /* PostgreSQL: DEFERRABLE; SQLite: always true (defer_foreign_keys) */
     hd_rule on_delete;
+    const char *name;                /* of the constraint; NULL: not known */
 } hd_foreign_key;
 
 typedef struct hd_unique {

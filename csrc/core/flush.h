@@ -50,6 +50,8 @@ hd_error_kind hd_flush_check(hd_flush *flush, hd_error *err);
  * True when the same flush can be tried again another way (keys that the role may not ask for: the entity has
  * been switched to HD_KEY_RETURNING): undo, plan again from the same changes, run again. */
 bool hd_flush_blame(hd_flush *flush, hd_error *err, hd_change **change);
+/* The entity of the statement that err->statement counts in the last batch, whether its row is known or not. */
+hd_entity *hd_flush_blamed_entity(const hd_flush *flush, const hd_error *err);
 void hd_flush_replan(hd_flush *flush); /* forgets plan and results, keeps the changes as they were gathered */
 
 #endif

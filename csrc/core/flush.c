@@ -1,0 +1,83 @@
+/* Flush: its life. It owns two arenas: one for the changes and every value, which lives as long as the flush, one for the
+ * plan, which a second plan of the same changes starts anew. Planning never touches what the host gathered but for
+ * columns that were left to the core or the database, and these are marked in `came`, so that forgetting a plan is
+ * giving those columns back. */
+#include "flush.h"
+
+#include <string.h>
+
+#include "flush_parts.h"
+
+enum { DEFAULT_BATCH = 1000 };
+
+hd_flush *hd_flush_new(const hd_allocator *mem, const hd_flush_options *options) {
+    hd_flush *flush = hd_alloc_zero(mem, sizeof *flush);
+    if (!flush) return NULL;
+    flush->mem = mem;
+    flush->options = *options;
+    if (!flush->options.batch_size) flush->options.batch_size = DEFAULT_BATCH;
+    hd_arena_init(&flush->arena, mem);
+    hd_arena_init(&flush->work, mem);
+    return flush;
+}
+
+void hd_flush_free(hd_flush *flush) {
+    if (!flush) return;
+    hd_arena_free(&flush->work);
+    hd_arena_free(&flush->arena);
+    hd_free(flush->mem, flush->changes);
+    hd_free(flush->mem, flush);
+}
+
+hd_arena *hd_flush_arena(hd_flush *flush) {
+    return &flush->arena;
+}
+
+static hd_value *new_row(hd_flush *flush, uint16_t columns, hd_kind kind) {
+    hd_value *row = hd_arena_zero(&flush->arena, columns * sizeof(hd_value));
+    for (uint16_t c = 0; row && kind && c < columns; c++) row[c].kind = (uint8_t)kind;
+    return row;
+}
+
+hd_change *hd_flush_add(hd_flush *flush, hd_change_op op, hd_entity *entity, uint32_t slot) {
+    uint16_t columns = entity->column_count;
+    hd_change *change = hd_arena_zero(&flush->arena, sizeof *change);
+    if (!change || flush->count >= UINT32_MAX / 2) return NULL;
+    change->entity = entity;
+    change->slot = slot;
+    change->op = (uint8_t)op;
+    change->index = (uint32_t)flush->count;
+    if (op != HD_INSERT && !(change->old = new_row(flush, columns, HD_NULL))) return NULL;
+    if (op != HD_DELETE && !(change->set = new_row(flush, columns, HD_DEFAULT))) return NULL;
+    if (!(change->came = hd_arena_zero(&flush->arena, columns))) return NULL;
+    if (hd_grow(flush->mem, (void **)&flush->changes, &flush->capacity, flush->count + 1, sizeof *flush->changes) != 0)
+        return NULL;
+    flush->changes[flush->count++] = change;
+    return change;
+}
+
+uint32_t hd_flush_count(const hd_flush *flush) {
+    return (uint32_t)flush->count;
+}
+
+hd_change *hd_flush_change(hd_flush *flush, uint32_t index) {
+    return index < flush->count ? flush->changes[index] : NULL;
+}
+
+bool hd_flush_is_bare(const hd_flush *flush) {
+    return flush->bare;
+}
+
+/* A column that is left out again: nothing of the value stays, the bytes are the arena's. */
+static void forget_came(hd_change *change) {
+    for (uint16_t c = 0; change->set && c < change->entity->column_count; c++) {
+        if (change->came[c]) change->set[c] = (hd_value){.kind = HD_DEFAULT};
+        change->came[c] = 0;
+    }
+    change->reached = 0;
+}
+
+void hd_flush_replan(hd_flush *flush) {
+    for (size_t i = 0; i < flush->count; i++) forget_came(flush->changes[i]);
+    flush->stage = HD_FLUSH_GATHERED;
+}

@@ -1,0 +1,140 @@
+/* Blame: from what the driver said to which row it was about. A statement's place tells the entity; the row is told by a
+ * guard ("heddle_stale:N"), by the execution of a repeated text, or by there being one row only. A missed
+ * row is optimistic_lock where the version was part of the write, else not_found. Two faults teach something and the same
+ * changes can be flushed again: keys that this role may not ask for, and keys that came out otherwise than sent. */
+#include <string.h>
+
+#include "flush_parts.h"
+#include "write_sql.h"
+
+/* ---- keys ---- */
+
+static bool says(const hd_error *err, const char *words) {
+    return (err->cause && strstr(err->cause, words)) || (err->detail && strstr(err->detail, words));
+}
+
+/* SQLite without a single AUTOINCREMENT table has no sqlite_sequence. */
+static bool blame_keys(hd_flush *flush, const hd_error *err) {
+    bool forbidden = !strcmp(err->sqlstate, "42501"), no_sequences = says(err, "sqlite_sequence"), again = false;
+    for (uint32_t i = 0; i < flush->request_count && (forbidden || no_sequences); i++) {
+        hd_entity *entity = flush->requests[i].entity;
+        if (err->statement >= 0 && err->statement != (int32_t)i) continue;
+        if (forbidden) entity->key_source = HD_KEY_RETURNING;
+        else if (!entity->autoincrement) continue;
+        else entity->autoincrement = false;
+        again = true;
+    }
+    return again;
+}
+
+/* ---- missed rows ---- */
+
+static const char *stale_mark(const hd_error *err) {
+    const char *mark = err->cause ? strstr(err->cause, HD_STALE_MARK) : NULL;
+    return mark ? mark + strlen(HD_STALE_MARK) : NULL;
+}
+
+static const hd_flush_part *blamed_part(const hd_flush *flush, const hd_error *err) {
+    if (flush->stage != HD_FLUSH_BODY || !flush->parts || err->statement < 0) return NULL;
+    if ((uint32_t)err->statement >= flush->batch.count) return NULL;
+    const hd_flush_part *part = &flush->parts[err->statement];
+    return part->shape ? part : NULL;
+}
+
+/* The row by the guard's number, which an INSERT that only counts does not give. */
+static int64_t guarded_row(const hd_flush_part *part, const char *mark) {
+    if (part->shape->op == HD_INSERT && part->match != HD_MATCH_ORDINAL) return -1;
+    int64_t n = 0;
+    for (; *mark >= '0' && *mark <= '9' && n <= part->rows; mark++) n = n * 10 + (*mark - '0');
+    return n - 1;
+}
+
+static int64_t executed_row(const hd_flush_part *part, const hd_error *err) {
+    if (part->rows == 1) return 0;
+    return part->per == 1 ? err->row : -1;
+}
+
+static hd_change *change_at(const hd_flush *flush, const hd_flush_part *part, int64_t row) {
+    return row >= 0 && row < part->rows ? hd_flush_row(flush, part, (uint32_t)row) : NULL;
+}
+
+static void word_missed(const hd_flush_part *part, hd_error *err) {
+    const hd_write_shape *shape = part->shape;
+    const char *entity = shape->entity->name;
+    int32_t statement = err->statement;
+    int64_t row = err->row;
+    if (shape->op == HD_INSERT) {
+        hd_error_set(err, HD_E_NOT_FOUND, "%s: the table did not keep every inserted row under the key that was sent (a"
+                     " trigger or a rule?); with check_rows = false on the entity rows are not counted", entity);
+    } else if (shape->versioned) {
+        hd_error_set(err, HD_E_OPTIMISTIC_LOCK, "%s: the row was changed or deleted by somebody else since it was read",
+                     entity);
+    } else {
+        hd_error_set(err, HD_E_NOT_FOUND, "%s: the row to %s is not there", entity,
+                     shape->op == HD_UPDATE ? "update" : "delete");
+    }
+    err->statement = statement;
+    err->row = row;
+}
+
+/* Keys that a trigger chose cannot be told beforehand: next time the INSERT tells them. */
+static bool learn_keys(const hd_flush *flush, const hd_flush_part *part) {
+    if (part->shape->op != HD_INSERT || !part->shape->keys_fetched) return false;
+    hd_flush_row(flush, part, 0)->entity->key_source = HD_KEY_RETURNING;
+    return true;
+}
+
+/* ---- constraints ---- */
+
+static bool is_constraint(hd_error_kind kind) {
+    return kind == HD_E_UNIQUE_VIOLATION || kind == HD_E_FOREIGN_KEY_VIOLATION || kind == HD_E_NOT_NULL_VIOLATION
+           || kind == HD_E_CHECK_VIOLATION;
+}
+
+/* The only column of the constraint that the error names, or -1. */
+static int constrained_column(const hd_entity *e, const hd_error *err) {
+    size_t table = strlen(e->table_plain);
+    for (uint16_t u = 0; u < e->unique_count; u++) {
+        const hd_unique *unique = &e->uniques[u];
+        if (unique->count == 1 && unique->name && !strcmp(unique->name, err->constraint)) return unique->columns[0];
+    }
+    for (uint16_t k = 0; k < e->foreign_key_count; k++) {
+        const hd_foreign_key *fk = &e->foreign_keys[k];
+        if (fk->count == 1 && fk->name && !strcmp(fk->name, err->constraint)) return fk->columns[0];
+    }
+    bool primary = !strncmp(err->constraint, e->table_plain, table) && !strcmp(err->constraint + table, "_pkey");
+    return primary && e->key_count == 1 ? e->key[0] : -1;
+}
+
+static void name_column(const hd_entity *e, hd_error *err) {
+    if (!is_constraint(err->kind)) return;
+    if (!err->table) hd_error_text(err, &err->table, e->table_plain, strlen(e->table_plain));
+    if (err->column || !err->constraint) return;
+    if (err->table && strcmp(err->table, e->table_plain) != 0) return; /* of a table that refers to this one */
+    int column = constrained_column(e, err);
+    if (column >= 0) hd_error_text(err, &err->column, e->columns[column].name, e->columns[column].name_len);
+}
+
+hd_entity *hd_flush_blamed_entity(const hd_flush *flush, const hd_error *err) {
+    if (flush->stage == HD_FLUSH_KEYS && err->statement >= 0 && (uint32_t)err->statement < flush->request_count)
+        return flush->requests[err->statement].entity;
+    const hd_flush_part *part = blamed_part(flush, err);
+    return part ? hd_flush_row(flush, part, 0)->entity : NULL;
+}
+
+bool hd_flush_blame(hd_flush *flush, hd_error *err, hd_change **change) {
+    *change = NULL;
+    if (flush->stage == HD_FLUSH_KEYS) return blame_keys(flush, err);
+    const hd_flush_part *part = blamed_part(flush, err);
+    if (!part) return false;
+    const char *mark = stale_mark(err);
+    bool missed = mark || err->kind == HD_E_OPTIMISTIC_LOCK;
+    int64_t row = mark ? guarded_row(part, mark) : -1;
+    *change = change_at(flush, part, row >= 0 ? row : executed_row(part, err));
+    if (!missed) {
+        name_column(part->shape->entity, err);
+        return false;
+    }
+    word_missed(part, err);
+    return learn_keys(flush, part);
+}

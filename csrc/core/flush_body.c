@@ -1,0 +1,294 @@
+/* Body batches: runs of the commit order become statements. A batch holds one wave: all runs whose values are known once the
+ * batches before it have run (without awaited keys that is the whole flush).
+ *
+ * With unnest a run is one statement for each batch_size rows, as arrays where every type has an array form, else as VALUES.
+ * Without it, an UPDATE or DELETE is one text stepped for each row, an INSERT full blocks of insert_rows rows, then
+ * the rest row by row (two texts for any number of rows), or as one smaller block when values come back, since RETURNING for
+ * single rows costs more than preparing a text. A ring of rows (a `whole` run) is one statement whatever its size. */
+#include <string.h>
+
+#include "flush_parts.h"
+#include "write_sql.h"
+
+/* One kind of statement that a run is cut into. */
+typedef struct cut {
+    hd_write_form form;
+    uint32_t per;    /* rows of one execution */
+    uint32_t repeat;
+} cut;
+
+typedef struct builder {
+    hd_flush *flush;
+    const hd_order_run *run;
+    hd_write_shape *shape;
+    hd_error *err;
+} builder;
+
+/* ---- parameters ---- */
+
+static bool slot_value(const builder *b, uint32_t row, uint32_t slot, hd_value *out) {
+    const hd_write *w = &b->flush->writes[b->flush->order.nodes[row]];
+    uint16_t column = b->shape->slots[slot];
+    const hd_value *value = hd_write_slot_is_old(b->shape, slot) ? hd_write_old(w, column) : hd_write_new(w, column);
+    if (hd_flush_resolve(b->flush, w->change, column, value, out)) return true;
+    hd_error_set(b->err, HD_E_COMMIT_ORDER, "%s.%s: the value it refers to is not known before the row is written",
+                 b->shape->entity->name, b->shape->entity->columns[column].property);
+    return false;
+}
+
+static const hd_value *row_params(const builder *b, uint32_t first, uint32_t rows) {
+    uint32_t slots = b->shape->slot_count;
+    hd_value *params = hd_arena_alloc(&b->flush->work, (size_t)rows * slots * sizeof *params), *next = params;
+    if (!params) hd_error_memory(b->err);
+    for (uint32_t r = first; params && r < first + rows; r++) {
+        for (uint32_t s = 0; s < slots; s++, next++) {
+            if (!slot_value(b, r, s, next)) return NULL;
+        }
+    }
+    return params;
+}
+
+static const hd_value *array_params(const builder *b, uint32_t first, uint32_t rows) {
+    uint32_t slots = b->shape->slot_count;
+    hd_value *params = hd_arena_zero(&b->flush->work, slots * sizeof *params);
+    hd_value *items = hd_arena_alloc(&b->flush->work, (size_t)rows * slots * sizeof *items);
+    hd_list *lists = hd_arena_alloc(&b->flush->work, slots * sizeof *lists);
+    if (!params || !items || !lists) {
+        hd_error_memory(b->err);
+        return NULL;
+    }
+    for (uint32_t s = 0; s < slots; s++, items += rows) {
+        uint8_t type = (uint8_t)hd_write_param_type(&b->shape->entity->columns[b->shape->slots[s]]);
+        for (uint32_t r = 0; r < rows; r++) {
+            if (!slot_value(b, first + r, s, &items[r])) return NULL;
+        }
+        lists[s] = (hd_list){type, rows, items};
+        params[s] = (hd_value){.kind = HD_LIST, .type = type, .as.list = &lists[s]};
+    }
+    return params;
+}
+
+/* ---- statements ---- */
+
+static hd_statement *add_statement(hd_flush *flush, const hd_flush_part *part) {
+    void *old[2] = {flush->batch.statements, flush->parts};
+    uint32_t count = flush->batch.count;
+    if (count == flush->statement_capacity) {
+        uint32_t capacity = count ? count * 2 : 8;
+        flush->batch.statements = hd_arena_alloc(&flush->work, capacity * sizeof(hd_statement));
+        flush->parts = hd_arena_alloc(&flush->work, capacity * sizeof(hd_flush_part));
+        if (!flush->batch.statements || !flush->parts) return NULL;
+        if (count) {
+            memcpy(flush->batch.statements, old[0], count * sizeof(hd_statement));
+            memcpy(flush->parts, old[1], count * sizeof(hd_flush_part));
+        }
+        flush->statement_capacity = capacity;
+    }
+    flush->parts[count] = *part;
+    flush->batch.count++;
+    flush->batch.statements[count] = (hd_statement){.repeat = 1, .expect = -1, .affected = -1};
+    return &flush->batch.statements[count];
+}
+
+static void set_text(hd_statement *statement, const char *text, size_t len) {
+    statement->sql = text;
+    statement->sql_len = len;
+    statement->hash = hd_sql_hash(text, len);
+}
+
+static bool write_text(const builder *b, const cut *c, hd_statement *statement) {
+    hd_buffer sql;
+    hd_buffer_init(&sql, b->flush->mem);
+    hd_write_sql(&sql, b->flush->options.dialect, b->shape, c->form, c->per);
+    const char *text = sql.failed ? NULL : hd_arena_copy(&b->flush->work, sql.data, sql.len);
+    if (text) set_text(statement, text, sql.len);
+    hd_buffer_free(&sql);
+    return text != NULL;
+}
+
+static bool set_types(const builder *b, const cut *c, hd_statement *statement) {
+    const hd_entity *e = b->shape->entity;
+    uint8_t *types = hd_arena_alloc(&b->flush->work, e->key_count + b->shape->back_count + 2u);
+    if (!types) return false;
+    statement->type_count = hd_write_result_types(b->flush->options.dialect, b->shape, c->form, types);
+    statement->types = statement->type_count ? types : NULL;
+    return true;
+}
+
+/* Rows that each execution has to touch: unknown where nothing is checked or the statement checks itself. */
+static int64_t expected(const builder *b, const cut *c) {
+    const hd_write *w = &b->flush->writes[b->flush->order.nodes[b->run->first]];
+    if (b->shape->guarded || w->unchecked || !b->shape->entity->check_rows) return -1;
+    return c->per;
+}
+
+/* One statement for the rows from `first` on (a position in the order). `same` gives the text when it is not NULL. */
+static hd_statement *build(const builder *b, const cut *c, uint32_t first, uint32_t same) {
+    const hd_dialect *dialect = b->flush->options.dialect;
+    uint32_t rows = c->per * c->repeat;
+    hd_flush_part part = {.shape = b->shape, .first = first, .rows = rows, .per = c->per};
+    part.match = (uint8_t)hd_write_matching(dialect, b->shape, c->form);
+    hd_statement *s = add_statement(b->flush, &part);
+    bool made = s != NULL;
+    if (made && same != UINT32_MAX) {
+        const hd_statement *other = &b->flush->batch.statements[same];
+        set_text(s, other->sql, other->sql_len);
+    } else if (made) {
+        made = write_text(b, c, s);
+    }
+    if (!made || !set_types(b, c, s)) {
+        hd_error_memory(b->err);
+        return NULL;
+    }
+    s->repeat = c->repeat;
+    s->expect = expected(b, c);
+    s->cache = true;
+    s->param_count = b->shape->slot_count;
+    if (c->form == HD_FORM_VALUES) s->param_count *= c->per;
+    s->params = c->form == HD_FORM_ARRAYS ? array_params(b, first, rows) : row_params(b, first, rows);
+    return s->params ? s : NULL;
+}
+
+/* Cuts `rows` rows from position `first` on into statements of `most` rows. */
+static bool build_pieces(const builder *b, hd_write_form form, uint32_t first, uint32_t rows, uint32_t most) {
+    uint32_t same = UINT32_MAX, last = 0;
+    while (rows) {
+        cut c = {form, rows < most ? rows : most, 1};
+        uint32_t index = b->flush->batch.count;
+        bool alike = index && same != UINT32_MAX && (form == HD_FORM_ARRAYS || c.per == last);
+        if (!build(b, &c, first, alike ? same : UINT32_MAX)) return false;
+        if (!alike) same = index;
+        last = c.per;
+        first += c.per;
+        rows -= c.per;
+    }
+    return true;
+}
+
+/* ---- runs ---- */
+
+static uint32_t rows_of_values(const builder *b, uint32_t most) {
+    uint32_t slots = b->shape->slot_count, fit = b->flush->options.dialect->max_params / (slots ? slots : 1);
+    uint32_t rows = fit < most ? fit : most;
+    return rows ? rows : 1;
+}
+
+static bool build_bulk(const builder *b) {
+    const hd_order_run *run = b->run;
+    uint32_t most = run->whole ? run->count : b->flush->options.batch_size;
+    if (b->shape->has_array_form) return build_pieces(b, HD_FORM_ARRAYS, run->first, run->count, most);
+    return build_pieces(b, HD_FORM_VALUES, run->first, run->count, rows_of_values(b, most));
+}
+
+static bool build_rows(const builder *b, uint32_t first, uint32_t rows) {
+    cut c = {HD_FORM_ROW, 1, rows};
+    return !rows || build(b, &c, first, UINT32_MAX);
+}
+
+static bool build_blocks(const builder *b) {
+    const hd_order_run *run = b->run;
+    if (run->whole) return build_pieces(b, HD_FORM_VALUES, run->first, run->count, rows_of_values(b, run->count));
+    uint32_t block = rows_of_values(b, b->flush->options.dialect->insert_rows), full = run->count / block;
+    uint32_t first = run->first + full * block, rest = run->count - full * block;
+    cut c = {HD_FORM_VALUES, block, full};
+    if (full && !build(b, &c, run->first, UINT32_MAX)) return false;
+    if (!b->shape->back_count || rest < 2) return build_rows(b, first, rest);
+    return build_pieces(b, HD_FORM_VALUES, first, rest, rest);
+}
+
+/* A ring of deletes in one statement; a cascade within it takes rows that are then not counted. */
+static bool build_ring_of_deletes(const builder *b) {
+    uint32_t first = b->flush->batch.count;
+    if (!build_pieces(b, HD_FORM_VALUES, b->run->first, b->run->count, rows_of_values(b, b->run->count))) return false;
+    const hd_entity *e = b->shape->entity;
+    for (uint16_t k = 0; k < e->foreign_key_count; k++) {
+        if (e->foreign_keys[k].target != e || e->foreign_keys[k].on_delete != HD_RULE_CASCADE) continue;
+        for (uint32_t s = first; s < b->flush->batch.count; s++) b->flush->batch.statements[s].expect = -1;
+    }
+    return true;
+}
+
+/* The only row of the flush. SQLite tells a rowid without RETURNING. */
+static bool build_bare(const builder *b) {
+    const hd_entity *e = b->shape->entity;
+    bool last_id = b->flush->options.dialect->row_sequence && b->shape->op == HD_INSERT && b->shape->back_count == 1
+                   && b->shape->back[0] == e->auto_key;
+    if (last_id) b->shape->back_count = 0;
+    if (!build_rows(b, b->run->first, 1)) return false;
+    b->flush->parts[b->flush->batch.count - 1].last_id = last_id;
+    return true;
+}
+
+static bool any_key_came(const hd_flush *flush, const hd_order_run *run) {
+    for (uint32_t i = run->first; i < run->first + run->count; i++) {
+        const hd_change *change = flush->writes[flush->order.nodes[i]].change;
+        for (uint16_t k = 0; k < change->entity->key_count; k++) {
+            if (change->came[change->entity->key[k]]) return true;
+        }
+    }
+    return false;
+}
+
+static bool build_run(hd_flush *flush, const hd_order_run *run, hd_error *err) {
+    const hd_dialect *dialect = flush->options.dialect;
+    const hd_write *w = &flush->writes[flush->order.nodes[run->first]];
+    builder b = {flush, run, hd_arena_alloc(&flush->work, sizeof(hd_write_shape)), err};
+    if (!b.shape || !hd_write_describe(&flush->work, w, dialect->bulk_unnest && !flush->bare, b.shape)) {
+        hd_error_memory(err);
+        return false;
+    }
+    b.shape->keys_fetched = w->op == HD_INSERT && any_key_came(flush, run);
+    if (flush->bare) return build_bare(&b);
+    if (w->op == HD_INSERT && (w->key == HD_KEY_AWAITED || !b.shape->set_count))
+        return build_rows(&b, run->first, run->count);
+    if (dialect->bulk_unnest) return build_bulk(&b);
+    if (w->op == HD_INSERT) return build_blocks(&b);
+    if (w->op == HD_DELETE && run->whole) return build_ring_of_deletes(&b);
+    return build_rows(&b, run->first, run->count);
+}
+
+/* ---- batches ---- */
+
+/* Deferred checks are asked for at the body's end, where the server can be told to; SQLite makes them at COMMIT (to
+ * switch its deferral off again would forget what it has counted). */
+static bool build_deferral(hd_flush *flush, bool begins) {
+    bool pragma = flush->options.dialect->row_sequence;
+    if (!flush->deferred || (pragma && !begins)) return true;
+    const char *text = begins ? "SET CONSTRAINTS ALL DEFERRED" : "SET CONSTRAINTS ALL IMMEDIATE";
+    if (pragma) text = "PRAGMA defer_foreign_keys = ON";
+    hd_flush_part none = {0};
+    hd_statement *statement = add_statement(flush, &none);
+    if (statement) set_text(statement, text, strlen(text));
+    return statement != NULL;
+}
+
+static const hd_batch *build_batch(hd_flush *flush, hd_error *err) {
+    bool first = flush->next_run == 0;
+    const hd_order *order = &flush->order;
+    uint32_t wave = flush->writes[order->nodes[order->runs[flush->next_run].first]].wave;
+    flush->batch = (hd_batch){.sink = hd_flush_sink, .sink_ctx = flush};
+    flush->parts = NULL;
+    flush->statement_capacity = 0;
+    if (first && !build_deferral(flush, true)) hd_error_memory(err);
+    for (; !err->kind && flush->next_run < order->run_count; flush->next_run++) {
+        const hd_order_run *run = &order->runs[flush->next_run];
+        if (flush->writes[order->nodes[run->first]].wave != wave) break;
+        build_run(flush, run, err);
+    }
+    if (!err->kind && flush->next_run == order->run_count && !build_deferral(flush, false)) hd_error_memory(err);
+    return err->kind ? NULL : &flush->batch;
+}
+
+const hd_batch *hd_flush_body(hd_flush *flush, hd_error *err) {
+    hd_error_clear(err);
+    hd_error_kind kind = HD_OK;
+    if (flush->stage == HD_FLUSH_KEYS) kind = hd_flush_settle_keys(flush, err);
+    else if (flush->stage == HD_FLUSH_BODY) kind = hd_flush_settle_batch(flush, err);
+    if (kind) return NULL;
+    flush->stage = HD_FLUSH_BODY;
+    if (flush->next_run == flush->order.run_count) {
+        flush->batch.count = 0; /* settled: hd_flush_check has nothing left to count */
+        return NULL;
+    }
+    return build_batch(flush, err);
+}

@@ -1,0 +1,78 @@
+/* Inside of a flush, shared by its rooms: flush.c (life), flush_plan.c (versions, keys, order), flush_cycle.c (breaking
+ * cycles), flush_keys.c, flush_body.c (batches), flush_result.c (what comes back), flush_blame.c (errors). */
+#ifndef HD_FLUSH_PARTS_H
+#define HD_FLUSH_PARTS_H
+
+#include "constraints.h"
+#include "flush.h"
+#include "write_shape.h"
+
+/* Which batch is out, or was last. */
+typedef enum hd_flush_stage { HD_FLUSH_GATHERED = 0, HD_FLUSH_PLANNED, HD_FLUSH_KEYS, HD_FLUSH_BODY, HD_FLUSH_DONE } hd_flush_stage;
+
+/* What one statement of a body batch writes: `rows` nodes of the order from `first` on, `per` in each execution. */
+typedef struct hd_flush_part {
+    const hd_write_shape *shape; /* NULL: a statement without rows (deferral) */
+    uint32_t first, rows, per;
+    uint8_t match; /* hd_write_match */
+    bool last_id;  /* the key is the driver's last_id */
+    uint32_t seen; /* rows that came back */
+} hd_flush_part;
+
+/* The keys that one statement of the keys batch asks for. */
+typedef struct hd_key_request {
+    hd_entity *entity;
+    uint16_t column;
+    uint32_t *changes; /* change indexes in call order */
+    uint32_t count, answered;
+    bool refused;      /* NULL came: it cannot be asked for */
+    int64_t highest;   /* key in use, where that is what comes back */
+} hd_key_request;
+
+struct hd_flush {
+    const hd_allocator *mem;
+    hd_flush_options options;
+    hd_arena arena; /* changes and values, till the end */
+    hd_arena work;  /* plan, texts, parameters, till the next plan */
+    hd_change **changes;
+    size_t count, capacity;
+    hd_flush_stage stage;
+    hd_write *writes;
+    uint32_t write_count;
+    uint32_t *by_change; /* first write of each change, UINT32_MAX: none */
+    hd_order order;
+    uint8_t *dropped;    /* by label of a constraint: its edges do not count; NULL: none */
+    bool bare, deferred;
+    hd_key_request *requests;
+    uint32_t request_count;
+    hd_batch batch;
+    hd_flush_part *parts; /* of the body batch that is out, one for each statement */
+    uint32_t statement_capacity, part_capacity;
+    uint32_t next_run;
+};
+
+/* flush_plan.c: everything but versions, again; keys that came meanwhile are kept. */
+hd_error_kind hd_flush_arrange(hd_flush *flush, hd_error *err);
+
+/* flush_cycle.c: changes the plan so that the cycle of `order` is gone: holds a nullable foreign key back, defers, or
+ * drops edges that need not hold. False: no way (or out of memory: flush->work failed, err is set). */
+bool hd_flush_break_cycle(hd_flush *flush, const hd_edges *edges, const hd_order *order, hd_error *err);
+
+/* flush_keys.c: takes a row of the keys batch; hands all keys out when it has ended. */
+hd_error_kind hd_flush_take_key(hd_flush *flush, const hd_row *row, hd_error *err);
+hd_error_kind hd_flush_settle_keys(hd_flush *flush, hd_error *err);
+
+/* flush_result.c */
+hd_error_kind hd_flush_sink(void *flush, const hd_row *row, hd_error *err);
+/* Puts a value that came from the database or the core into the change (bytes are copied). */
+bool hd_flush_store(hd_flush *flush, hd_change *change, uint16_t column, const hd_value *value);
+/* Counts of the batch that has run. */
+hd_error_kind hd_flush_settle_batch(hd_flush *flush, hd_error *err);
+/* The value itself, or that of the row that a pending reference stands for. False: not known (yet). */
+bool hd_flush_resolve(const hd_flush *flush, const hd_change *change, uint16_t column, const hd_value *value, hd_value *out);
+
+static inline hd_change *hd_flush_row(const hd_flush *flush, const hd_flush_part *part, uint32_t row) {
+    return flush->writes[flush->order.nodes[part->first + row]].change;
+}
+
+#endif

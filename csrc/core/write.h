@@ -1,0 +1,64 @@
+/* A write: one row of one statement. Most changes are one write; a change whose foreign key closes a cycle is written
+ * twice, first with NULL in the `held` columns, later once more with their values. */
+#ifndef HD_WRITE_H
+#define HD_WRITE_H
+
+#include "change.h"
+
+/* Where an inserted row's key comes from. */
+typedef enum hd_write_key {
+    HD_KEY_KNOWN = 0, /* in the row */
+    HD_KEY_FETCHED,   /* from the keys batch, before the body */
+    HD_KEY_AWAITED    /* from the INSERT itself */
+} hd_write_key;
+
+typedef struct hd_write {
+    hd_change *change;
+    uint8_t op;        /* hd_change_op of the statement */
+    uint8_t key;       /* hd_write_key */
+    bool later;        /* the second write of its change: an UPDATE of the held columns */
+    bool unchecked;    /* a declared rule may have done it already (I6): its row may be gone */
+    int key_column;    /* the column whose value is fetched, -1 */
+    uint8_t *held;     /* per column, shared by both writes; NULL: nothing is held */
+    uint32_t wave;     /* body batch, from 0: rows that refer to awaited keys go later */
+} hd_write;
+
+/* True when the statement writes this column. */
+static inline bool hd_write_sets(const hd_write *w, uint16_t column) {
+    if (w->op == HD_DELETE || (w->change->entity->columns[column].flags & HD_COL_GENERATED)) return false;
+    if (w->later) return w->held[column] != 0;
+    if (w->change->set[column].kind != HD_DEFAULT) return true;
+    return w->key == HD_KEY_FETCHED && w->key_column == (int)column;
+}
+
+static inline const hd_value *hd_write_null(void) {
+    static const hd_value value;
+    return &value;
+}
+
+/* What the statement writes into a column that it sets. */
+static inline const hd_value *hd_write_new(const hd_write *w, uint16_t column) {
+    return !w->later && w->held && w->held[column] ? hd_write_null() : &w->change->set[column];
+}
+
+/* What the column holds before the statement (UPDATE, DELETE). */
+static inline const hd_value *hd_write_old(const hd_write *w, uint16_t column) {
+    const hd_change *c = w->change;
+    if (!w->later) return &c->old[column];
+    if (w->held[column]) return hd_write_null();
+    return c->set[column].kind != HD_DEFAULT || !c->old ? &c->set[column] : &c->old[column];
+}
+
+/* What the column holds after it; HD_DEFAULT: the database decides. */
+static inline const hd_value *hd_write_after(const hd_write *w, uint16_t column) {
+    if (w->op == HD_INSERT || hd_write_sets(w, column)) return hd_write_new(w, column);
+    return hd_write_old(w, column);
+}
+
+/* True when the version is part of the statement's WHERE. */
+static inline bool hd_write_versioned(const hd_write *w) {
+    int version = w->change->entity->version;
+    return version >= 0 && w->op != HD_INSERT && !w->later && w->change->old[version].kind != HD_NULL;
+}
+
+#endif
