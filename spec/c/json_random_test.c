@@ -1,5 +1,5 @@
-/* JSON: random documents written and read back, damaged documents, and no memory. The random numbers
- * are the same in every run. */
+/* JSON: random documents written and read back, damaged documents, and no memory. The random
+ * numbers are the same in every run. */
 #include "json_support.h"
 
 #include <math.h>

@@ -125,8 +125,7 @@ static const char *const invalid[] = {
     "\"\xF4\x90\x80\x80\"",
     "\"\xF0\x9F\xA7\"",
     "\"\\n\xFF\"",
-    "\xEF\xBB\xBF"
-    "1",
+    "\xEF\xBB\xBF[1]",
     "{\"\xFF\":1}",
     "[",
     "]",

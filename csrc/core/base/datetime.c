@@ -128,7 +128,7 @@ static bool take_fraction(cursor *c, int64_t *us) {
     if (!take_number(c, 1, 6, us)) return false;
     for (long digits = c->at - first; digits < 6; digits++) *us *= 10;
     while (take(c, '0')) continue;
-    return !at_digit(c, 0);
+    return true;
 }
 
 static bool take_clock(cursor *c, int64_t *seconds, int64_t *us) {

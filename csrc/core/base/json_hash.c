@@ -70,7 +70,7 @@ hd_hash128 hd_hash_number(double value, bool is_integer, int64_t integer) {
 }
 
 hd_hash128 hd_hash_string(const char *text, size_t len) {
-    hd_hash128 hash = of_word(TAG_STRING, len);
+    hd_hash128 hash = {TAG_STRING * LANE_B + len, TAG_STRING * LANE_A ^ len};
     uint64_t word;
     for (; len >= sizeof word; len -= sizeof word, text += sizeof word) {
         memcpy(&word, text, sizeof word);
@@ -118,6 +118,8 @@ hd_hash128 hd_hash_close(hd_hash128 container, uint64_t count, bool is_array) {
 
 /* ---- texts ---- */
 
+#define FEW_MEMBERS 24
+
 /* Members wait until their object closes: of two with one name the last is the value. */
 typedef struct member {
     hd_hash128 key, value;
@@ -150,12 +152,26 @@ static bool same_key(const member *x, const member *y) {
     return x->key.a == y->key.a && x->key.b == y->key.b;
 }
 
+/* Is members[i] replaced by one of the next `reach`? */
+static bool replaced(const member *members, size_t count, size_t i, size_t reach) {
+    size_t end = count - i - 1 < reach ? count : i + 1 + reach;
+    for (size_t j = i + 1; j < end; j++) {
+        if (same_key(&members[i], &members[j])) return true;
+    }
+    return false;
+}
+
+/* Few members are searched for a later one of their name; many are sorted, which brings it next. */
 static hd_hash128 hash_members(member *members, size_t count) {
     hd_hash128 object = hd_hash_object_start();
     uint64_t distinct = 0;
-    if (count > 1) qsort(members, count, sizeof *members, by_key);
+    size_t reach = count;
+    if (count > FEW_MEMBERS) {
+        qsort(members, count, sizeof *members, by_key);
+        reach = 1;
+    }
     for (size_t i = 0; i < count; i++) {
-        if (i + 1 < count && same_key(&members[i], &members[i + 1])) continue;
+        if (replaced(members, count, i, reach)) continue;
         object = add_member(object, members[i].key, members[i].value);
         distinct++;
     }
