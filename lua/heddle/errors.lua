@@ -59,7 +59,7 @@ errors.where = place.find
 
 local function complete(err)
   err.where = err.where or errors.where()
-  if errors.debug and not err.traceback then err.traceback = debug.traceback(err.message, 3) end
+  if errors.debug and not err.traceback then err.traceback = debug.traceback(err.message, 2) end
   return setmetatable(err, Error)
 end
 

@@ -26,12 +26,14 @@ function options.text(value)
   if type(value) ~= "string" or value == "" or value:find("%z") then return "a non-empty string" end
 end
 
----An integer within bounds; `last` may be left out.
+---A whole number within bounds, 5432.0 too; `last` may be left out.
 function options.integer(first, last)
   local expected = last and ("an integer from %d to %d"):format(first, last)
     or ("an integer, %d or more"):format(first)
   return function(value)
-    if compat.math_type(value) ~= "integer" or value < first or (last and value > last) then return expected end
+    if type(value) ~= "number" or value ~= math.floor(value) or value < first or value > (last or 2 ^ 53) then
+      return expected
+    end
   end
 end
 
