@@ -173,6 +173,15 @@ describe("orm.entity", function()
         assert.is_false(by_name.note.persist)
     end)
 
+    it("orm.null as default is no default, another userdata is refused", function()
+        local null = package.loaded["heddle.null"]
+        package.loaded["heddle.null"] = io.stdout
+        local User = entity.entity(with { "note", type = "text", nullable = true, default = io.stdout })
+        refused(with { "note", type = "text", default = io.stderr }, "'note'", "'default'")
+        package.loaded["heddle.null"] = null
+        assert.is_nil(entity.metadata(User).by_name.note.default)
+    end)
+
     it("options of a relation that its kind does not take are refused", function()
         for _, property in ipairs {
             { "x", many_to_one = "Team", one_to_one = "Team" }, { "x", many_to_one = 7 }, { "x", many_to_one = "" },

@@ -21,8 +21,11 @@ compat.move = table.move or function(from, first, last, at, to)
   return to
 end
 
+-- Only LuaJIT has it built in; elsewhere the name could be a file of the program's.
+local presized, new_table = false, nil
+if rawget(_G, "jit") then presized, new_table = pcall(require, "table.new") end
+
 ---A table with room for `narr` items and `nhash` keys, where the interpreter can reserve it.
-local presized, new_table = pcall(require, "table.new")
 compat.new_table = presized and new_table or function() return {} end
 
 ---Compiles source text (never bytecode); globals of the chunk are those of `env`.

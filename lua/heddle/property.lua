@@ -45,6 +45,8 @@ function property.build(given, fail)
   local prop = { kind = "scalar" }
   for key in pairs(property.rules) do prop[key] = given[key] end
   prop.index, prop.index_option = nil, given.index
+  -- orm.null: no default, said aloud.
+  if type(given.default) == "userdata" and given.default == require("heddle.null") then prop.default = nil end
   for _, pair in ipairs(exclusive) do
     if is_set(given[pair[1]]) and is_set(given[pair[2]]) then
       fail(("options '%s' and '%s' exclude each other"):format(pair[1], pair[2]))

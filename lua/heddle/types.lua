@@ -137,8 +137,6 @@ local function check_default(prop)
   if type(value) == "function" then
     return "option 'default' cannot be a function; use on_create for a value that is computed"
   end
-  -- A light userdata is orm.null: no default, said aloud.
-  if type(value) == "userdata" then return nil end
   if not hosts[prop.type][type(value)] then
     return ("option 'default' does not fit type '%s'; it is %s"):format(prop.type, options.describe(value))
   end

@@ -60,8 +60,7 @@ local function make_auto_key(map)
   local prop = column.view.prop
   if #map.key ~= 1 or prop.kind ~= "scalar" or not types.integers[prop.type] then return end
   if prop.autoincrement == false or (prop.custom and not prop.autoincrement) then return end
-  local has_default = prop.default ~= nil and type(prop.default) ~= "userdata"
-  if has_default or prop.default_sql then return end
+  if prop.default ~= nil or prop.default_sql then return end
   column.autoincrement, map.auto_key = true, column
 end
 
