@@ -320,6 +320,15 @@ for _, driver in ipairs { "postgres", "sqlite" } do
             raises("unsupported", { lines = 1 })
         end)
 
+        it("what one statement cannot hold is refused before it is sent", function()
+            local where = { name = "x" }
+            for _ = 1, 40 do where = { team = { lead = where } } end
+            raises("validation", where)
+            local conditions = {}
+            for i = 1, 66000 do conditions[i] = { age = op.gt(i) } end
+            raises("unsupported", op.any(conditions))
+        end)
+
         it("custom types convert their values", function()
             local types = require "heddle.types"
             local cents = types.custom { column = "bigint", to_db = function(v) return v * 100 end }
@@ -336,6 +345,62 @@ for _, driver in ipairs { "postgres", "sqlite" } do
         end)
     end)
 end
+
+describe("data in the place of filters, orders and fields", function()
+    local words = { "id", "name", "age", "team", "doc", "tags", "secret", "lines", "parent", "profile", "order_no",
+        "$gt", "INJECT\";--", "INJECT'", "name desc", "team.name asc nulls last", "team.secret", "", "\1", "kind",
+        "value" }
+    local seed = 7
+
+    local function random(n)
+        seed = (seed * 16807) % 2147483647
+        return seed % n + 1
+    end
+
+    local function value(depth)
+        local what = random(depth > 3 and 5 or 8)
+        if what == 1 then return words[random(#words)] end
+        if what == 2 then return random(100) - 50 end
+        if what == 3 then return random(2) == 1 end
+        if what == 4 then return null end
+        if what == 5 then return 1.5 end
+        local made = {}
+        for i = 1, random(4) - 1 do
+            made[what == 6 and i or words[random(#words)]] = value(depth + 1)
+        end
+        return made
+    end
+
+    it("Q1: gives a plan or a typed error, and is never part of the SQL", function()
+        local errors = require "heddle.errors"
+        local expected = { validation = true, unknown_property = true, unsupported = true }
+        local outcomes = {}
+        for _, driver in ipairs { "postgres", "sqlite" } do
+            local mappings = plans.mappings(driver, entities)
+            for i = 1, 3000 do
+                local mapping = i % 3 == 0 and mappings.Line or mappings.User
+                local kind = i % 5
+                local ok, plan, params
+                if kind == 0 then
+                    ok, plan = pcall(select_sql.find, mapping, {}, { order_by = value(0) }, true)
+                elseif kind == 1 then
+                    ok, plan = pcall(select_sql.find, mapping, {}, { fields = value(0), limit = value(3) }, true)
+                else
+                    ok, plan, params = pcall(select_sql.find, mapping, value(0), nil, kind == 2)
+                end
+                if ok then
+                    assert.is_nil(plan.sql:find("INJECT", 1, true))
+                    if params then plans.text(plan, params) end
+                else
+                    assert.is_true(errors.is_error(plan) and expected[plan.kind], tostring(plan))
+                end
+                outcomes[ok and "plan" or plan.kind] = (outcomes[ok and "plan" or plan.kind] or 0) + 1
+            end
+        end
+        for kind in pairs(expected) do assert.is_true((outcomes[kind] or 0) > 20, kind) end
+        assert.is_true(outcomes.plan > 100)
+    end)
+end)
 
 describe("filters in a database", function()
     databases.each(function(db)
@@ -414,6 +479,20 @@ describe("filters in a database", function()
             assert.equal("1", count(op.not_one_of { { 1, 2 }, { 2, 1 } }))
             assert.equal("2", count(op.ne { 1, 2 }))
             assert.equal("3", count { parent = null })
+        end)
+
+        it("thousands of conditions are one statement", function()
+            local conditions = {}
+            for i = 1, 5000 do conditions[i] = { age = i } end
+            assert.equal("1 2 4", ids(op.any(conditions)))
+            assert.equal("", ids(op.all(conditions)))
+        end)
+
+        it("long lists are one statement", function()
+            local list = {}
+            for i = 1, 40000 do list[i] = i + 2 end
+            assert.equal("3 4", ids(op.one_of(list)))
+            assert.equal("1 2", ids(op.not_one_of(list)))
         end)
 
         it("raw fragments", function()

@@ -12,6 +12,7 @@ local place = require("heddle.filter.place")
 local quote = require("heddle.quote")
 local resolve = require("heddle.resolve")
 local shape = require("heddle.shape")
+local statement = require("heddle.statement")
 
 local bulk = {}
 
@@ -89,66 +90,66 @@ end
 
 -- Plans ----------------------------------------------------------------------------------------------------
 
-local function assignment(conditions, mapping, code, at)
+local function assignment(made, mapping, code, at)
   local word, name = code[at], code[at + 1]
   local terms = {}
-  conditions:open(code, at + 2)
+  made:open(code, at + 2)
   for i, column in ipairs(data_place(mapping, name).columns) do
     local value
     if word == "null" then
       value = "NULL"
     elseif word == "raw" then
-      value = conditions:raw()
+      value = condition.raw(made)
     else
-      value = conditions:placeholder(column)
+      value = made:placeholder(column)
     end
     terms[i] = quote.name(column.name) .. " = " .. value
   end
-  return table.concat(terms, ", "), conditions.at, name
+  return table.concat(terms, ", "), made.at, name
 end
 
-local function set_sql(conditions, mapping, code)
+local function set_sql(made, mapping, code)
   local terms, at, has_version = {}, 3, false
   for i = 1, code[2] do
     local name
-    terms[i], at, name = assignment(conditions, mapping, code, at)
+    terms[i], at, name = assignment(made, mapping, code, at)
     has_version = has_version or mapping.version ~= nil and name == mapping.version.property
   end
   if mapping.version and not has_version then
     local version = quote.name(mapping.version.name)
     terms[#terms + 1] = version .. " = e0." .. version .. " + 1"
   end
-  conditions:open(code, at)
+  made:open(code, at)
   return " SET " .. table.concat(terms, ", ")
 end
 
-local function where_sql(conditions, mapping)
-  local text = conditions:where()
-  if #conditions.joins == 0 then return text end
+local function where_sql(made, mapping)
+  local text = condition.where(made)
+  if #made.joins == 0 then return text end
   local key = quote.columns(mapping.key, "e0.")
   local operand = #mapping.key > 1 and "(" .. key .. ")" or key
-  return " WHERE " .. operand .. " IN (SELECT " .. key .. " FROM " .. conditions:from() .. text .. ")"
+  return " WHERE " .. operand .. " IN (SELECT " .. key .. " FROM " .. made:from() .. text .. ")"
 end
 
-local function plan_of(conditions, mapping, sql)
+local function plan_of(made, mapping, sql)
   return {
-    sql = sql, param_columns = conditions.param_columns, columns = {}, mapping = mapping, partial = false,
-    reads = conditions.reads,
+    sql = sql, param_columns = made.param_columns, columns = {}, mapping = mapping, partial = false,
+    reads = made.reads,
   }
 end
 
 local function build_update(mapping, to)
-  local conditions = condition.new(mapping)
-  local set = set_sql(conditions, mapping, to.code)
-  return plan_of(conditions, mapping, "UPDATE " .. quote.table(mapping) .. " AS e0" .. set
-    .. where_sql(conditions, mapping))
+  local made = statement.new(mapping)
+  local set = set_sql(made, mapping, to.code)
+  return plan_of(made, mapping, "UPDATE " .. quote.table(mapping) .. " AS e0" .. set
+    .. where_sql(made, mapping))
 end
 
 local function build_delete(mapping, to)
-  local conditions = condition.new(mapping)
-  conditions:open(to.code, 2)
-  return plan_of(conditions, mapping, "DELETE FROM " .. quote.table(mapping) .. " AS e0"
-    .. where_sql(conditions, mapping))
+  local made = statement.new(mapping)
+  made:open(to.code, 2)
+  return plan_of(made, mapping, "DELETE FROM " .. quote.table(mapping) .. " AS e0"
+    .. where_sql(made, mapping))
 end
 
 ---The plan of an UPDATE of the rows that a filter finds. Raises `validation`, `unknown_property`, `unsupported`.

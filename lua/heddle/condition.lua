@@ -1,9 +1,4 @@
---- SQL of conditions: reads the words of a shape (see filter.lua) and writes text, numbering placeholders and
--- noting as what column each is bound.
---
--- A *scope* is an entity in the statement: the root is `e0`, a relation's target gets an alias and a LEFT JOIN when
--- one of its columns is first needed, once for each path however often it is named. The target's key is read
--- from the foreign key, so `{ author = { id = 7 } }` joins nothing.
+--- SQL of conditions: reads the words of a shape (see filter.lua) in a statement's scopes.
 --
 -- Every answer is one operand: what has an AND, OR or NOT in it stands in parentheses.
 local errors = require("heddle.errors")
@@ -11,111 +6,30 @@ local placeholders = require("heddle.placeholders")
 local quote = require("heddle.quote")
 local resolve = require("heddle.resolve")
 
----@class heddle.Condition
----@field param_columns table[] what each placeholder is bound as: a mapping column or { type = }
----@field joins string[]
----@field reads table[] mappings of the tables that the statement reads
-local Condition = {}
-Condition.__index = Condition
-
 local condition = {}
 
 local TEXT, UNKNOWN = { type = "text" }, { type = "unknown" }
+local GROUP = 200
 
----@param mapping table
----@return heddle.Condition
-function condition.new(mapping)
-  local self = setmetatable({ mapping = mapping, driver = mapping.driver, param_columns = {}, joins = {} }, Condition)
-  self.prefix = mapping.driver == "postgres" and "$" or "?"
-  self.reads = { mapping }
-  self.root = { mapping = mapping, alias = "e0", children = {} }
-  return self
-end
-
--- Scopes ---------------------------------------------------------------------------------------------------
-
----The scope of a to-one relation's target.
-function Condition.child(_, scope, view)
-  local child = scope.children[view.name]
-  if child then return child end
-  local fk, inverse = resolve.foreign_key(scope.mapping, view)
-  if not fk then
-    return resolve.refuse("unsupported", scope.mapping, view.name, "filter", "this relation has no foreign key")
+---SQL of the program's own with its placeholders renumbered; its text and the number of its values stand next in
+---the code.
+---@param self heddle.Statement
+---@return string
+function condition.raw(self)
+  local sql, count = self:next_word(), self:next_word()
+  local text, found = placeholders.rewrite(sql, self.driver, #self.param_columns + 1)
+  if found ~= count then
+    return errors.raise("validation", ("op.raw has %d placeholders and was given %d values (?? is a literal ?): %s")
+      :format(found, count, sql), resolve.fields(self.mapping))
   end
-  child = { mapping = view.target, parent = scope, children = {}, pairs = {}, covered = {} }
-  for i, column in ipairs(fk.columns) do
-    local own, other = column, fk.target_columns[i]
-    if inverse then own, other = other, own else child.covered[other] = own end
-    child.pairs[i] = { own = own, other = other }
-  end
-  scope.children[view.name] = child
-  return child
-end
-
-function Condition:alias(scope)
-  if scope.alias then return scope.alias end
-  local terms = {}
-  for i, pair in ipairs(scope.pairs) do
-    -- Asks the parent first, whose own join has to stand before this one.
-    terms[i] = self:column(scope.parent, pair.own)
-  end
-  scope.alias = "e" .. (#self.joins + 1)
-  for i, pair in ipairs(scope.pairs) do
-    terms[i] = scope.alias .. "." .. quote.name(pair.other.name) .. " = " .. terms[i]
-  end
-  self.joins[#self.joins + 1] = " LEFT JOIN " .. quote.table(scope.mapping) .. " AS " .. scope.alias
-    .. " ON " .. table.concat(terms, " AND ")
-  self.reads[#self.reads + 1] = scope.mapping
-  return scope.alias
-end
-
----A column as the statement names it.
-function Condition:column(scope, column)
-  local own = scope.covered and scope.covered[column]
-  if own then return self:column(scope.parent, own) end
-  -- The condition of an index speaks of its table without a name.
-  if scope.alias == false then return quote.name(column.name) end
-  return self:alias(scope) .. "." .. quote.name(column.name)
-end
-
----A column as an operand of comparisons and orders. SQLite keeps decimals as text, which its own collation
----would compare letter by letter.
-function Condition:operand(scope, column)
-  local text = self:column(scope, column)
-  if column.type == "decimal" and self.driver == "sqlite" then return text .. " COLLATE hd_decimal" end
-  return text
-end
-
----The columns that a property stands for: its own, a foreign key, the key of an inverse one-to-one's
----target; "" is the entity's key.
----@return table[] columns
----@return table scope that they belong to
-function Condition:columns(scope, name)
-  if name == "" then return scope.mapping.key, scope end
-  local view = scope.mapping.props[name]
-  if view.column then return { view.column }, scope end
-  if view.columns and #view.columns > 0 then return view.columns, scope end
-  local child = self:child(scope, view)
-  return child.mapping.key, child
-end
-
-function Condition:placeholder(column)
-  local n = #self.param_columns + 1
-  self.param_columns[n] = column
-  return self.prefix .. n
-end
-
--- Words ----------------------------------------------------------------------------------------------------
-
-local function next_word(self)
-  local at = self.at
-  self.at = at + 1
-  return self.code[at]
+  for _ = 1, count do self:placeholder(UNKNOWN) end
+  -- A comment at its end would take the parenthesis with it.
+  return "(" .. text .. (text:find("--", 1, true) and "\n)" or ")")
 end
 
 -- One test for each column of a property, joined.
 local function each_column(self, scope, test, glue)
-  local columns, owner = self:columns(scope, next_word(self))
+  local columns, owner = self:columns(scope, self:next_word())
   local terms = {}
   for i, column in ipairs(columns) do terms[i] = test(owner, column) end
   if #terms == 1 then return terms[1] end
@@ -123,6 +37,10 @@ local function each_column(self, scope, test, glue)
 end
 
 local words = {}
+
+local function word(self, scope)
+  return words[self:next_word()](self, scope)
+end
 
 local function equals(self, scope)
   return each_column(self, scope, function(owner, column)
@@ -152,8 +70,8 @@ function words.not_null(self, scope)
   end, " AND ")
 end
 
-for word, sign in pairs({ gt = ">", gte = ">=", lt = "<", lte = "<=" }) do
-  words[word] = function(self, scope)
+for name, sign in pairs({ gt = ">", gte = ">=", lt = "<", lte = "<=" }) do
+  words[name] = function(self, scope)
     return each_column(self, scope, function(owner, column)
       return self:operand(owner, column) .. " " .. sign .. " " .. self:placeholder(column)
     end)
@@ -201,8 +119,8 @@ local function expanded(self, columns, count)
 end
 
 local function membership(self, scope, negated)
-  local columns, owner = self:columns(scope, next_word(self))
-  local how, nulls = next_word(self), next_word(self)
+  local columns, owner = self:columns(scope, self:next_word())
+  local how, nulls = self:next_word(), self:next_word()
   local operands = {}
   for i, column in ipairs(columns) do operands[i] = self:operand(owner, column) end
   local operand = #operands == 1 and operands[1] or "(" .. table.concat(operands, ", ") .. ")"
@@ -224,74 +142,57 @@ end
 words["in"] = function(self, scope) return membership(self, scope, false) end
 words.not_in = function(self, scope) return membership(self, scope, true) end
 
+-- In groups of groups: SQLite takes a chain of a thousand terms for an expression too deep.
+local function joined(terms, glue)
+  while #terms > GROUP do
+    local groups = {}
+    for first = 1, #terms, GROUP do
+      local last = math.min(first + GROUP - 1, #terms)
+      groups[#groups + 1] = "(" .. table.concat(terms, glue, first, last) .. ")"
+    end
+    terms = groups
+  end
+  return #terms == 1 and terms[1] or "(" .. table.concat(terms, glue) .. ")"
+end
+
 local function several(self, scope, glue, none)
-  local count, terms = next_word(self), {}
-  for i = 1, count do terms[i] = self:word(scope) end
+  local count, terms = self:next_word(), {}
+  for i = 1, count do terms[i] = word(self, scope) end
   if count == 0 then return none end
-  if count == 1 then return terms[1] end
-  return "(" .. table.concat(terms, glue) .. ")"
+  return joined(terms, glue)
 end
 
 function words.all(self, scope) return several(self, scope, " AND ", "1 = 1") end
 function words.any(self, scope) return several(self, scope, " OR ", "1 = 0") end
-words["not"] = function(self, scope) return "(NOT " .. self:word(scope) .. ")" end
+words["not"] = function(self, scope) return "(NOT " .. word(self, scope) .. ")" end
 
 -- The condition of a nested filter, and that there is a row for it to speak of.
 function words.rel(self, scope)
-  local view = scope.mapping.props[next_word(self)]
+  local view = scope.mapping.props[self:next_word()]
   local child = self:child(scope, view)
-  local text = self:word(child)
+  local text = word(self, child)
   local guard = child.alias and child.alias .. "." .. quote.name(child.mapping.key[1].name)
     or self:column(child, child.pairs[1].other)
   return "(" .. guard .. " IS NOT NULL AND " .. text .. ")"
 end
 
----SQL of the program's own with its placeholders renumbered.
-function Condition:raw()
-  local sql, count = next_word(self), next_word(self)
-  local text, found = placeholders.rewrite(sql, self.driver, #self.param_columns + 1)
-  if found ~= count then
-    return errors.raise("validation", ("op.raw has %d placeholders and was given %d values (?? is a literal ?): %s")
-      :format(found, count, sql), resolve.fields(self.mapping))
-  end
-  for _ = 1, count do self:placeholder(UNKNOWN) end
-  -- A comment at its end would take the parenthesis with it.
-  return "(" .. text .. (text:find("--", 1, true) and "\n)" or ")")
-end
-
-function words.raw(self) return self:raw() end
+function words.raw(self) return condition.raw(self) end
 
 function words.eq_raw(self, scope)
   return each_column(self, scope, function(owner, column)
-    return self:operand(owner, column) .. " = " .. self:raw()
+    return self:operand(owner, column) .. " = " .. condition.raw(self)
   end)
 end
 
----The next condition of the code.
+---The condition that stands next in the code, as " WHERE ..."; "" when it holds for every row.
+---
+---Usage: `to:open(shape.code, 2); local sql = "DELETE FROM t AS e0" .. condition.where(to)`
+---@param self heddle.Statement
 ---@return string
-function Condition:word(scope)
-  return words[next_word(self)](self, scope)
-end
-
----Reads code from position `at` on.
----@param code (string|number)[]
----@param at integer
-function Condition:open(code, at)
-  self.code, self.at = code, at
-end
-
----" WHERE ..." of the condition that stands next in the code.
----@return string
-function Condition:where()
-  local text = self:word(self.root)
+function condition.where(self)
+  local text = word(self, self.root)
   if text == "1 = 1" then return "" end
   return " WHERE " .. text
-end
-
----"table AS e0 LEFT JOIN ..." with the joins asked for so far.
----@return string
-function Condition:from()
-  return quote.table(self.mapping) .. " AS e0" .. table.concat(self.joins)
 end
 
 return condition

@@ -49,17 +49,22 @@ local function names_of(at, where)
     n = n + 1
     names[n] = name
   end
-  if n > 1 then table.sort(names) end
+  table.sort(names)
   return names, n
 end
 
 local function read_conditions(to, at, where)
+  local only = next(where)
+  if only ~= nil and next(where, only) == nil then
+    if not at.root then emit(to, "rel", at.name) end
+    return read(to, place.of(at.target, only, not at.root), where[only])
+  end
   local names, n = names_of(at, where)
   if n == 0 then
     return refuse(at, "an empty table inside a filter would hold for every row: is a variable in it nil?")
   end
   if not at.root then emit(to, "rel", at.name) end
-  if n > 1 then emit(to, "all", n) end
+  emit(to, "all", n)
   for i = 1, n do
     local name = names[i]
     read(to, place.of(at.target, name, not at.root), where[name])

@@ -74,13 +74,13 @@ local function parse(mapping, term)
   return path, direction == "desc" and " DESC" or "", suffix
 end
 
-local function step(conditions, scope, name, nested)
+local function step(to, scope, name, nested)
   local view = resolve.view(scope.mapping, name, "order_by", nested)
   if view.kind ~= "many_to_one" and view.kind ~= "one_to_one" then
     return resolve.refuse("validation", scope.mapping, name, "order_by", "only to-one relations lead on to "
       .. "other properties")
   end
-  return conditions:child(scope, view)
+  return to:child(scope, view)
 end
 
 local function check(mapping, view)
@@ -92,33 +92,33 @@ local function check(mapping, view)
   end
 end
 
-local function append(sorted, conditions, term)
-  local path, direction, nulls = parse(conditions.mapping, term)
-  local scope, name = conditions.root, path
+local function append(sorted, to, term)
+  local path, direction, nulls = parse(to.mapping, term)
+  local scope, name = to.root, path
   local nested = false
   for relation, rest in path:gmatch("([^.]*)%.()") do
-    scope, name = step(conditions, scope, relation, nested), path:sub(rest)
+    scope, name = step(to, scope, relation, nested), path:sub(rest)
     nested = true
   end
   local view = resolve.view(scope.mapping, name, "order_by", nested)
   check(scope.mapping, view)
-  local columns, owner = conditions:columns(scope, name)
+  local columns, owner = to:columns(scope, name)
   for _, column in ipairs(columns) do
     local placement = nulls
-    if nulls == "" and conditions.driver == "sqlite" and (column.nullable or owner ~= conditions.root) then
+    if nulls == "" and to.driver == "sqlite" and (column.nullable or owner ~= to.root) then
       placement = direction == "" and " NULLS LAST" or " NULLS FIRST"
     end
-    sorted[#sorted + 1] = conditions:operand(owner, column) .. direction .. placement
+    sorted[#sorted + 1] = to:operand(owner, column) .. direction .. placement
   end
 end
 
 ---" ORDER BY ...", or "" without terms. Joins what the paths need.
----@param conditions heddle.Condition
+---@param to heddle.Statement
 ---@param terms string[]
 ---@return string
-function order.sql(conditions, terms)
+function order.sql(to, terms)
   local sorted = {}
-  for _, term in ipairs(terms) do append(sorted, conditions, term) end
+  for _, term in ipairs(terms) do append(sorted, to, term) end
   if #sorted == 0 then return "" end
   return " ORDER BY " .. table.concat(sorted, ", ")
 end

@@ -15,6 +15,7 @@ local place = require("heddle.filter.place")
 local quote = require("heddle.quote")
 local resolve = require("heddle.resolve")
 local shape = require("heddle.shape")
+local statement = require("heddle.statement")
 
 local select = {}
 
@@ -129,38 +130,38 @@ end
 
 -- Plans ----------------------------------------------------------------------------------------------------
 
-local function limit_sql(conditions, opts)
+local function limit_sql(made, opts)
   local text = ""
   if opts.limit ~= nil then
-    text = " LIMIT " .. conditions:placeholder(BIGINT)
-  elseif opts.offset ~= nil and conditions.driver == "sqlite" then
+    text = " LIMIT " .. made:placeholder(BIGINT)
+  elseif opts.offset ~= nil and made.driver == "sqlite" then
     text = " LIMIT -1"
   end
-  if opts.offset ~= nil then text = text .. " OFFSET " .. conditions:placeholder(BIGINT) end
+  if opts.offset ~= nil then text = text .. " OFFSET " .. made:placeholder(BIGINT) end
   return text
 end
 
 local function build_find(mapping, to, extra)
-  local conditions = condition.new(mapping)
-  conditions:open(to.code, 2)
+  local made = statement.new(mapping)
+  made:open(to.code, 2)
   local opts = extra.opts
   local columns, partial = columns_of(mapping, opts)
-  local tail = conditions:where() .. order.sql(conditions, extra.terms or {}) .. limit_sql(conditions, opts)
-  if opts.lock and conditions.driver == "postgres" then tail = tail .. locks[opts.lock] end
+  local tail = condition.where(made) .. order.sql(made, extra.terms or {}) .. limit_sql(made, opts)
+  if opts.lock and made.driver == "postgres" then tail = tail .. locks[opts.lock] end
   return {
-    sql = "SELECT " .. quote.columns(columns, "e0.") .. " FROM " .. conditions:from() .. tail,
-    param_columns = conditions.param_columns, columns = columns, mapping = mapping, partial = partial,
-    reads = conditions.reads, lock = opts.lock,
+    sql = "SELECT " .. quote.columns(columns, "e0.") .. " FROM " .. made:from() .. tail,
+    param_columns = made.param_columns, columns = columns, mapping = mapping, partial = partial,
+    reads = made.reads, lock = opts.lock,
   }
 end
 
 local function build_count(mapping, to)
-  local conditions = condition.new(mapping)
-  conditions:open(to.code, 2)
-  local tail = conditions:where()
+  local made = statement.new(mapping)
+  made:open(to.code, 2)
+  local tail = condition.where(made)
   return {
-    sql = "SELECT count(*) FROM " .. conditions:from() .. tail, param_columns = conditions.param_columns,
-    columns = COUNT, mapping = mapping, partial = false, reads = conditions.reads,
+    sql = "SELECT count(*) FROM " .. made:from() .. tail, param_columns = made.param_columns,
+    columns = COUNT, mapping = mapping, partial = false, reads = made.reads,
   }
 end
 

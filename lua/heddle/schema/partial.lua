@@ -5,13 +5,14 @@ local condition = require("heddle.condition")
 local filter = require("heddle.filter")
 local resolve = require("heddle.resolve")
 local shape = require("heddle.shape")
+local statement = require("heddle.statement")
 
 local partial = {}
 
 local function literals(mapping, params)
-  local conditions = condition.new(mapping)
-  conditions.root.alias = false
-  function conditions:placeholder(col)
+  local made = statement.new(mapping)
+  made.root.alias = false
+  function made:placeholder(col)
     self.param_columns[#self.param_columns + 1] = col
     -- Patterns, raw SQL and SQLite's decimals would need what Heddle registers on its own connections.
     local portable = col.property and not (col.type == "decimal" and mapping.driver == "sqlite")
@@ -20,7 +21,7 @@ local function literals(mapping, params)
     return resolve.refuse("metadata", mapping, col.property, "the condition of an index",
       "this comparison has no form in DDL: write the condition as SQL")
   end
-  return conditions
+  return made
 end
 
 ---" WHERE ..." of an index, "" without a condition.
@@ -33,10 +34,10 @@ function partial.sql(mapping, where)
   local to = shape.new("index")
   to.each = true
   filter.read(to, mapping, where)
-  local conditions = literals(mapping, to.params)
-  conditions:open(to.code, 2)
-  local text = conditions:where()
-  if #conditions.joins > 0 then
+  local made = literals(mapping, to.params)
+  made:open(to.code, 2)
+  local text = condition.where(made)
+  if #made.joins > 0 then
     return resolve.refuse("metadata", mapping, nil, "the condition of an index",
       "it can only name properties of the entity itself")
   end
