@@ -242,28 +242,28 @@ static void a_file_that_was_replaced_is_noticed(void **state) {
 
 /* ---- forks ---- */
 
-/* A child that closed the handle would drop the parent's locks on the file. */
+/* Global, so that a checker of leaks in the child finds what is left behind on purpose. */
+sqlite3 *left_behind;
+
+/* Closing it there would roll back what the parent is doing, in memory that both share. */
 static void discarded_in_a_child(void **state) {
     (void)state;
-    const char *path = in_directory("a.db");
-    db_open(&d, path);
+    db_open(&d, in_directory("a.db"));
     db_exec(&d, "CREATE TABLE t (id INTEGER); BEGIN IMMEDIATE; INSERT INTO t VALUES (1)");
     assert_int_equal(db_integer(&d, "SELECT count(*) FROM t"), 1);
+    left_behind = inside(&d)->db;
     pid_t child = fork();
     if (child == 0) {
         hd_sqlite_driver.discard(d.conn);
-        db other;
-        const hd_option options[] = {{"database", path}, {"busy_timeout", "0"}};
-        bool well = db_connect(&other, options, 2) == HD_DONE;
-        hd_statement s = text_of("INSERT INTO t VALUES (2)");
-        well = well && db_run(&other, &s, 1) == HD_FAILED && other.err.kind == HD_E_LOCK_TIMEOUT;
-        _exit(well ? 0 : 1);
+        bool untouched =
+            !sqlite3_get_autocommit(left_behind) && sqlite3_next_stmt(left_behind, NULL);
+        _exit(untouched ? 0 : 1);
     }
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
-    db_exec(&d, "COMMIT");
-    assert_int_equal(db_integer(&d, "SELECT count(*) FROM t"), 1);
+    db_exec(&d, "INSERT INTO t VALUES (2); COMMIT");
+    assert_int_equal(db_integer(&d, "SELECT count(*) FROM t"), 2);
 }
 
 int main(void) {

@@ -59,14 +59,15 @@ static void begin_immediate_waits(void **state) {
     open_both("wal", "5");
     db_exec(&b, "BEGIN IMMEDIATE");
     release_at(2);
-    hd_statement s[] = {text_of("BEGIN IMMEDIATE"), text_of("UPDATE t SET v = 1"), text_of("COMMIT")};
+    hd_statement s[] = {text_of("BEGIN IMMEDIATE"), text_of("UPDATE t SET v = 1"),
+                        text_of("COMMIT")};
     s[0].cache = false;
     assert_int_equal(db_run(&a, s, 3), HD_DONE);
     assert_int_equal(a.waits, 2);
     assert_int_equal(db_integer(&b, "SELECT v FROM t"), 1);
 }
 
-/* Outside a transaction each execution takes the lock anew: those done stay done, none runs twice. */
+/* Outside a transaction each execution takes the lock anew: none is lost, none runs twice. */
 static void repetition_goes_on_where_it_stopped(void **state) {
     (void)state;
     open_both("wal", "5");
@@ -133,7 +134,8 @@ static void connecting_waits(void **state) {
     (void)state;
     const hd_option plain[] = {{"database", path}, {"pragma.journal_mode", "delete"}};
     assert_int_equal(db_connect(&b, plain, 2), HD_DONE);
-    db_exec(&b, "CREATE TABLE t (id INTEGER); BEGIN IMMEDIATE"); /* readable, but not to become WAL */
+    db_exec(&b,
+            "CREATE TABLE t (id INTEGER); BEGIN IMMEDIATE"); /* readable, but not to become WAL */
     const hd_option options[] = {{"database", path}, {"busy_timeout", "5"}};
     hd_error_init(&a.err, &hd_allocator_libc);
     a.conn = hd_sqlite_driver.open(&services, options, 2, &a.err);

@@ -1,5 +1,5 @@
-/* SQLite driver: out of memory at every allocation, ours and SQLite's. Each time the work is done in
- * full or fails with an error that says so, nothing leaks, and the connection still works. */
+/* SQLite driver: out of memory at every allocation, ours and SQLite's. Each time the work is done
+ * in full or fails with an error that says so, nothing leaks, and the connection still works. */
 #include "sqlite_support.h"
 
 /* The n-th call from now fails; `live` counts what is not given back. */
@@ -92,7 +92,8 @@ static hd_step run_all(db *d, seen *s) {
         with_params("INSERT INTO t VALUES (?1, ?2, ?3, ?4, ?5) RETURNING *", params, 5),
         text_of("SELECT a, b, c, d, hd_lower(e) FROM t ORDER BY c COLLATE hd_decimal"),
         text_of("SELECT '1970-01-01 00:00:01', '[]', replace(hd_decimal_sum(v), '.00', ''), "
-                "hd_uuid(), 'x' FROM (SELECT '999.00' AS v UNION ALL SELECT '1.5' UNION ALL SELECT '-0.5')"),
+                "hd_uuid(), 'x' FROM (SELECT '999.00' AS v UNION ALL SELECT '1.5' UNION ALL SELECT "
+                "'-0.5')"),
         text_of("COMMIT"),
     };
     batch[0].simple = true;
@@ -139,8 +140,10 @@ static bool survives(long *fail_at, const long *calls, long n) {
     bool met = *calls >= n;
     *fail_at = 0;
     assert_false(s.wrong);
-    if (step == HD_DONE) assert_int_equal(s.rows, 4);
-    else fails_for_memory(&d);
+    if (step == HD_DONE)
+        assert_int_equal(s.rows, 4);
+    else
+        fails_for_memory(&d);
     if (connected) {
         assert_int_not_equal(db_status(&d), HD_CONN_BUSY);
         if (db_status(&d) == HD_CONN_TRANSACTION) db_exec(&d, "ROLLBACK");
@@ -170,8 +173,9 @@ static void their_allocations(void **state) {
 }
 
 int main(void) {
-    static const sqlite3_mem_methods methods = {their_malloc,  their_free, their_realloc,  their_size,
-                                                their_roundup, their_init, their_shutdown, NULL};
+    static const sqlite3_mem_methods methods = {their_malloc,   their_free,    their_realloc,
+                                                their_size,     their_roundup, their_init,
+                                                their_shutdown, NULL};
     if (sqlite3_config(SQLITE_CONFIG_MALLOC, &methods) != SQLITE_OK) return 1;
     sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0); /* each allocation is then seen */
     if (sqlite3_initialize() != SQLITE_OK) return 1;

@@ -58,8 +58,8 @@ static void close_conn(hd_conn *base) {
     sqlite3_close_v2(db);
 }
 
-/* In the child of a fork the handle must be neither used nor closed (its locks are the parent's),
- * so SQLite's own memory stays behind. */
+/* In the child of a fork the handle is neither used nor closed: closing could roll back what the
+ * parent is doing. SQLite's own memory stays behind. */
 static void discard(hd_conn *base) {
     free_memory(hd_sqlite_of(base), true);
 }
