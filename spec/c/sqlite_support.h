@@ -199,6 +199,43 @@ UNUSED static const char *db_text(db *d, const char *sql) {
     return out;
 }
 
+/* A copy of the one value of the one row. */
+typedef struct cell {
+    hd_value v;
+    char *bytes;
+    int rows;
+} cell;
+
+UNUSED static void keep_cell(void *ctx, const hd_row *row) {
+    cell *c = ctx;
+    assert_int_equal(row->count, 1);
+    c->rows++;
+    c->v = row->values[0];
+    if (hd_has_bytes(&c->v)) {
+        free(c->bytes);
+        c->bytes = malloc(c->v.len + 1u);
+        memcpy(c->bytes, c->v.as.p, c->v.len);
+        c->bytes[c->v.len] = '\0';
+        c->v.as.p = c->bytes;
+    }
+}
+
+UNUSED static cell db_cell(db *d, const char *sql, hd_type type, const hd_value *param) {
+    cell c = {{0}, NULL, 0};
+    uint8_t types[] = {(uint8_t)type};
+    hd_statement s = with_params(sql, param, param ? 1 : 0);
+    s.types = types;
+    s.type_count = 1;
+    d->on_row = keep_cell;
+    d->row_ctx = &c;
+    hd_step step = db_run(d, &s, 1);
+    d->on_row = NULL;
+    if (step != HD_DONE) fail_msg("%s: %s", sql, d->err.cause);
+    assert_int_equal(c.rows, 1);
+    assert_int_equal(c.v.type, type);
+    return c;
+}
+
 UNUSED static hd_conn_status db_status(db *d) {
     return hd_sqlite_driver.status(d->conn, false);
 }
