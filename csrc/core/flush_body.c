@@ -292,3 +292,7 @@ const hd_batch *hd_flush_body(hd_flush *flush, hd_error *err) {
     }
     return build_batch(flush, err);
 }
+
+bool hd_flush_is_last(const hd_flush *flush) {
+    return flush->stage == HD_FLUSH_BODY && flush->next_run == flush->order.run_count;
+}

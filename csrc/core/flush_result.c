@@ -36,27 +36,16 @@ bool hd_flush_store(hd_flush *flush, hd_change *change, uint16_t column, const h
     return true;
 }
 
-/* The column of the target that this column refers to. */
-static uint16_t target_column(const hd_entity *entity, uint16_t column, const hd_entity *target) {
-    for (uint16_t k = 0; k < entity->foreign_key_count; k++) {
-        const hd_foreign_key *fk = &entity->foreign_keys[k];
-        for (uint16_t i = 0; i < fk->count && fk->target == target; i++) {
-            if (fk->columns[i] == column) return fk->target_columns[i];
-        }
-    }
-    return target->key[0];
-}
-
 bool hd_flush_resolve(const hd_flush *flush, const hd_change *change, uint16_t column, const hd_value *value,
                       hd_value *out) {
     uint8_t type = (uint8_t)hd_write_param_type(&change->entity->columns[column]);
     for (size_t steps = 0; value->kind == HD_PENDING; steps++) {
         if (steps > flush->count || (uint64_t)value->as.i >= flush->count) return false;
         const hd_change *target = flush->changes[value->as.i];
-        column = target_column(change->entity, column, target->entity);
-        change = target;
-        value = &change->set[column];
-        if (value->kind == HD_DEFAULT && change->old) value = &change->old[column];
+        if (value->len >= target->entity->column_count || !target->set) return false;
+        column = (uint16_t)value->len;
+        value = &target->set[column];
+        if (value->kind == HD_DEFAULT && target->old) value = &target->old[column];
     }
     *out = *value;
     out->type = type;

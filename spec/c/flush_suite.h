@@ -114,12 +114,8 @@ static hd_error_kind run_body(const hd_batch *batch, bool commit) {
     return kind;
 }
 
-static bool has_waves(void) {
-    return author.key_source == HD_KEY_RETURNING || node.key_source == HD_KEY_RETURNING;
-}
-
 static hd_error_kind run_planned(void) {
-    bool bare = hd_flush_is_bare(flush), commits = !bare && !has_waves();
+    bool bare = hd_flush_is_bare(flush);
     const hd_batch *batch;
     key_batches = bodies = statements = 0;
     if (!bare) exec("BEGIN");
@@ -130,10 +126,9 @@ static hd_error_kind run_planned(void) {
     while (!err.kind && (batch = hd_flush_body(flush, &err))) {
         bodies++;
         statements += batch->count;
-        if (run_body(batch, commits)) return err.kind;
+        if (run_body(batch, !bare && hd_flush_is_last(flush))) return err.kind;
     }
     if (err.kind || hd_flush_check(flush, &err)) return err.kind;
-    if (!bare && !commits) exec("COMMIT");
     return HD_OK;
 }
 

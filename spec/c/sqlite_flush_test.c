@@ -3,18 +3,25 @@
 #include "flush_suite.h"
 
 static const char schema[] =
-    "CREATE TABLE authors (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, version INTEGER NOT NULL);"
+    "CREATE TABLE authors (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, version "
+    "INTEGER NOT NULL);"
     "CREATE TABLE books (id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT NOT NULL UNIQUE,"
     " author_id INTEGER NOT NULL REFERENCES authors, note TEXT);"
-    "CREATE TABLE nodes (id INTEGER PRIMARY KEY AUTOINCREMENT, parent_id INTEGER REFERENCES nodes, name TEXT NOT NULL);"
-    "CREATE TABLE rings (id INTEGER PRIMARY KEY AUTOINCREMENT, next_id INTEGER NOT NULL REFERENCES rings);"
+    "CREATE TABLE nodes (id INTEGER PRIMARY KEY AUTOINCREMENT, parent_id INTEGER REFERENCES nodes, "
+    "name TEXT NOT NULL);"
+    "CREATE TABLE rings (id INTEGER PRIMARY KEY AUTOINCREMENT, next_id INTEGER NOT NULL REFERENCES "
+    "rings);"
     "CREATE TABLE pairs (a INTEGER, b TEXT, value TEXT NOT NULL, PRIMARY KEY (a, b)) WITHOUT ROWID;"
-    "CREATE TABLE docs (id TEXT PRIMARY KEY DEFAULT (hd_uuid()), body TEXT, size INTEGER NOT NULL DEFAULT 42,"
+    "CREATE TABLE docs (id TEXT PRIMARY KEY DEFAULT (hd_uuid()), body TEXT, size INTEGER NOT NULL "
+    "DEFAULT 42,"
     " twice INTEGER GENERATED ALWAYS AS (size * 2), marks TEXT);"
     "CREATE TABLE teams (id INTEGER PRIMARY KEY AUTOINCREMENT, lead_id INTEGER REFERENCES people);"
-    "CREATE TABLE people (id INTEGER PRIMARY KEY AUTOINCREMENT, team_id INTEGER NOT NULL REFERENCES teams);"
-    "CREATE TABLE yins (id INTEGER PRIMARY KEY AUTOINCREMENT, yang_id INTEGER NOT NULL REFERENCES yangs);"
-    "CREATE TABLE yangs (id INTEGER PRIMARY KEY AUTOINCREMENT, yin_id INTEGER NOT NULL REFERENCES yins);";
+    "CREATE TABLE people (id INTEGER PRIMARY KEY AUTOINCREMENT, team_id INTEGER NOT NULL "
+    "REFERENCES teams);"
+    "CREATE TABLE yins (id INTEGER PRIMARY KEY AUTOINCREMENT, yang_id INTEGER NOT NULL REFERENCES "
+    "yangs);"
+    "CREATE TABLE yangs (id INTEGER PRIMARY KEY AUTOINCREMENT, yin_id INTEGER NOT NULL REFERENCES "
+    "yins);";
 
 static int open_database(void **state) {
     static const hd_option options[] = {{"database", ":memory:"}};
@@ -42,7 +49,8 @@ static int tear_down(void **state) {
 
 static void a_database_without_sqlite_sequence_is_no_obstacle(void **state) {
     (void)state;
-    exec("CREATE TABLE nodes (id INTEGER PRIMARY KEY, parent_id INTEGER REFERENCES nodes, name TEXT)");
+    exec("CREATE TABLE nodes (id INTEGER PRIMARY KEY, parent_id INTEGER REFERENCES nodes, name "
+         "TEXT)");
     new_flush();
     insert_node(flush, hd_null());
     insert_node(flush, hd_null());
@@ -64,7 +72,8 @@ static void keys_of_deleted_rows_are_not_given_again(void **state) {
 
 static void no_key_above_the_largest_integer(void **state) {
     (void)state;
-    exec("INSERT INTO books (id, title, author_id) SELECT 9223372036854775807, 'x', 1 FROM authors");
+    exec(
+        "INSERT INTO books (id, title, author_id) SELECT 9223372036854775807, 'x', 1 FROM authors");
     new_flush();
     insert_author(flush, "a")->set[ID] = int_value(1);
     insert_book(flush, text_value("last"), int_value(1))->set[ID] = hd_int(INT64_MAX, HD_T_BIGINT);
@@ -75,7 +84,8 @@ static void no_key_above_the_largest_integer(void **state) {
 
 static void U6_a_trigger_that_swallows_an_insert_is_noticed(void **state) {
     (void)state;
-    exec("CREATE TRIGGER swallow BEFORE INSERT ON nodes WHEN new.name = 'no' BEGIN SELECT raise(IGNORE); END");
+    exec("CREATE TRIGGER swallow BEFORE INSERT ON nodes WHEN new.name = 'no' BEGIN SELECT "
+         "raise(IGNORE); END");
     new_flush();
     for (int i = 0; i < 150; i++) insert_node(flush, hd_null());
     hd_flush_change(flush, 120)->set[NODE_NAME] = text_value("no");

@@ -21,7 +21,7 @@ typedef enum hd_kind {
     HD_UUID,      /* p,len: 36 characters, lower case */
     HD_JSON,      /* p,len: one JSON text */
     HD_LIST,      /* list: an array value or the elements of a bulk parameter; see hd_list */
-    HD_PENDING,   /* i: index of the change whose key this will be; never reaches a driver */
+    HD_PENDING,   /* i: index of the change, len: its column whose value this will be; never reaches a driver */
     HD_DEFAULT    /* column left out; never reaches a driver */
 } hd_kind;
 
