@@ -204,7 +204,8 @@ static void every_type_travels_in_bulk(void **state) {
     check_bulk(HD_T_UNKNOWN, texts, 3, "::text[]", "('')('\"{,}\\')(null)");
     const hd_value moods[] = {text_value("very sad", HD_TEXT, 0), null,
                               text_value("a \"quoted\\ one", HD_TEXT, 0)};
-    check_bulk(HD_T_UNKNOWN, moods, 3, "::pg_temp.mood[]", "('very sad')(null)('a \"quoted\\ one')");
+    check_bulk(HD_T_UNKNOWN, moods, 3, "::pg_temp.mood[]",
+               "('very sad')(null)('a \"quoted\\ one')");
     const hd_value bools[] = {integer_kind(HD_BOOL, 1, 0), integer_kind(HD_BOOL, 0, 0), null};
     check_bulk(HD_T_BOOLEAN, bools, 3, "", "(true)(false)(null)");
     const hd_value uuids[] = {text_value("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", HD_UUID, 0), null};

@@ -42,10 +42,12 @@ static void a_batch_runs_in_order(void **state) {
     hd_value rows[6];
     set_row(rows, 1, "a", 10);
     set_row(rows + 3, 2, "b", 20);
-    hd_statement s[] = {plain("begin"), with_params(INSERT, rows, 3),
+    hd_statement s[] = {plain("begin"),
+                        with_params(INSERT, rows, 3),
                         text_of("update batch_rows set n = n + 1 returning id, n"),
                         text_of("select name from batch_rows where id > 5"),
-                        text_of("delete from batch_rows where id = 1"), plain("commit")};
+                        text_of("delete from batch_rows where id = 1"),
+                        plain("commit")};
     s[1].repeat = 2;
     assert_runs(&db, s, COUNT(s));
     assert_rows(&db, "(1, 11)(2, 21)");
@@ -107,9 +109,10 @@ static void scripts_run_between_pipelines(void **state) {
     (void)state;
     hd_value row[3];
     set_row(row, 1, "it's", 1);
-    hd_statement s[] = {with_params(INSERT, row, 3),
-                        plain("update batch_rows set n = 2; select n from batch_rows; select 'x', 3"),
-                        plain("select count(*) from batch_rows"), plain("select 4; select 5")};
+    hd_statement s[] = {
+        with_params(INSERT, row, 3),
+        plain("update batch_rows set n = 2; select n from batch_rows; select 'x', 3"),
+        plain("select count(*) from batch_rows"), plain("select 4; select 5")};
     s[1].simple = s[3].simple = true;
     assert_runs(&db, s, COUNT(s));
     assert_rows(&db, "(2)('x', 3)(1)(4)(5)");
@@ -232,13 +235,14 @@ static void the_kth_execution_fails(void **state) {
 
 static void counts_are_held_to_expectation(void **state) {
     (void)state;
-    hd_value rows[6], ids[] = {hd_int(1, HD_T_BIGINT), hd_int(9, HD_T_BIGINT),
-                               hd_int(2, HD_T_BIGINT)};
+    hd_value rows[6],
+        ids[] = {hd_int(1, HD_T_BIGINT), hd_int(9, HD_T_BIGINT), hd_int(2, HD_T_BIGINT)};
     set_row(rows, 1, "a", 1);
     set_row(rows + 3, 2, "b", 1);
-    hd_statement s[] = {plain("begin"), with_params(INSERT, rows, 3),
-                        with_params("update batch_rows set n = 5 where id = $1 returning n", ids, 1),
-                        text_of("select 'never seen'")};
+    hd_statement s[] = {
+        plain("begin"), with_params(INSERT, rows, 3),
+        with_params("update batch_rows set n = 5 where id = $1 returning n", ids, 1),
+        text_of("select 'never seen'")};
     s[1].repeat = 2;
     s[2].repeat = 3;
     s[2].expect = 1;

@@ -203,7 +203,7 @@ UNUSED static hd_step run(pg *p, hd_statement *statements, uint32_t count) {
     }
 }
 
-static const char *rows_of(pg *p) {
+UNUSED static const char *rows_of(pg *p) {
     return hd_buffer_text(&p->rows);
 }
 
@@ -264,7 +264,8 @@ UNUSED static hd_value list_value(const hd_list *list, hd_type type) {
  * back. */
 typedef struct scarce {
     hd_allocator mem;
-    long fail_at, calls, live;
+    long fail_at, calls, live; /* fail_at 0: none */
+    bool for_good;
 } scarce;
 
 static void *scarce_resize(void *ud, void *ptr, size_t size) {
@@ -274,7 +275,8 @@ static void *scarce_resize(void *ud, void *ptr, size_t size) {
         free(ptr);
         return NULL;
     }
-    if (++s->calls == s->fail_at) return NULL;
+    s->calls++;
+    if (s->calls == s->fail_at || (s->for_good && s->fail_at && s->calls > s->fail_at)) return NULL;
     void *out = realloc(ptr, size);
     s->live += out && !ptr;
     return out;

@@ -90,7 +90,8 @@ static void decimals_are_read(void **state) {
     check_result("'NaN'::numeric", HD_T_DECIMAL, "(d'NaN')");
     check_result("0.00::numeric(5,2)", HD_T_DECIMAL, "(d'0.00')");
     check_result("length((10::numeric ^ 1000)::text)", HD_T_DECIMAL, "(1018)");
-    hd_statement s = plain("select 10::numeric ^ 1000, (1 / 10::numeric ^ 500)::numeric(1000, 510)");
+    hd_statement s =
+        plain("select 10::numeric ^ 1000, (1 / 10::numeric ^ 500)::numeric(1000, 510)");
     const uint8_t types[] = {HD_T_DECIMAL, HD_T_DECIMAL};
     assert_runs(&db, &s, 1);
     char *text = strdup(rows_of(&db));
@@ -104,7 +105,8 @@ static void texts_are_read(void **state) {
     (void)state;
     check_result("''", HD_T_TEXT, "('')");
     check_result("null::text", HD_T_TEXT, "(null)");
-    check_result("U&'a\\00e9\\20ac\\+01F600'", HD_T_TEXT, "('a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80')");
+    check_result("U&'a\\00e9\\20ac\\+01F600'", HD_T_TEXT,
+                 "('a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80')");
     check_result("'ab'::char(4)", HD_T_STRING, "('ab  ')");
     check_result("'ab'::varchar(4)", HD_T_STRING, "('ab')");
     check_result("'n'::name", HD_T_TEXT, "('n')");
@@ -135,12 +137,10 @@ static void timestamps_are_read(void **state) {
     check_result("'1969-12-31 23:59:59.999999+00'::timestamptz", HD_T_TIMESTAMP, "(@-1)");
     check_result("'2000-01-01 02:00:00.25+02'::timestamptz", HD_T_TIMESTAMP, "(@946684800250000)");
     check_result("'2000-01-01 00:00:00'::timestamp", HD_T_TIMESTAMP, "(@946684800000000)");
-    check_result("'1960-02-29 12:00:00.000001'::timestamp", HD_T_TIMESTAMP,
-                 "(@-310478399999999)");
+    check_result("'1960-02-29 12:00:00.000001'::timestamp", HD_T_TIMESTAMP, "(@-310478399999999)");
     check_result("'0001-01-01 00:00:00+00 BC'::timestamptz", HD_T_TIMESTAMP,
                  "(@-62167219200000000)");
-    check_result("'12026-01-31 10:00:00+00'::timestamptz", HD_T_TIMESTAMP,
-                 "(@317339373600000000)");
+    check_result("'12026-01-31 10:00:00+00'::timestamptz", HD_T_TIMESTAMP, "(@317339373600000000)");
     check_result("'infinity'::timestamptz", HD_T_TIMESTAMP, "('infinity')");
     check_result("'-infinity'::timestamp", HD_T_TIMESTAMP, "('-infinity')");
     for (int binary = 0; binary < 2; binary++) {
@@ -326,8 +326,15 @@ static void times_are_bound(void **state) {
 
 static void timestamps_are_bound(void **state) {
     (void)state;
-    const int64_t instants[] = {0, -1, 1, -310478399999999, 946684800000000, 253402300799999999,
-                                317339373600000000, -62167219200000000, -62135596800000001};
+    const int64_t instants[] = {0,
+                                -1,
+                                1,
+                                -310478399999999,
+                                946684800000000,
+                                253402300799999999,
+                                317339373600000000,
+                                -62167219200000000,
+                                -62135596800000001};
     for (size_t i = 0; i < COUNT(instants); i++) {
         char expected[40];
         snprintf(expected, sizeof expected, "(@%lld)", (long long)instants[i]);

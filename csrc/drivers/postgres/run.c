@@ -113,7 +113,7 @@ hd_step hd_pg_step(hd_conn *conn, hd_wait *wait, hd_error *err) {
     if (!run->active) return HD_DONE;
     if (run->resumed) consume(pg);
     for (;;) {
-        if (hd_pg_sending(pg)) hd_pg_send(pg);
+        if (!pg->rows.result && hd_pg_sending(pg)) hd_pg_send(pg); /* rows at hand go first */
         hd_step step = hd_pg_receive(pg);
         if (step == HD_ROW) return step;
         if (step == HD_FAILED) lose(pg);

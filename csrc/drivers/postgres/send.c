@@ -20,12 +20,20 @@ static bool out_of_memory(hd_pg *pg) {
     return false;
 }
 
-/* libpq refused: it has no memory, or the connection is gone, which receiving finds out. */
+/* libpq refused. Without memory that is the error; without a connection receiving what is still
+ * there will tell better, unless nothing is awaited. */
 static bool refused(hd_pg *pg) {
-    hd_error_set(&pg->run.error, HD_E_DRIVER, "libpq could not send a statement");
-    const char *cause = PQerrorMessage(pg->pq);
-    hd_error_text(&pg->run.error, &pg->run.error.cause, cause, strcspn(cause, "\n"));
-    hd_pg_fail_at(&pg->run, pg->run.statement, pg->run.execution);
+    hd_pg_run *run = &pg->run;
+    run->stopped = true;
+    if (PQstatus(pg->pq) == CONNECTION_BAD) {
+        if (run->head != run->tail) return false;
+        hd_pg_report_lost(&run->error, pg->pq);
+    } else {
+        const char *cause = PQerrorMessage(pg->pq);
+        hd_error_set(&run->error, HD_E_DRIVER, "libpq could not send a statement");
+        hd_error_text(&run->error, &run->error.cause, cause, strcspn(cause, "\n"));
+    }
+    hd_pg_fail_at(run, run->statement, run->execution);
     return false;
 }
 
