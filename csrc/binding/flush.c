@@ -225,6 +225,17 @@ static int flush_update(lua_State *L) {
     return push_change(L, g.change);
 }
 
+/* flush:touch(id, state, slot) -> an update without values, for flush:pending to fill. */
+static int flush_touch(lua_State *L) {
+    gather g;
+    prepare(L, &g, HD_UPDATE);
+    g.change = hd_flush_add(g.f->flush, HD_UPDATE, (hd_entity *)(uintptr_t)&g.entity->core,
+                            (uint32_t)lua_tointeger(L, SLOT) - 1);
+    if (!g.change) return luaL_error(L, "not enough memory");
+    fill_old(&g, g.change->old, false);
+    return push_change(L, g.change);
+}
+
 /* flush:set(change, column, value), flush:pending(change, column, target change, target column) */
 static int flush_set(lua_State *L) {
     gather g = {.L = L, .f = check_flush(L, 1)};
@@ -588,7 +599,7 @@ static int flush_columns(lua_State *L) {
     return 2;
 }
 
-static const luaL_Reg methods[] = {{"insert", flush_insert},   {"update", flush_update},   {"delete", flush_delete},
+static const luaL_Reg methods[] = {{"insert", flush_insert},   {"update", flush_update},   {"delete", flush_delete},   {"touch", flush_touch},
                                    {"set", flush_set},         {"pending", flush_pending}, {"missing", flush_missing},
                                    {"plan", flush_plan},       {"is_bare", flush_is_bare}, {"keys", flush_keys},
                                    {"body", flush_body},       {"verify", flush_verify},   {"blame", flush_blame},

@@ -229,7 +229,7 @@ static int link_arrays(lua_State *L) {
     return hdl_push_step(L, step, &wait);
 }
 
-/* link:affected() -> rows touched or returned by the last statement, last_insert_rowid */
+/* link:affected() -> rows touched or returned by the last statement, last_insert_rowid, columns of its result */
 static int link_affected(lua_State *L) {
     const hd_link *link = open_link(L);
     for (uint32_t i = link->run_count; i-- > 0;) {
@@ -237,12 +237,14 @@ static int link_affected(lua_State *L) {
         if (i >= link->prefix_count && statement->affected >= 0) {
             lua_pushinteger(L, (lua_Integer)statement->affected);
             lua_pushinteger(L, (lua_Integer)statement->last_id);
-            return 2;
+            lua_pushinteger(L, (lua_Integer)link->column_count);
+            return 3;
         }
     }
     lua_pushinteger(L, 0);
     lua_pushinteger(L, 0);
-    return 2;
+    lua_pushinteger(L, 0);
+    return 3;
 }
 
 /* link:log() -> list of { sql, rows, seconds } of the statements that the last operation sent. */
@@ -269,9 +271,16 @@ static int link_log(lua_State *L) {
 
 /* ---- State ---- */
 
+/* link:error() -> the record of the last failure, with the text of the statement that met it. */
 static int link_error(lua_State *L) {
     const hd_link *link = open_link(L);
+    int64_t at = (int64_t)link->error.statement + link->prefix_count;
     hdl_push_error(L, &link->error);
+    if (!link->error.sql && link->run && link->error.statement >= -(int64_t)link->prefix_count && at >= 0 &&
+        at < link->run_count) {
+        lua_pushlstring(L, link->run[at].sql, link->run[at].sql_len);
+        lua_setfield(L, -2, "sql");
+    }
     return 1;
 }
 

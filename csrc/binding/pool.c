@@ -54,8 +54,8 @@ static size_t read_options(lua_State *L, int index, hd_option *options, size_t c
     luaL_argcheck(L, count <= cap, index, "too many options");
     for (size_t i = 0; i < count; i++) {
         lua_rawgeti(L, index, (int)i + 1);
-        hdl_getfield(L, -1, "name");
-        hdl_getfield(L, -2, "value");
+        lua_rawgeti(L, -1, 1);
+        lua_rawgeti(L, -2, 2);
         options[i].name = luaL_checkstring(L, -2);
         options[i].value = luaL_checkstring(L, -1);
         lua_pop(L, 3);

@@ -1,5 +1,5 @@
-/* Change set: what one flush will write, as rows of old and new values. Filled by the host's gather step,
- * read by the planner. All values and bytes live in the flush's arena. */
+/* Change set: what one flush will write, as rows of old and new values. Filled by the host's
+ * gather step, read by the planner. All values and bytes live in the flush's arena. */
 #ifndef HD_CHANGE_H
 #define HD_CHANGE_H
 
@@ -9,16 +9,18 @@ typedef enum hd_change_op { HD_DELETE = 0, HD_UPDATE = 1, HD_INSERT = 2 } hd_cha
 
 typedef struct hd_change {
     hd_entity *entity;
-    uint32_t slot;          /* the host's row number in its shelf */
-    uint8_t op;             /* hd_change_op */
-    uint32_t index;         /* in the change set */
-    /* Arrays of entity->column_count values. `old`: the snapshot; for UPDATE and DELETE holds at least key, version
-     * and what of foreign and unique keys the host has loaded; NULL for INSERT. `set`: what is written:
-     * HD_DEFAULT where the column is left out (INSERT) or unchanged (UPDATE). NULL for DELETE. After the flush's
-     * body `set` also holds keys, versions and values that the database gave (see `came`). */
+    uint32_t slot;  /* the host's row number in its shelf */
+    uint8_t op;     /* hd_change_op */
+    uint32_t index; /* in the change set */
+    /* Arrays of entity->column_count values. `old`: the snapshot; for UPDATE and DELETE holds at
+     * least key, version and what of foreign and unique keys the host has loaded; NULL for INSERT.
+     * `set`: what is written: HD_DEFAULT where the column is left out (INSERT) or unchanged
+     * (UPDATE), a reference to a row without a key as HD_PENDING; NULL for DELETE. After the
+     * flush's body `set` also holds keys, versions and values that the database gave (see `came`).
+     */
     hd_value *old, *set;
-    uint8_t *came;          /* per column: 1 when the value of `set` came from the database or the core */
-    uint8_t reached;        /* the row was touched (set by the body) */
+    uint8_t *came;   /* per column: 1 when the value of `set` came from the database or the core */
+    uint8_t reached; /* the row was touched (set by the body) */
 } hd_change;
 
 #endif

@@ -1,12 +1,15 @@
-/* Commit order. Two counters for each node carry the algorithm: `hard` is what must have been written in an earlier
- * run, `soft` what may stand before it in the same run (an edge inside a group that is not HD_APART). A node is ready
- * when both are zero. Edges that keep two nodes of the running group apart are counted off when the run ends.
+/* Commit order. Two counters for each node carry the algorithm: `hard` is what must have been
+ * written in an earlier run, `soft` what may stand before it in the same run (an edge inside a
+ * group that is not HD_APART). A node is ready when both are zero. Edges that keep two nodes of
+ * the running group apart are counted off when the run ends.
  *
- * When no group has a ready node, rows of one group may still hold each other up by HD_TOGETHER edges alone (a tree
- * that closes in a ring): those are emitted as one `whole` run. What is left then is a true cycle; each stuck node
- * remembers the edge that holds it, and following these edges backwards must come round.
+ * When no group has a ready node, rows of one group may still hold each other up by HD_TOGETHER
+ * edges alone (a tree that closes in a ring): those are emitted as one `whole` run. What is left
+ * then is a true cycle; each stuck node remembers the edge that holds it, and following these
+ * edges backwards must come round.
  *
- * Everything follows from the order of nodes and edges given, so the same flush always gives the same statements. */
+ * Everything follows from the order of nodes and edges given, so the same flush always gives the
+ * same statements. */
 #include "commit_order.h"
 
 #include <string.h>
@@ -77,8 +80,10 @@ static void index_edges(sorter *s) {
 static void push_ready(sorter *s, uint32_t node) {
     sort_group *group = &s->groups[s->nodes[node].group];
     s->next[node] = NONE;
-    if (group->head == NONE) group->head = node;
-    else s->next[group->tail] = node;
+    if (group->head == NONE)
+        group->head = node;
+    else
+        s->next[group->tail] = node;
     group->tail = node;
 }
 
@@ -90,8 +95,10 @@ static void fill_groups(sorter *s) {
     for (uint32_t n = 0; n < s->node_count; n++) {
         sort_group *group = &s->groups[s->nodes[n].group];
         group->rank = s->nodes[n].rank;
-        if (s->hard[n]) group->blocked++;
-        else if (!s->soft[n]) push_ready(s, n);
+        if (s->hard[n])
+            group->blocked++;
+        else if (!s->soft[n])
+            push_ready(s, n);
     }
 }
 
@@ -100,8 +107,10 @@ static void fill_groups(sorter *s) {
 static void count_off(sorter *s, const hd_order_edge *edge) {
     uint32_t node = edge->after;
     if (s->emitted[node]) return;
-    if (is_soft(s, edge)) s->soft[node]--;
-    else if (--s->hard[node] == 0) s->groups[s->nodes[node].group].blocked--;
+    if (is_soft(s, edge))
+        s->soft[node]--;
+    else if (--s->hard[node] == 0)
+        s->groups[s->nodes[node].group].blocked--;
     if (!s->hard[node] && !s->soft[node]) push_ready(s, node);
 }
 
@@ -109,8 +118,10 @@ static void emit(sorter *s, uint32_t node) {
     s->out->nodes[s->out->count++] = node;
     for (uint32_t i = s->offset[node]; i < s->offset[node + 1]; i++) {
         const hd_order_edge *edge = &s->edges[s->out_edges[i]];
-        if (edge->bond == HD_APART && same_group(s, edge)) s->parted[s->parted_count++] = s->out_edges[i];
-        else count_off(s, edge);
+        if (edge->bond == HD_APART && same_group(s, edge))
+            s->parted[s->parted_count++] = s->out_edges[i];
+        else
+            count_off(s, edge);
     }
 }
 
@@ -139,8 +150,8 @@ static sort_group *next_group(const sorter *s) {
     for (uint32_t g = 0; g < s->group_count; g++) {
         sort_group *group = &s->groups[g];
         if (group->head == NONE) continue;
-        if (!best || group->rank < best->rank
-            || (group->rank == best->rank && best->blocked && !group->blocked))
+        if (!best || group->rank < best->rank ||
+            (group->rank == best->rank && best->blocked && !group->blocked))
             best = group;
     }
     return best;
@@ -152,7 +163,8 @@ static bool is_pending(const sorter *s, const hd_order_edge *edge) {
     return !s->emitted[edge->before] && !s->emitted[edge->after];
 }
 
-/* Finds for every stuck node the edge that holds it, but for those that only rings of one statement hold. */
+/* Finds for every stuck node the edge that holds it, but for those that only rings of one
+ * statement hold. */
 static void find_holds(sorter *s) {
     uint32_t *queue = s->next, tail = 0; /* no ready nodes: `next` is free */
     for (uint32_t n = 0; n < s->node_count; n++) s->held_by[n] = NONE;
@@ -197,7 +209,8 @@ static bool run_ring(sorter *s) {
 static void find_cycle(sorter *s) {
     uint32_t node = 0, steps = 0;
     while (s->emitted[node]) node++;
-    for (; steps < s->node_count; steps++) node = s->edges[s->held_by[node]].before; /* now inside the cycle */
+    for (; steps < s->node_count; steps++)
+        node = s->edges[s->held_by[node]].before; /* now inside the cycle */
     uint32_t start = node, length = 0;
     do {
         s->out->cycle[length++] = s->held_by[node];
@@ -213,7 +226,11 @@ static void find_cycle(sorter *s) {
 
 hd_error_kind hd_commit_order_sort(hd_arena *arena, const hd_order_node *nodes, uint32_t node_count,
                                    const hd_order_edge *edges, uint32_t edge_count, hd_order *out) {
-    sorter s = {.nodes = nodes, .edges = edges, .node_count = node_count, .edge_count = edge_count, .out = out};
+    sorter s = {.nodes = nodes,
+                .edges = edges,
+                .node_count = node_count,
+                .edge_count = edge_count,
+                .out = out};
     memset(out, 0, sizeof *out);
     for (uint32_t n = 0; n < node_count; n++) {
         if (nodes[n].group >= s.group_count) s.group_count = nodes[n].group + 1;

@@ -1,5 +1,6 @@
-/* Constraints: which write has to come before which, by the foreign keys and unique keys of the metadata. Edges are found
- * by value (hash tables over the flush's rows only) and by pending reference, never by looking into the database. */
+/* Constraints: which write has to come before which, by the foreign keys and unique keys of the
+ * metadata. Edges are found by value (hash tables over the flush's rows only) and by pending
+ * reference, never by looking into the database. */
 #ifndef HD_CONSTRAINTS_H
 #define HD_CONSTRAINTS_H
 
@@ -27,13 +28,14 @@ typedef struct hd_constraint {
 typedef struct hd_edges {
     hd_order_edge *items; /* nodes are write indexes */
     uint32_t count;
-    hd_constraint *constraints; /* by label; the same labels for the same entities in the same order */
+    hd_constraint *constraints; /* by label; the same for the same entities in the same order */
     uint32_t constraint_count;
 } hd_edges;
 
-/* HD_OK or HD_E_DRIVER (out of memory). by_change[change->index] is the index of the change's first write, UINT32_MAX
- * when it has none. Everything is from `arena`. */
-hd_error_kind hd_constraints_edges(hd_arena *arena, const hd_dialect *dialect, const hd_write *writes, uint32_t count,
+/* HD_OK or HD_E_DRIVER (out of memory). by_change[change->index] is the index of the change's
+ * first write, UINT32_MAX when it has none. Everything is from `arena`. */
+hd_error_kind hd_constraints_edges(hd_arena *arena, const hd_dialect *dialect,
+                                   const hd_write *writes, uint32_t count,
                                    const uint32_t *by_change, hd_edges *out);
 
 #endif

@@ -1,7 +1,7 @@
-/* Flush: its life. It owns two arenas: one for the changes and every value, which lives as long as the flush, one for the
- * plan, which a second plan of the same changes starts anew. Planning never touches what the host gathered but for
- * columns that were left to the core or the database, and these are marked in `came`, so that forgetting a plan is
- * giving those columns back. */
+/* Flush: its life. It owns two arenas: one for the changes and every value, which lives as long as
+ * the flush, one for the plan, which a second plan of the same changes starts anew. Planning never
+ * touches what the host gathered but for columns that were left to the core or the database, and
+ * these are marked in `came`, so that forgetting a plan is giving those columns back. */
 #include "flush.h"
 
 #include <string.h>
@@ -50,7 +50,8 @@ hd_change *hd_flush_add(hd_flush *flush, hd_change_op op, hd_entity *entity, uin
     if (op != HD_INSERT && !(change->old = new_row(flush, columns, HD_NULL))) return NULL;
     if (op != HD_DELETE && !(change->set = new_row(flush, columns, HD_DEFAULT))) return NULL;
     if (!(change->came = hd_arena_zero(&flush->arena, columns))) return NULL;
-    if (hd_grow(flush->mem, (void **)&flush->changes, &flush->capacity, flush->count + 1, sizeof *flush->changes) != 0)
+    if (hd_grow(flush->mem, (void **)&flush->changes, &flush->capacity, flush->count + 1,
+                sizeof *flush->changes) != 0)
         return NULL;
     flush->changes[flush->count++] = change;
     return change;

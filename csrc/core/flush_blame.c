@@ -1,7 +1,8 @@
-/* Blame: from what the driver said to which row it was about. A statement's place tells the entity; the row is told by a
- * guard ("heddle_stale:N"), by the execution of a repeated text, or by there being one row only. A missed
- * row is optimistic_lock where the version was part of the write, else not_found. Two faults teach something and the same
- * changes can be flushed again: keys that this role may not ask for, and keys that came out otherwise than sent. */
+/* Blame: from what the driver said to which row it was about. A statement's place tells the
+ * entity; the row is told by a guard ("heddle_stale:N"), by the execution of a repeated text, or
+ * by there being one row only. A missed row is optimistic_lock where the version was part of the
+ * write, else not_found. Two faults teach something and the same changes can be flushed again:
+ * keys that this role may not ask for, and keys that came out otherwise than sent. */
 #include <string.h>
 
 #include "flush_parts.h"
@@ -15,13 +16,17 @@ static bool says(const hd_error *err, const char *words) {
 
 /* SQLite without a single AUTOINCREMENT table has no sqlite_sequence. */
 static bool blame_keys(hd_flush *flush, const hd_error *err) {
-    bool forbidden = !strcmp(err->sqlstate, "42501"), no_sequences = says(err, "sqlite_sequence"), again = false;
+    bool forbidden = !strcmp(err->sqlstate, "42501"), no_sequences = says(err, "sqlite_sequence"),
+         again = false;
     for (uint32_t i = 0; i < flush->request_count && (forbidden || no_sequences); i++) {
         hd_entity *entity = flush->requests[i].entity;
         if (err->statement >= 0 && err->statement != (int32_t)i) continue;
-        if (forbidden) entity->key_source = HD_KEY_RETURNING;
-        else if (!entity->autoincrement) continue;
-        else entity->autoincrement = false;
+        if (forbidden)
+            entity->key_source = HD_KEY_RETURNING;
+        else if (!entity->autoincrement)
+            continue;
+        else
+            entity->autoincrement = false;
         again = true;
     }
     return again;
@@ -58,16 +63,20 @@ static hd_change *change_at(const hd_flush *flush, const hd_flush_part *part, in
     return row >= 0 && row < part->rows ? hd_flush_row(flush, part, (uint32_t)row) : NULL;
 }
 
-static void word_missed(const hd_flush_part *part, hd_error *err) {
+void hd_flush_word_missed(const hd_flush_part *part, hd_error *err) {
     const hd_write_shape *shape = part->shape;
     const char *entity = shape->entity->name;
     int32_t statement = err->statement;
     int64_t row = err->row;
     if (shape->op == HD_INSERT) {
-        hd_error_set(err, HD_E_NOT_FOUND, "%s: the table did not keep every inserted row under the key that was sent (a"
-                     " trigger or a rule?); with check_rows = false on the entity rows are not counted", entity);
+        hd_error_set(
+            err, HD_E_NOT_FOUND,
+            "%s: the table did not keep every inserted row under the key that was sent (a"
+            " trigger or a rule?); with check_rows = false on the entity rows are not counted",
+            entity);
     } else if (shape->versioned) {
-        hd_error_set(err, HD_E_OPTIMISTIC_LOCK, "%s: the row was changed or deleted by somebody else since it was read",
+        hd_error_set(err, HD_E_OPTIMISTIC_LOCK,
+                     "%s: the row was changed or deleted by somebody else since it was read",
                      entity);
     } else {
         hd_error_set(err, HD_E_NOT_FOUND, "%s: the row to %s is not there", entity,
@@ -87,8 +96,8 @@ static bool learn_keys(const hd_flush *flush, const hd_flush_part *part) {
 /* ---- constraints ---- */
 
 static bool is_constraint(hd_error_kind kind) {
-    return kind == HD_E_UNIQUE_VIOLATION || kind == HD_E_FOREIGN_KEY_VIOLATION || kind == HD_E_NOT_NULL_VIOLATION
-           || kind == HD_E_CHECK_VIOLATION;
+    return kind == HD_E_UNIQUE_VIOLATION || kind == HD_E_FOREIGN_KEY_VIOLATION ||
+           kind == HD_E_NOT_NULL_VIOLATION || kind == HD_E_CHECK_VIOLATION;
 }
 
 /* The only column of the constraint that the error names, or -1. */
@@ -96,13 +105,15 @@ static int constrained_column(const hd_entity *e, const hd_error *err) {
     size_t table = strlen(e->table_plain);
     for (uint16_t u = 0; u < e->unique_count; u++) {
         const hd_unique *unique = &e->uniques[u];
-        if (unique->count == 1 && unique->name && !strcmp(unique->name, err->constraint)) return unique->columns[0];
+        if (unique->count == 1 && unique->name && !strcmp(unique->name, err->constraint))
+            return unique->columns[0];
     }
     for (uint16_t k = 0; k < e->foreign_key_count; k++) {
         const hd_foreign_key *fk = &e->foreign_keys[k];
         if (fk->count == 1 && fk->name && !strcmp(fk->name, err->constraint)) return fk->columns[0];
     }
-    bool primary = !strncmp(err->constraint, e->table_plain, table) && !strcmp(err->constraint + table, "_pkey");
+    bool primary = !strncmp(err->constraint, e->table_plain, table) &&
+                   !strcmp(err->constraint + table, "_pkey");
     return primary && e->key_count == 1 ? e->key[0] : -1;
 }
 
@@ -110,13 +121,16 @@ static void name_column(const hd_entity *e, hd_error *err) {
     if (!is_constraint(err->kind)) return;
     if (!err->table) hd_error_text(err, &err->table, e->table_plain, strlen(e->table_plain));
     if (err->column || !err->constraint) return;
-    if (err->table && strcmp(err->table, e->table_plain) != 0) return; /* of a table that refers to this one */
+    if (err->table && strcmp(err->table, e->table_plain) != 0)
+        return; /* of a table that refers to this one */
     int column = constrained_column(e, err);
-    if (column >= 0) hd_error_text(err, &err->column, e->columns[column].name, e->columns[column].name_len);
+    if (column >= 0)
+        hd_error_text(err, &err->column, e->columns[column].name, e->columns[column].name_len);
 }
 
 hd_entity *hd_flush_blamed_entity(const hd_flush *flush, const hd_error *err) {
-    if (flush->stage == HD_FLUSH_KEYS && err->statement >= 0 && (uint32_t)err->statement < flush->request_count)
+    if (flush->stage == HD_FLUSH_KEYS && err->statement >= 0 &&
+        (uint32_t)err->statement < flush->request_count)
         return flush->requests[err->statement].entity;
     const hd_flush_part *part = blamed_part(flush, err);
     return part ? hd_flush_row(flush, part, 0)->entity : NULL;
@@ -128,13 +142,13 @@ bool hd_flush_blame(hd_flush *flush, hd_error *err, hd_change **change) {
     const hd_flush_part *part = blamed_part(flush, err);
     if (!part) return false;
     const char *mark = stale_mark(err);
-    bool missed = mark || err->kind == HD_E_OPTIMISTIC_LOCK;
+    bool missed = mark || err->kind == HD_E_OPTIMISTIC_LOCK || err->kind == HD_E_NOT_FOUND;
     int64_t row = mark ? guarded_row(part, mark) : -1;
     *change = change_at(flush, part, row >= 0 ? row : executed_row(part, err));
     if (!missed) {
         name_column(part->shape->entity, err);
         return false;
     }
-    word_missed(part, err);
+    hd_flush_word_missed(part, err);
     return learn_keys(flush, part);
 }

@@ -1,10 +1,12 @@
-/* Body batches: runs of the commit order become statements. A batch holds one wave: all runs whose values are known once the
- * batches before it have run (without awaited keys that is the whole flush).
+/* Body batches: runs of the commit order become statements. A batch holds one wave: all runs whose
+ * values are known once the batches before it have run (without awaited keys that is the whole
+ * flush).
  *
- * With unnest a run is one statement for each batch_size rows, as arrays where every type has an array form, else as VALUES.
- * Without it, an UPDATE or DELETE is one text stepped for each row, an INSERT full blocks of insert_rows rows, then
- * the rest row by row (two texts for any number of rows), or as one smaller block when values come back, since RETURNING for
- * single rows costs more than preparing a text. A ring of rows (a `whole` run) is one statement whatever its size. */
+ * With unnest a run is one statement for each batch_size rows, as arrays where every type has an
+ * array form, else as VALUES. Without it, an UPDATE or DELETE is one text stepped for each row, an
+ * INSERT full blocks of insert_rows rows, then the rest row by row (two texts for any number of
+ * rows), or as one smaller block when values come back, since RETURNING for single rows costs more
+ * than preparing a text. A ring of rows (a `whole` run) is one statement whatever its size. */
 #include <string.h>
 
 #include "flush_parts.h"
@@ -13,7 +15,7 @@
 /* One kind of statement that a run is cut into. */
 typedef struct cut {
     hd_write_form form;
-    uint32_t per;    /* rows of one execution */
+    uint32_t per; /* rows of one execution */
     uint32_t repeat;
 } cut;
 
@@ -29,16 +31,19 @@ typedef struct builder {
 static bool slot_value(const builder *b, uint32_t row, uint32_t slot, hd_value *out) {
     const hd_write *w = &b->flush->writes[b->flush->order.nodes[row]];
     uint16_t column = b->shape->slots[slot];
-    const hd_value *value = hd_write_slot_is_old(b->shape, slot) ? hd_write_old(w, column) : hd_write_new(w, column);
+    const hd_value *value =
+        hd_write_slot_is_old(b->shape, slot) ? hd_write_old(w, column) : hd_write_new(w, column);
     if (hd_flush_resolve(b->flush, w->change, column, value, out)) return true;
-    hd_error_set(b->err, HD_E_COMMIT_ORDER, "%s.%s: the value it refers to is not known before the row is written",
+    hd_error_set(b->err, HD_E_COMMIT_ORDER,
+                 "%s.%s: the value it refers to is not known before the row is written",
                  b->shape->entity->name, b->shape->entity->columns[column].property);
     return false;
 }
 
 static const hd_value *row_params(const builder *b, uint32_t first, uint32_t rows) {
     uint32_t slots = b->shape->slot_count;
-    hd_value *params = hd_arena_alloc(&b->flush->work, (size_t)rows * slots * sizeof *params), *next = params;
+    hd_value *params = hd_arena_alloc(&b->flush->work, (size_t)rows * slots * sizeof *params),
+             *next = params;
     if (!params) hd_error_memory(b->err);
     for (uint32_t r = first; params && r < first + rows; r++) {
         for (uint32_t s = 0; s < slots; s++, next++) {
@@ -110,19 +115,22 @@ static bool set_types(const builder *b, const cut *c, hd_statement *statement) {
     const hd_entity *e = b->shape->entity;
     uint8_t *types = hd_arena_alloc(&b->flush->work, e->key_count + b->shape->back_count + 2u);
     if (!types) return false;
-    statement->type_count = hd_write_result_types(b->flush->options.dialect, b->shape, c->form, types);
+    statement->type_count =
+        hd_write_result_types(b->flush->options.dialect, b->shape, c->form, types);
     statement->types = statement->type_count ? types : NULL;
     return true;
 }
 
-/* Rows that each execution has to touch: unknown where nothing is checked or the statement checks itself. */
+/* Rows that each execution has to touch: unknown where nothing is checked or the statement checks
+ * itself. */
 static int64_t expected(const builder *b, const cut *c) {
     const hd_write *w = &b->flush->writes[b->flush->order.nodes[b->run->first]];
     if (b->shape->guarded || w->unchecked || !b->shape->entity->check_rows) return -1;
     return c->per;
 }
 
-/* One statement for the rows from `first` on (a position in the order). `same` gives the text when it is not NULL. */
+/* One statement for the rows from `first` on (a position in the order). `same` gives the text when
+ * it is not NULL. */
 static hd_statement *build(const builder *b, const cut *c, uint32_t first, uint32_t same) {
     const hd_dialect *dialect = b->flush->options.dialect;
     uint32_t rows = c->per * c->repeat;
@@ -145,12 +153,14 @@ static hd_statement *build(const builder *b, const cut *c, uint32_t first, uint3
     s->cache = true;
     s->param_count = b->shape->slot_count;
     if (c->form == HD_FORM_VALUES) s->param_count *= c->per;
-    s->params = c->form == HD_FORM_ARRAYS ? array_params(b, first, rows) : row_params(b, first, rows);
+    s->params =
+        c->form == HD_FORM_ARRAYS ? array_params(b, first, rows) : row_params(b, first, rows);
     return s->params ? s : NULL;
 }
 
 /* Cuts `rows` rows from position `first` on into statements of `most` rows. */
-static bool build_pieces(const builder *b, hd_write_form form, uint32_t first, uint32_t rows, uint32_t most) {
+static bool build_pieces(const builder *b, hd_write_form form, uint32_t first, uint32_t rows,
+                         uint32_t most) {
     uint32_t same = UINT32_MAX, last = 0;
     while (rows) {
         cut c = {form, rows < most ? rows : most, 1};
@@ -168,7 +178,8 @@ static bool build_pieces(const builder *b, hd_write_form form, uint32_t first, u
 /* ---- runs ---- */
 
 static uint32_t rows_of_values(const builder *b, uint32_t most) {
-    uint32_t slots = b->shape->slot_count, fit = b->flush->options.dialect->max_params / (slots ? slots : 1);
+    uint32_t slots = b->shape->slot_count,
+             fit = b->flush->options.dialect->max_params / (slots ? slots : 1);
     uint32_t rows = fit < most ? fit : most;
     return rows ? rows : 1;
 }
@@ -176,7 +187,8 @@ static uint32_t rows_of_values(const builder *b, uint32_t most) {
 static bool build_bulk(const builder *b) {
     const hd_order_run *run = b->run;
     uint32_t most = run->whole ? run->count : b->flush->options.batch_size;
-    if (b->shape->has_array_form) return build_pieces(b, HD_FORM_ARRAYS, run->first, run->count, most);
+    if (b->shape->has_array_form)
+        return build_pieces(b, HD_FORM_ARRAYS, run->first, run->count, most);
     return build_pieces(b, HD_FORM_VALUES, run->first, run->count, rows_of_values(b, most));
 }
 
@@ -187,8 +199,11 @@ static bool build_rows(const builder *b, uint32_t first, uint32_t rows) {
 
 static bool build_blocks(const builder *b) {
     const hd_order_run *run = b->run;
-    if (run->whole) return build_pieces(b, HD_FORM_VALUES, run->first, run->count, rows_of_values(b, run->count));
-    uint32_t block = rows_of_values(b, b->flush->options.dialect->insert_rows), full = run->count / block;
+    if (run->whole)
+        return build_pieces(b, HD_FORM_VALUES, run->first, run->count,
+                            rows_of_values(b, run->count));
+    uint32_t block = rows_of_values(b, b->flush->options.dialect->insert_rows),
+             full = run->count / block;
     uint32_t first = run->first + full * block, rest = run->count - full * block;
     cut c = {HD_FORM_VALUES, block, full};
     if (full && !build(b, &c, run->first, UINT32_MAX)) return false;
@@ -199,11 +214,15 @@ static bool build_blocks(const builder *b) {
 /* A ring of deletes in one statement; a cascade within it takes rows that are then not counted. */
 static bool build_ring_of_deletes(const builder *b) {
     uint32_t first = b->flush->batch.count;
-    if (!build_pieces(b, HD_FORM_VALUES, b->run->first, b->run->count, rows_of_values(b, b->run->count))) return false;
+    if (!build_pieces(b, HD_FORM_VALUES, b->run->first, b->run->count,
+                      rows_of_values(b, b->run->count)))
+        return false;
     const hd_entity *e = b->shape->entity;
     for (uint16_t k = 0; k < e->foreign_key_count; k++) {
-        if (e->foreign_keys[k].target != e || e->foreign_keys[k].on_delete != HD_RULE_CASCADE) continue;
-        for (uint32_t s = first; s < b->flush->batch.count; s++) b->flush->batch.statements[s].expect = -1;
+        if (e->foreign_keys[k].target != e || e->foreign_keys[k].on_delete != HD_RULE_CASCADE)
+            continue;
+        for (uint32_t s = first; s < b->flush->batch.count; s++)
+            b->flush->batch.statements[s].expect = -1;
     }
     return true;
 }
@@ -211,8 +230,8 @@ static bool build_ring_of_deletes(const builder *b) {
 /* The only row of the flush. SQLite tells a rowid without RETURNING. */
 static bool build_bare(const builder *b) {
     const hd_entity *e = b->shape->entity;
-    bool last_id = b->flush->options.dialect->row_sequence && b->shape->op == HD_INSERT && b->shape->back_count == 1
-                   && b->shape->back[0] == e->auto_key;
+    bool last_id = b->flush->options.dialect->row_sequence && b->shape->op == HD_INSERT &&
+                   b->shape->back_count == 1 && b->shape->back[0] == e->auto_key;
     if (last_id) b->shape->back_count = 0;
     if (!build_rows(b, b->run->first, 1)) return false;
     b->flush->parts[b->flush->batch.count - 1].last_id = last_id;
@@ -233,7 +252,8 @@ static bool build_run(hd_flush *flush, const hd_order_run *run, hd_error *err) {
     const hd_dialect *dialect = flush->options.dialect;
     const hd_write *w = &flush->writes[flush->order.nodes[run->first]];
     builder b = {flush, run, hd_arena_alloc(&flush->work, sizeof(hd_write_shape)), err};
-    if (!b.shape || !hd_write_describe(&flush->work, w, dialect->bulk_unnest && !flush->bare, b.shape)) {
+    if (!b.shape ||
+        !hd_write_describe(&flush->work, w, dialect->bulk_unnest && !flush->bare, b.shape)) {
         hd_error_memory(err);
         return false;
     }
@@ -249,8 +269,8 @@ static bool build_run(hd_flush *flush, const hd_order_run *run, hd_error *err) {
 
 /* ---- batches ---- */
 
-/* Deferred checks are asked for at the body's end, where the server can be told to; SQLite makes them at COMMIT (to
- * switch its deferral off again would forget what it has counted). */
+/* Deferred checks are asked for at the body's end, where the server can be told to; SQLite makes
+ * them at COMMIT (to switch its deferral off again would forget what it has counted). */
 static bool build_deferral(hd_flush *flush, bool begins) {
     bool pragma = flush->options.dialect->row_sequence;
     if (!flush->deferred || (pragma && !begins)) return true;
@@ -275,15 +295,18 @@ static const hd_batch *build_batch(hd_flush *flush, hd_error *err) {
         if (flush->writes[order->nodes[run->first]].wave != wave) break;
         build_run(flush, run, err);
     }
-    if (!err->kind && flush->next_run == order->run_count && !build_deferral(flush, false)) hd_error_memory(err);
+    if (!err->kind && flush->next_run == order->run_count && !build_deferral(flush, false))
+        hd_error_memory(err);
     return err->kind ? NULL : &flush->batch;
 }
 
 const hd_batch *hd_flush_body(hd_flush *flush, hd_error *err) {
     hd_error_clear(err);
     hd_error_kind kind = HD_OK;
-    if (flush->stage == HD_FLUSH_KEYS) kind = hd_flush_settle_keys(flush, err);
-    else if (flush->stage == HD_FLUSH_BODY) kind = hd_flush_settle_batch(flush, err);
+    if (flush->stage == HD_FLUSH_KEYS)
+        kind = hd_flush_settle_keys(flush, err);
+    else if (flush->stage == HD_FLUSH_BODY)
+        kind = hd_flush_settle_batch(flush, err);
     if (kind) return NULL;
     flush->stage = HD_FLUSH_BODY;
     if (flush->next_run == flush->order.run_count) {

@@ -1,7 +1,8 @@
-/* Keys batch: every row that lacks a key it can be told beforehand gets it here, so that the body needs neither RETURNING
- * nor waves for keys. Keys are handed out in the order of the calls. A request that is answered with NULL cannot be
- * asked for at all (no sequence belongs to the column): its entity is remembered as one whose key only
- * the INSERT tells, and the plan is made again with what the others were given. */
+/* Keys batch: every row that lacks a key it can be told beforehand gets it here, so that the body
+ * needs neither RETURNING nor waves for keys. Keys are handed out in the order of the calls. A
+ * request that is answered with NULL cannot be asked for at all (no sequence belongs to the
+ * column): its entity is remembered as one whose key only the INSERT tells, and the plan is made
+ * again with what the others were given. */
 #include <string.h>
 
 #include "flush_parts.h"
@@ -23,7 +24,8 @@ static uint32_t count_entities(const hd_flush *flush, uint32_t *rows) {
     for (uint32_t w = 0; w < flush->write_count; w++) {
         if (flush->writes[w].key != HD_KEY_FETCHED) continue;
         ++*rows;
-        if (flush->writes[w].change->entity != last) entities++; /* at most one too many for each switch */
+        if (flush->writes[w].change->entity != last)
+            entities++; /* at most one too many for each switch */
         last = flush->writes[w].change->entity;
     }
     return entities;
@@ -71,8 +73,15 @@ static bool make_statement(hd_flush *flush, const hd_key_request *r, hd_statemen
     bool counts = r->entity->key_source == HD_KEY_SEQUENCE;
     *count = hd_int(r->count, HD_T_INTEGER);
     *type = counts ? HD_T_BIGINT : (uint8_t)hd_write_param_type(&r->entity->columns[r->column]);
-    *out = (hd_statement){.sql = text, .sql_len = len, .hash = hd_sql_hash(text, len), .repeat = 1, .expect = -1,
-                          .types = type, .type_count = 1, .cache = true, .affected = -1};
+    *out = (hd_statement){.sql = text,
+                          .sql_len = len,
+                          .hash = hd_sql_hash(text, len),
+                          .repeat = 1,
+                          .expect = -1,
+                          .types = type,
+                          .type_count = 1,
+                          .cache = true,
+                          .affected = -1};
     if (hd_keys_sql_is_base(dialect, r->entity)) return true;
     out->params = count;
     out->param_count = 1;
@@ -86,10 +95,13 @@ const hd_batch *hd_flush_keys(hd_flush *flush, hd_error *err) {
         return NULL;
     }
     if (!flush->request_count) return NULL;
-    flush->batch = (hd_batch){.count = flush->request_count, .sink = hd_flush_sink, .sink_ctx = flush};
-    flush->batch.statements = hd_arena_alloc(&flush->work, flush->request_count * sizeof(hd_statement));
+    flush->batch =
+        (hd_batch){.count = flush->request_count, .sink = hd_flush_sink, .sink_ctx = flush};
+    flush->batch.statements =
+        hd_arena_alloc(&flush->work, flush->request_count * sizeof(hd_statement));
     for (uint32_t r = 0; r < flush->request_count && flush->batch.statements; r++) {
-        if (!make_statement(flush, &flush->requests[r], &flush->batch.statements[r])) flush->batch.statements = NULL;
+        if (!make_statement(flush, &flush->requests[r], &flush->batch.statements[r]))
+            flush->batch.statements = NULL;
     }
     if (!flush->batch.statements) {
         hd_error_memory(err);
@@ -112,7 +124,8 @@ hd_error_kind hd_flush_take_key(hd_flush *flush, const hd_row *row, hd_error *er
         r->highest = key->as.i;
         r->answered = r->count;
     } else if (r->answered < r->count) {
-        if (!hd_flush_store(flush, flush->changes[r->changes[r->answered++]], r->column, key)) return hd_error_memory(err);
+        if (!hd_flush_store(flush, flush->changes[r->changes[r->answered++]], r->column, key))
+            return hd_error_memory(err);
     }
     return HD_OK;
 }
@@ -122,7 +135,8 @@ static int64_t highest_given(const hd_flush *flush, const hd_key_request *r) {
     int64_t highest = 0;
     for (size_t i = 0; i < flush->count; i++) {
         const hd_change *c = flush->changes[i];
-        if (c->entity != r->entity || c->op == HD_DELETE || c->set[r->column].kind != HD_INT) continue;
+        if (c->entity != r->entity || c->op == HD_DELETE || c->set[r->column].kind != HD_INT)
+            continue;
         if (c->set[r->column].as.i > highest) highest = c->set[r->column].as.i;
     }
     return highest;
@@ -133,11 +147,14 @@ static hd_error_kind number_rows(hd_flush *flush, const hd_key_request *r, hd_er
     int64_t base = highest_given(flush, r);
     if (r->highest > base) base = r->highest;
     if (base > INT64_MAX - (int64_t)r->count)
-        return hd_error_set(err, HD_E_VALIDATION, "%s.%s: no key is left above the highest one in use; give the keys of"
-                            " new rows yourself", r->entity->name, column->property);
+        return hd_error_set(err, HD_E_VALIDATION,
+                            "%s.%s: no key is left above the highest one in use; give the keys of"
+                            " new rows yourself",
+                            r->entity->name, column->property);
     for (uint32_t i = 0; i < r->count; i++) {
         hd_value key = hd_int(base + 1 + i, (hd_type)column->type);
-        if (!hd_flush_store(flush, flush->changes[r->changes[i]], r->column, &key)) return hd_error_memory(err);
+        if (!hd_flush_store(flush, flush->changes[r->changes[i]], r->column, &key))
+            return hd_error_memory(err);
     }
     return HD_OK;
 }
@@ -150,8 +167,9 @@ hd_error_kind hd_flush_settle_keys(hd_flush *flush, hd_error *err) {
             r->entity->key_source = HD_KEY_RETURNING;
             again = true;
         } else if (r->answered < r->count) {
-            return hd_error_set(err, HD_E_DRIVER, "%s: the database gave %lu keys, %lu were asked for", r->entity->name,
-                                (unsigned long)r->answered, (unsigned long)r->count);
+            return hd_error_set(
+                err, HD_E_DRIVER, "%s: the database gave %lu keys, %lu were asked for",
+                r->entity->name, (unsigned long)r->answered, (unsigned long)r->count);
         } else if (hd_keys_sql_is_base(flush->options.dialect, r->entity)) {
             hd_error_kind kind = number_rows(flush, r, err);
             if (kind) return kind;

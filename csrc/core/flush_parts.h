@@ -1,5 +1,6 @@
-/* Inside of a flush, shared by its rooms: flush.c (life), flush_plan.c (versions, keys, order), flush_cycle.c (breaking
- * cycles), flush_keys.c, flush_body.c (batches), flush_result.c (what comes back), flush_blame.c (errors). */
+/* Inside of a flush, shared by its rooms: flush.c (life), flush_plan.c (versions, keys, order),
+ * flush_cycle.c (breaking cycles), flush_keys.c, flush_body.c (batches), flush_result.c (what
+ * comes back), flush_blame.c (errors). */
 #ifndef HD_FLUSH_PARTS_H
 #define HD_FLUSH_PARTS_H
 
@@ -8,9 +9,16 @@
 #include "write_shape.h"
 
 /* Which batch is out, or was last. */
-typedef enum hd_flush_stage { HD_FLUSH_GATHERED = 0, HD_FLUSH_PLANNED, HD_FLUSH_KEYS, HD_FLUSH_BODY, HD_FLUSH_DONE } hd_flush_stage;
+typedef enum hd_flush_stage {
+    HD_FLUSH_GATHERED = 0,
+    HD_FLUSH_PLANNED,
+    HD_FLUSH_KEYS,
+    HD_FLUSH_BODY,
+    HD_FLUSH_DONE
+} hd_flush_stage;
 
-/* What one statement of a body batch writes: `rows` nodes of the order from `first` on, `per` in each execution. */
+/* What one statement of a body batch writes: `rows` nodes of the order from `first` on, `per` in
+ * each execution. */
 typedef struct hd_flush_part {
     const hd_write_shape *shape; /* NULL: a statement without rows (deferral) */
     uint32_t first, rows, per;
@@ -25,8 +33,8 @@ typedef struct hd_key_request {
     uint16_t column;
     uint32_t *changes; /* change indexes in call order */
     uint32_t count, answered;
-    bool refused;      /* NULL came: it cannot be asked for */
-    int64_t highest;   /* key in use, where that is what comes back */
+    bool refused;    /* NULL came: it cannot be asked for */
+    int64_t highest; /* key in use, where that is what comes back */
 } hd_key_request;
 
 struct hd_flush {
@@ -41,22 +49,24 @@ struct hd_flush {
     uint32_t write_count;
     uint32_t *by_change; /* first write of each change, UINT32_MAX: none */
     hd_order order;
-    uint8_t *dropped;    /* by label of a constraint: its edges do not count; NULL: none */
+    uint8_t *dropped; /* by label of a constraint: its edges do not count; NULL: none */
     bool bare, deferred;
     hd_key_request *requests;
     uint32_t request_count;
     hd_batch batch;
-    hd_flush_part *parts; /* of the body batch that is out, one for each statement */
-    uint32_t statement_capacity, part_capacity;
+    hd_flush_part *parts;        /* of the body batch that is out, one for each statement */
+    uint32_t statement_capacity; /* of both */
     uint32_t next_run;
 };
 
 /* flush_plan.c: everything but versions, again; keys that came meanwhile are kept. */
 hd_error_kind hd_flush_arrange(hd_flush *flush, hd_error *err);
 
-/* flush_cycle.c: changes the plan so that the cycle of `order` is gone: holds a nullable foreign key back, defers, or
- * drops edges that need not hold. False: no way (or out of memory: flush->work failed, err is set). */
-bool hd_flush_break_cycle(hd_flush *flush, const hd_edges *edges, const hd_order *order, hd_error *err);
+/* flush_cycle.c: changes the plan so that the cycle of `order` is gone: holds a nullable foreign
+ * key back, defers, or drops edges that need not hold. False: no way (or out of memory:
+ * flush->work failed, err is set). */
+bool hd_flush_break_cycle(hd_flush *flush, const hd_edges *edges, const hd_order *order,
+                          hd_error *err);
 
 /* flush_keys.c: takes a row of the keys batch; hands all keys out when it has ended. */
 hd_error_kind hd_flush_take_key(hd_flush *flush, const hd_row *row, hd_error *err);
@@ -68,10 +78,16 @@ hd_error_kind hd_flush_sink(void *flush, const hd_row *row, hd_error *err);
 bool hd_flush_store(hd_flush *flush, hd_change *change, uint16_t column, const hd_value *value);
 /* Counts of the batch that has run. */
 hd_error_kind hd_flush_settle_batch(hd_flush *flush, hd_error *err);
-/* The value itself, or that of the row that a pending reference stands for. False: not known (yet). */
-bool hd_flush_resolve(const hd_flush *flush, const hd_change *change, uint16_t column, const hd_value *value, hd_value *out);
+/* The value itself, or that of the row that a pending reference stands for. False: not known
+ * (yet). */
+bool hd_flush_resolve(const hd_flush *flush, const hd_change *change, uint16_t column,
+                      const hd_value *value, hd_value *out);
 
-static inline hd_change *hd_flush_row(const hd_flush *flush, const hd_flush_part *part, uint32_t row) {
+/* flush_blame.c: optimistic_lock or not_found, in words; statement and row of the error stay. */
+void hd_flush_word_missed(const hd_flush_part *part, hd_error *err);
+
+static inline hd_change *hd_flush_row(const hd_flush *flush, const hd_flush_part *part,
+                                      uint32_t row) {
     return flush->writes[flush->order.nodes[part->first + row]].change;
 }
 

@@ -1,7 +1,8 @@
-/* Plan: versions, writes, where keys come from, and the order. The order is found in a loop: edges from constraints, sort,
- * and when the sort meets a cycle, one change to the plan that breaks it and again. A second sort follows when rows
- * refer to keys that only an INSERT tells: such rows wait for a later batch, and every row goes as early as it can,
- * so that there are as many batches as levels of dependency. */
+/* Plan: versions, writes, where keys come from, and the order. The order is found in a loop: edges
+ * from constraints, sort, and when the sort meets a cycle, one change to the plan that breaks it
+ * and again. A second sort follows when rows refer to keys that only an INSERT tells: such rows
+ * wait for a later batch, and every row goes as early as it can, so that there are as many batches
+ * as levels of dependency. */
 #include <string.h>
 
 #include "flush_parts.h"
@@ -15,23 +16,28 @@ static int64_t largest_of(const hd_column *column) {
     return column->type == HD_T_INTEGER ? INT32_MAX : INT64_MAX;
 }
 
-/* A timestamp that is not later than the old one (a coarse or turned back clock) would let a stale writer in. */
+/* A timestamp that is not later than the old one (a coarse or turned back clock) would let a stale
+ * writer in. */
 static int64_t next_timestamp(int64_t now, const hd_value *old) {
     return old && old->kind == HD_TIMESTAMP && old->as.i >= now ? old->as.i + 1 : now;
 }
 
 static hd_error_kind set_version(hd_flush *flush, hd_change *change, hd_error *err) {
     const hd_entity *e = change->entity;
-    if (e->version < 0 || change->op == HD_DELETE || change->set[e->version].kind != HD_DEFAULT) return HD_OK;
+    if (e->version < 0 || change->op == HD_DELETE || change->set[e->version].kind != HD_DEFAULT)
+        return HD_OK;
     const hd_column *column = &e->columns[e->version];
     const hd_value *old = change->old ? &change->old[e->version] : NULL;
     hd_value *set = &change->set[e->version];
     if (column->type == HD_T_TIMESTAMP) {
-        *set = (hd_value){.kind = HD_TIMESTAMP, .type = HD_T_TIMESTAMP, .as.i = next_timestamp(flush->options.now, old)};
+        *set = (hd_value){.kind = HD_TIMESTAMP,
+                          .type = HD_T_TIMESTAMP,
+                          .as.i = next_timestamp(flush->options.now, old)};
     } else {
         int64_t last = old && old->kind == HD_INT ? old->as.i : 0;
         if (last >= largest_of(column))
-            return hd_error_set(err, HD_E_VALIDATION, "%s.%s: the version has reached the largest %s", e->name,
+            return hd_error_set(err, HD_E_VALIDATION,
+                                "%s.%s: the version has reached the largest %s", e->name,
                                 column->property, hd_type_name((hd_type)column->type));
         *set = hd_int(last + 1, (hd_type)column->type);
     }
@@ -80,8 +86,8 @@ static void choose_key(hd_write *w, bool bare) {
         count++;
     }
     if (!count) return;
-    bool can_ask = (e->key_source == HD_KEY_SEQUENCE && missing == e->auto_key)
-                   || (e->key_source == HD_KEY_EXPRESSION && e->columns[missing].default_sql);
+    bool can_ask = (e->key_source == HD_KEY_SEQUENCE && missing == e->auto_key) ||
+                   (e->key_source == HD_KEY_EXPRESSION && e->columns[missing].default_sql);
     w->key = count == 1 && can_ask && !bare ? HD_KEY_FETCHED : HD_KEY_AWAITED;
     if (w->key == HD_KEY_FETCHED) w->key_column = missing;
 }
@@ -97,7 +103,8 @@ typedef struct grouping {
 static uint32_t group_of(const hd_flush *flush, grouping *g, uint32_t w) {
     const hd_write *write = &flush->writes[w];
     uint32_t at = (uint32_t)hd_write_likeness(write) & g->mask;
-    while (g->table[at] != NONE && !hd_write_alike(write, &flush->writes[g->first[g->table[at]]])) at = (at + 1) & g->mask;
+    while (g->table[at] != NONE && !hd_write_alike(write, &flush->writes[g->first[g->table[at]]]))
+        at = (at + 1) & g->mask;
     if (g->table[at] == NONE) {
         g->first[g->count] = w;
         g->table[at] = g->count++;
@@ -135,7 +142,8 @@ static void drop_edges(const hd_flush *flush, hd_edges *edges) {
 static hd_error_kind sort(hd_flush *flush, const hd_edges *edges) {
     hd_order_node *nodes = make_nodes(flush);
     if (!nodes) return HD_E_DRIVER;
-    return hd_commit_order_sort(&flush->work, nodes, flush->write_count, edges->items, edges->count, &flush->order);
+    return hd_commit_order_sort(&flush->work, nodes, flush->write_count, edges->items, edges->count,
+                                &flush->order);
 }
 
 /* Sends rows that need an awaited key to a later batch. True when there are any. */
@@ -147,7 +155,8 @@ static bool find_waves(hd_flush *flush, const hd_edges *edges) {
             const hd_write *before = &flush->writes[edges->items[i].before];
             hd_write *after = &flush->writes[edges->items[i].after];
             uint8_t reason = edges->constraints[edges->items[i].label].reason;
-            bool waits = before->key == HD_KEY_AWAITED && (reason == HD_EDGE_AWAITS || reason == HD_EDGE_HALVES);
+            bool waits = before->key == HD_KEY_AWAITED &&
+                         (reason == HD_EDGE_AWAITS || reason == HD_EDGE_HALVES);
             if (after->wave >= before->wave + waits) continue;
             after->wave = before->wave + waits;
             changed = any = true;
@@ -162,8 +171,8 @@ static hd_error_kind find_order(hd_flush *flush, hd_error *err) {
     flush->dropped = NULL;
     flush->deferred = false;
     for (;;) {
-        kind = hd_constraints_edges(&flush->work, flush->options.dialect, flush->writes, flush->write_count,
-                                    flush->by_change, &edges);
+        kind = hd_constraints_edges(&flush->work, flush->options.dialect, flush->writes,
+                                    flush->write_count, flush->by_change, &edges);
         if (kind) return hd_error_memory(err);
         drop_edges(flush, &edges);
         kind = sort(flush, &edges);
@@ -180,14 +189,15 @@ hd_error_kind hd_flush_arrange(hd_flush *flush, hd_error *err) {
     flush->request_count = 0;
     flush->batch = (hd_batch){0};
     flush->parts = NULL;
-    flush->statement_capacity = flush->part_capacity = 0;
+    flush->statement_capacity = 0;
     if (!make_writes(flush)) return hd_error_memory(err);
     flush->bare = flush->write_count == 1 && !refers_to_itself(&flush->writes[0]);
     for (uint32_t w = 0; w < flush->write_count; w++) {
         if (flush->writes[w].op == HD_INSERT) choose_key(&flush->writes[w], flush->bare);
     }
     hd_error_kind kind = find_order(flush, err);
-    if (flush->write_count != 1) flush->bare = false; /* a row that refers to itself may have become two */
+    if (flush->write_count != 1)
+        flush->bare = false; /* a row that refers to itself may have become two */
     return kind;
 }
 

@@ -1,13 +1,14 @@
-/* Keys before rows. PostgreSQL: the sequence that the column owns, looked up once for each statement (an uncorrelated
- * subquery), never once a row; where the column owns none, every answer is NULL. SQLite: the highest rowid, or
- * what AUTOINCREMENT remembers of deleted ones, read under the write lock. Both: the column's default expression,
- * evaluated anew for each row. One statement for each entity: its text stays the same whatever else a flush holds, and a
- * refusal names the entity by the statement's place. */
+/* Keys before rows. PostgreSQL: the sequence that the column owns, looked up once for each
+ * statement (an uncorrelated subquery), never once a row; where the column owns none, every answer
+ * is NULL. SQLite: the highest rowid, or what AUTOINCREMENT remembers of deleted ones, read under
+ * the write lock. Both: the column's default expression, evaluated anew for each row. One
+ * statement for each entity: its text stays the same whatever else a flush holds, and a refusal
+ * names the entity by the statement's place. */
 #include "keys_sql.h"
 
 #include <string.h>
 
-#include "write_sql.h"
+#include "sql_types.h"
 
 static void put_literal(hd_buffer *out, const char *text, size_t len) {
     hd_buffer_char(out, '\'');
@@ -27,7 +28,8 @@ static size_t schema_length(hd_buffer *scratch, const hd_entity *entity) {
 }
 
 static void highest_rowid(hd_buffer *out, const hd_entity *entity, const hd_column *column) {
-    hd_buffer_str(out, entity->autoincrement ? "SELECT max(coalesce((SELECT max(" : "SELECT coalesce((SELECT max(");
+    hd_buffer_str(out, entity->autoincrement ? "SELECT max(coalesce((SELECT max("
+                                             : "SELECT coalesce((SELECT max(");
     hd_buffer_ident(out, column->name, column->name_len);
     hd_buffer_str(out, ") FROM ");
     hd_buffer_str(out, entity->table);
@@ -45,17 +47,18 @@ static void highest_rowid(hd_buffer *out, const hd_entity *entity, const hd_colu
 }
 
 static void each_of_count(hd_buffer *out, const hd_dialect *dialect) {
-    hd_buffer_str(out, dialect->row_sequence
-                           ? " FROM (WITH RECURSIVE hd_n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM hd_n WHERE n < ?1)"
-                             " SELECT n FROM hd_n)"
-                           : " FROM generate_series(1, $1::int4)");
+    hd_buffer_str(out, dialect->row_sequence ? " FROM (WITH RECURSIVE hd_n(n) AS (SELECT 1 UNION "
+                                               "ALL SELECT n + 1 FROM hd_n WHERE n < ?1)"
+                                               " SELECT n FROM hd_n)"
+                                             : " FROM generate_series(1, $1::int4)");
 }
 
 bool hd_keys_sql_is_base(const hd_dialect *dialect, const hd_entity *entity) {
     return dialect->row_sequence && entity->key_source == HD_KEY_SEQUENCE;
 }
 
-void hd_keys_sql(hd_buffer *out, const hd_dialect *dialect, const hd_entity *entity, uint16_t column_index) {
+void hd_keys_sql(hd_buffer *out, const hd_dialect *dialect, const hd_entity *entity,
+                 uint16_t column_index) {
     const hd_column *column = &entity->columns[column_index];
     if (hd_keys_sql_is_base(dialect, entity)) {
         highest_rowid(out, entity, column);
@@ -71,7 +74,7 @@ void hd_keys_sql(hd_buffer *out, const hd_dialect *dialect, const hd_entity *ent
         hd_buffer_str(out, "SELECT (");
         hd_buffer_str(out, column->default_sql);
         hd_buffer_char(out, ')');
-        if (!dialect->row_sequence) hd_write_cast(out, column, "");
+        if (!dialect->row_sequence) hd_sql_cast(out, column, "");
     }
     each_of_count(out, dialect);
 }

@@ -6,9 +6,10 @@
 #include "driver.h"
 #include "entity.h"
 
-/* True when the statement gives one row with the highest key in use (SQLite's rowid); else it gives one key a
- * row, and its one parameter is how many. */
+/* True when the statement gives one row with the highest key in use (SQLite's rowid); else it
+ * gives one key a row, and its one parameter is how many. */
 bool hd_keys_sql_is_base(const hd_dialect *dialect, const hd_entity *entity);
-void hd_keys_sql(hd_buffer *out, const hd_dialect *dialect, const hd_entity *entity, uint16_t column);
+void hd_keys_sql(hd_buffer *out, const hd_dialect *dialect, const hd_entity *entity,
+                 uint16_t column);
 
 #endif

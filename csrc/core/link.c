@@ -216,6 +216,7 @@ static hd_step run_done(hd_link *link) {
     hd_conn *conn = conn_of(link);
     note_executed_prefix(link, link->prefix_count);
     copy_back(link);
+    link->column_count = conn->name_count;
     link->state = HD_LINK_IDLE;
     link->batch = NULL;
     if (link->flags & HD_RUN_COMMIT) forget_transaction(link);

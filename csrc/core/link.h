@@ -42,6 +42,7 @@ typedef struct hd_link {
     const hd_batch *batch;
     hd_statement *run;          /* composed: prefix, batch, suffix; kept for the query log until the next run */
     uint32_t run_count, prefix_count, xid_at; /* xid_at: its statement, or UINT32_MAX */
+    uint32_t column_count;      /* of the last result, kept when the connection has gone back */
     hd_row row;                 /* after HD_ROW; statement counts from the batch's first */
     /* The transaction. */
     uint32_t depth;             /* 0 none, 1 transaction, 2.. savepoints */

@@ -1,5 +1,6 @@
-/* A write: one row of one statement. Most changes are one write; a change whose foreign key closes a cycle is written
- * twice, first with NULL in the `held` columns, later once more with their values. */
+/* A write: one row of one statement. Most changes are one write; a change whose foreign key closes
+ * a cycle is written twice, first with NULL in the `held` columns, later once more with their
+ * values. */
 #ifndef HD_WRITE_H
 #define HD_WRITE_H
 
@@ -14,18 +15,19 @@ typedef enum hd_write_key {
 
 typedef struct hd_write {
     hd_change *change;
-    uint8_t op;        /* hd_change_op of the statement */
-    uint8_t key;       /* hd_write_key */
-    bool later;        /* the second write of its change: an UPDATE of the held columns */
-    bool unchecked;    /* a declared rule may have done it already (I6): its row may be gone */
-    int key_column;    /* the column whose value is fetched, -1 */
-    uint8_t *held;     /* per column, shared by both writes; NULL: nothing is held */
-    uint32_t wave;     /* body batch, from 0: rows that refer to awaited keys go later */
+    uint8_t op;     /* hd_change_op of the statement */
+    uint8_t key;    /* hd_write_key */
+    bool later;     /* the second write of its change: an UPDATE of the held columns */
+    bool unchecked; /* a declared rule may have done it already (I6): its row may be gone */
+    int key_column; /* the column whose value is fetched, -1 */
+    uint8_t *held;  /* per column, shared by both writes; NULL: nothing is held */
+    uint32_t wave;  /* body batch, from 0: rows that refer to awaited keys go later */
 } hd_write;
 
 /* True when the statement writes this column. */
 static inline bool hd_write_sets(const hd_write *w, uint16_t column) {
-    if (w->op == HD_DELETE || (w->change->entity->columns[column].flags & HD_COL_GENERATED)) return false;
+    if (w->op == HD_DELETE || (w->change->entity->columns[column].flags & HD_COL_GENERATED))
+        return false;
     if (w->later) return w->held[column] != 0;
     if (w->change->set[column].kind != HD_DEFAULT) return true;
     return w->key == HD_KEY_FETCHED && w->key_column == (int)column;
@@ -58,7 +60,8 @@ static inline const hd_value *hd_write_after(const hd_write *w, uint16_t column)
 /* True when the version is part of the statement's WHERE. */
 static inline bool hd_write_versioned(const hd_write *w) {
     int version = w->change->entity->version;
-    return version >= 0 && w->op != HD_INSERT && !w->later && w->change->old[version].kind != HD_NULL;
+    return version >= 0 && w->op != HD_INSERT && !w->later &&
+           w->change->old[version].kind != HD_NULL;
 }
 
 #endif

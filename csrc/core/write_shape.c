@@ -1,14 +1,15 @@
-/* Shapes: which writes are alike, which columns they write and which come back. A column comes back when the database
- * filled it in: a key that only the INSERT tells, a declared default that was left out, a generated column. */
+/* Shapes: which writes are alike, which columns they write and which come back. A column comes
+ * back when the database filled it in: a key that only the INSERT tells, a declared default that
+ * was left out, a generated column. */
 #include "write_shape.h"
 
 /* ---- likeness ---- */
 
 bool hd_write_alike(const hd_write *a, const hd_write *b) {
     const hd_entity *e = a->change->entity;
-    if (e != b->change->entity || a->op != b->op || a->wave != b->wave || a->later != b->later
-        || a->unchecked != b->unchecked || (a->key == HD_KEY_AWAITED) != (b->key == HD_KEY_AWAITED)
-        || hd_write_versioned(a) != hd_write_versioned(b))
+    if (e != b->change->entity || a->op != b->op || a->wave != b->wave || a->later != b->later ||
+        a->unchecked != b->unchecked || (a->key == HD_KEY_AWAITED) != (b->key == HD_KEY_AWAITED) ||
+        hd_write_versioned(a) != hd_write_versioned(b))
         return false;
     if (a->op == HD_DELETE) return true;
     for (uint16_t c = 0; c < e->column_count; c++) {
@@ -20,7 +21,8 @@ bool hd_write_alike(const hd_write *a, const hd_write *b) {
 uint64_t hd_write_likeness(const hd_write *w) {
     const hd_entity *e = w->change->entity;
     uint64_t hash = e->id * 8u + w->op * 2u + (w->key == HD_KEY_AWAITED), bits = 1;
-    hash = hash * 0x9E3779B97F4A7C15u + w->wave * 8u + w->later * 4u + w->unchecked * 2u + hd_write_versioned(w);
+    hash = hash * 0x9E3779B97F4A7C15u + w->wave * 8u + w->later * 4u + w->unchecked * 2u +
+           hd_write_versioned(w);
     for (uint16_t c = 0; c < e->column_count && w->op != HD_DELETE; c++) {
         bits = bits << 1 | hd_write_sets(w, c);
         if (c % 32 == 31) hash = (hash ^ bits) * 0xFF51AFD7ED558CCDu;
@@ -36,7 +38,8 @@ static bool comes_back(const hd_write *w, uint16_t column) {
     if (w->op == HD_DELETE) return false;
     if (flags & HD_COL_GENERATED) return true;
     if (w->op != HD_INSERT || hd_write_sets(w, column)) return false;
-    return (flags & HD_COL_SERVER_DEFAULT) || (w->key == HD_KEY_AWAITED && (flags & HD_COL_PRIMARY));
+    return (flags & HD_COL_SERVER_DEFAULT) ||
+           (w->key == HD_KEY_AWAITED && (flags & HD_COL_PRIMARY));
 }
 
 hd_type hd_write_param_type(const hd_column *column) {
@@ -51,9 +54,11 @@ static void add_slot(hd_write_shape *shape, uint16_t column) {
 
 bool hd_write_describe(hd_arena *arena, const hd_write *w, bool guarded, hd_write_shape *out) {
     const hd_entity *e = w->change->entity;
-    *out = (hd_write_shape){.entity = e, .op = w->op, .versioned = hd_write_versioned(w), .has_array_form = true};
+    *out = (hd_write_shape){
+        .entity = e, .op = w->op, .versioned = hd_write_versioned(w), .has_array_form = true};
     out->guarded = guarded && e->check_rows && !w->unchecked;
-    out->slots = hd_arena_alloc(arena, (e->column_count * 2u + e->key_count + 1u) * sizeof(uint16_t));
+    out->slots =
+        hd_arena_alloc(arena, (e->column_count * 2u + e->key_count + 1u) * sizeof(uint16_t));
     if (!out->slots) return false;
     out->back = out->slots + e->column_count + e->key_count + 1;
     for (uint16_t c = 0; c < e->column_count; c++) {
@@ -71,7 +76,8 @@ bool hd_write_describe(hd_arena *arena, const hd_write *w, bool guarded, hd_writ
 
 /* ---- results ---- */
 
-hd_write_match hd_write_matching(const hd_dialect *dialect, const hd_write_shape *shape, hd_write_form form) {
+hd_write_match hd_write_matching(const hd_dialect *dialect, const hd_write_shape *shape,
+                                 hd_write_form form) {
     if (!shape->back_count) return HD_MATCH_NONE;
     if (form == HD_FORM_ROW) return HD_MATCH_EXECUTION;
     return dialect->bulk_unnest ? HD_MATCH_ORDINAL : HD_MATCH_KEY;
@@ -79,11 +85,12 @@ hd_write_match hd_write_matching(const hd_dialect *dialect, const hd_write_shape
 
 /* True when the text ends with a guard, whose column is an int that is never seen. */
 static bool has_guard(const hd_dialect *dialect, const hd_write_shape *shape, hd_write_form form) {
-    return dialect->bulk_unnest && shape->guarded && (form != HD_FORM_ROW || shape->op == HD_INSERT);
+    return dialect->bulk_unnest && shape->guarded &&
+           (form != HD_FORM_ROW || shape->op == HD_INSERT);
 }
 
-uint32_t hd_write_result_types(const hd_dialect *dialect, const hd_write_shape *shape, hd_write_form form,
-                               uint8_t *types) {
+uint32_t hd_write_result_types(const hd_dialect *dialect, const hd_write_shape *shape,
+                               hd_write_form form, uint8_t *types) {
     const hd_entity *e = shape->entity;
     hd_write_match match = hd_write_matching(dialect, shape, form);
     uint32_t n = 0;

@@ -1,7 +1,9 @@
-/* Shape of writes: what rows have in common that can be one statement, and how the rows of its result are read.
+/* Shape of writes: what rows have in common that can be one statement, and how the rows of its
+ * result are read.
  *
- * Parameters of a row are its `slots`, in this order: the columns that are written, then (UPDATE, DELETE) the key
- * and the version as they were. HD_FORM_ARRAYS takes one array for each slot, the other forms take row after row. */
+ * Parameters of a row are its `slots`, in this order: the columns that are written, then (UPDATE,
+ * DELETE) the key and the version as they were. HD_FORM_ARRAYS takes one array for each slot, the
+ * other forms take row after row. */
 #ifndef HD_WRITE_SHAPE_H
 #define HD_WRITE_SHAPE_H
 
@@ -25,32 +27,38 @@ typedef enum hd_write_match {
 
 typedef struct hd_write_shape {
     const hd_entity *entity;
-    uint8_t op;            /* hd_change_op */
-    bool versioned;        /* the version is part of the WHERE */
-    bool guarded;          /* bulk_unnest: the statement itself fails when it reaches fewer rows */
-    bool keys_fetched;     /* INSERT: some keys came from the keys batch (a trigger may choose others); the
-                              caller's to set, as it may differ among rows that are alike */
-    bool has_array_form;   /* every slot's type can be unnested */
+    uint8_t op;     /* hd_change_op */
+    bool versioned; /* the version is part of the WHERE */
+    bool guarded;   /* bulk_unnest: the statement itself fails when it reaches fewer rows */
+    /* INSERT: some keys came from the keys batch (a trigger may choose others). The caller's to
+     * set, as it may differ among rows that are alike. */
+    bool keys_fetched;
+    bool has_array_form; /* every slot's type can be unnested */
     bool writes_auto_key;
-    uint16_t *slots;       /* columns */
-    uint16_t set_count;    /* slots[0 .. set_count) are written, the rest is WHERE */
+    uint16_t *slots;    /* columns */
+    uint16_t set_count; /* slots[0 .. set_count) are written, the rest is WHERE */
     uint16_t slot_count;
-    uint16_t *back;        /* columns that the database fills in */
+    uint16_t *back; /* columns that the database fills in */
     uint16_t back_count;
 } hd_write_shape;
 
-/* Two writes that one statement may hold: equal exactly when their shapes are, and never across waves. */
+/* Two writes that one statement may hold: equal exactly when their shapes are, and never across
+ * waves. */
 bool hd_write_alike(const hd_write *a, const hd_write *b);
 uint64_t hd_write_likeness(const hd_write *write); /* hash; equal for writes that are alike */
 
 /* The shape of the group that `write` stands for. False: out of memory. */
 bool hd_write_describe(hd_arena *arena, const hd_write *write, bool guarded, hd_write_shape *out);
 /* True when the slot's values are the column's as they were before the statement. */
-static inline bool hd_write_slot_is_old(const hd_write_shape *shape, uint32_t slot) { return slot >= shape->set_count; }
+static inline bool hd_write_slot_is_old(const hd_write_shape *shape, uint32_t slot) {
+    return slot >= shape->set_count;
+}
 hd_type hd_write_param_type(const hd_column *column); /* what a value of the column is bound as */
-hd_write_match hd_write_matching(const hd_dialect *dialect, const hd_write_shape *shape, hd_write_form form);
-/* hd_type of each result column; returns their number. `types` has room for key_count + back_count + 2. */
-uint32_t hd_write_result_types(const hd_dialect *dialect, const hd_write_shape *shape, hd_write_form form,
-                               uint8_t *types);
+hd_write_match hd_write_matching(const hd_dialect *dialect, const hd_write_shape *shape,
+                                 hd_write_form form);
+/* hd_type of each result column; returns their number. `types` has room for key_count + back_count
+ * + 2. */
+uint32_t hd_write_result_types(const hd_dialect *dialect, const hd_write_shape *shape,
+                               hd_write_form form, uint8_t *types);
 
 #endif

@@ -1,18 +1,21 @@
 /* Text of writes. Two families:
  *
- * Plain statements, where the driver counts rows: one row, or (SQLite) a VALUES list of inserts, or a whole DELETE by a
- * list of keys. Guarded ones (PostgreSQL, several rows or COMMIT behind them): rows travel as arrays, or as a VALUES
- * list where a type has no array form, in a CTE `hd_i` whose rows are numbered; the write is the CTE `hd_w`; the
- * SELECT behind them raises when a row was not reached, so that a COMMIT in the same pipeline cannot commit it. The raise
- * is a cast of "heddle_stale:N" to int, over values that no planner can fold: N comes out of a CTE or an aggregate.
+ * Plain statements, where the driver counts rows: one row, or (SQLite) a VALUES list of inserts,
+ * or a whole DELETE by a list of keys. Guarded ones (PostgreSQL, several rows or COMMIT behind
+ * them): rows travel as arrays, or as a VALUES list where a type has no array form, in a CTE
+ * `hd_i` whose rows are numbered; the write is the CTE `hd_w`; the SELECT behind them raises when
+ * a row was not reached, so that a COMMIT in the same pipeline cannot commit it. The raise is a
+ * cast of "heddle_stale:N" to int, over values that no planner can fold: N comes out of a CTE or
+ * an aggregate.
  *
- * Rows that bring values back carry their number (the server joins them by key), so nobody relies on the order in
- * which RETURNING gives rows. An INSERT without such values is not numbered: counting is all but free where joining costs
- * half of the insert again; when its keys came from a sequence, the count is of rows that kept the key sent, and otherwise
- * no column is named, so that a role that may only INSERT can. */
+ * Rows that bring values back carry their number (the server joins them by key), so nobody relies
+ * on the order in which RETURNING gives rows. An INSERT without such values is not numbered:
+ * counting is all but free where joining costs half of the insert again; when its keys came from a
+ * sequence, the count is of rows that kept the key sent, and otherwise no column is named, so that
+ * a role that may only INSERT can. */
 #include "write_sql.h"
 
-#include <string.h>
+#include "sql_types.h"
 
 typedef struct writer {
     hd_buffer *out;
@@ -23,13 +26,6 @@ typedef struct writer {
 } writer;
 
 /* ---- pieces ---- */
-
-static const char *const sql_types[HD_TYPES] = {
-    [HD_T_SMALLINT] = "int2",      [HD_T_INTEGER] = "int4",          [HD_T_BIGINT] = "int8",  [HD_T_FLOAT] = "float8",
-    [HD_T_DOUBLE] = "float8",      [HD_T_DECIMAL] = "numeric",       [HD_T_STRING] = "text",  [HD_T_TEXT] = "text",
-    [HD_T_BOOLEAN] = "bool",       [HD_T_UUID] = "uuid",             [HD_T_JSON] = "jsonb",   [HD_T_DATE] = "date",
-    [HD_T_TIMESTAMP] = "timestamptz", [HD_T_TIME] = "time",          [HD_T_BLOB] = "bytea",   [HD_T_ENUM] = "text",
-};
 
 static const hd_column *column_at(const writer *w, uint16_t column) {
     return &w->shape->entity->columns[column];
@@ -43,15 +39,6 @@ static void put_name(writer *w, uint16_t column) {
     hd_buffer_ident(w->out, column_at(w, column)->name, column_at(w, column)->name_len);
 }
 
-void hd_write_cast(hd_buffer *out, const hd_column *column, const char *suffix) {
-    const char *name = column->cast ? column->cast : sql_types[column->type == HD_T_ARRAY ? column->element : column->type];
-    if (!name) return;
-    hd_buffer_str(out, "::");
-    hd_buffer_str(out, name);
-    if (column->type == HD_T_ARRAY && !column->cast) hd_buffer_str(out, "[]");
-    hd_buffer_str(out, suffix);
-}
-
 static void put_param(writer *w) {
     hd_buffer_char(w->out, w->dialect->dollar_params ? '$' : '?');
     hd_buffer_int(w->out, ++w->param);
@@ -60,12 +47,13 @@ static void put_param(writer *w) {
 /* A scalar parameter for a slot. A cast stands where the context does not give the type. */
 static void put_value(writer *w, uint32_t slot, bool always_cast) {
     put_param(w);
-    if (w->dialect->dollar_params && (always_cast || slot_column(w, slot)->cast)) hd_write_cast(w->out, slot_column(w, slot), "");
+    if (w->dialect->dollar_params && (always_cast || slot_column(w, slot)->cast))
+        hd_sql_cast(w->out, slot_column(w, slot), "");
 }
 
 static void put_array(writer *w, uint32_t slot) {
     put_param(w);
-    hd_write_cast(w->out, slot_column(w, slot), "[]");
+    hd_sql_cast(w->out, slot_column(w, slot), "[]");
 }
 
 static void put_arrays(writer *w) {
@@ -129,14 +117,18 @@ static void put_insert_head(writer *w) {
         if (s) hd_buffer_str(w->out, ", ");
         put_name(w, w->shape->slots[s]);
     }
-    hd_buffer_str(w->out, w->dialect->bulk_unnest && w->shape->writes_auto_key ? ") OVERRIDING SYSTEM VALUE " : ") ");
+    hd_buffer_str(w->out, w->dialect->bulk_unnest && w->shape->writes_auto_key
+                              ? ") OVERRIDING SYSTEM VALUE "
+                              : ") ");
 }
 
 static void put_insert_rows(writer *w) {
     put_insert_head(w);
     if (!w->shape->set_count) return;
-    if (w->form == HD_FORM_ARRAYS) put_arrays(w);
-    else put_rows(w, false);
+    if (w->form == HD_FORM_ARRAYS)
+        put_arrays(w);
+    else
+        put_rows(w, false);
 }
 
 static void plain_insert(writer *w) {
@@ -199,7 +191,8 @@ static void put_slot(writer *w, uint32_t slot) {
 
 static void put_input(writer *w) {
     hd_buffer_str(w->out, "WITH hd_i (");
-    for (uint32_t s = 0; s < w->shape->slot_count; s++) hd_buffer_fmt(w->out, "c%lu, ", (unsigned long)s);
+    for (uint32_t s = 0; s < w->shape->slot_count; s++)
+        hd_buffer_fmt(w->out, "c%lu, ", (unsigned long)s);
     hd_buffer_str(w->out, "n) AS (");
     if (w->form == HD_FORM_ARRAYS) {
         put_arrays(w);
@@ -294,8 +287,10 @@ static void numbered_insert(writer *w) {
     hd_buffer_str(w->out, ") SELECT hd_i.n");
     put_back_names(w, "hd_w.b");
     if (w->shape->guarded)
-        hd_buffer_str(w->out, ", CASE WHEN hd_w.hit IS NULL THEN ('" HD_STALE_MARK "' || hd_i.n)::int END");
-    hd_buffer_str(w->out, w->shape->guarded ? " FROM hd_i LEFT JOIN hd_w ON " : " FROM hd_i JOIN hd_w ON ");
+        hd_buffer_str(w->out,
+                      ", CASE WHEN hd_w.hit IS NULL THEN ('" HD_STALE_MARK "' || hd_i.n)::int END");
+    hd_buffer_str(w->out,
+                  w->shape->guarded ? " FROM hd_i LEFT JOIN hd_w ON " : " FROM hd_i JOIN hd_w ON ");
     for (uint16_t k = 0; k < e->key_count; k++) {
         hd_buffer_fmt(w->out, "%shd_w.k%u = ", k ? " AND " : "", k);
         put_slot(w, slot_of(w->shape, e->key[k]));
@@ -315,7 +310,8 @@ static void awaited_insert(writer *w) {
                           " FROM (SELECT count(*) AS n FROM hd_w) AS hd_c LEFT JOIN hd_w ON true");
 }
 
-/* The keys that were sent, as what stands behind IN: a subquery over the arrays, or a list of the parameters. */
+/* The keys that were sent, as what stands behind IN: a subquery over the arrays, or a list of the
+ * parameters. */
 static void put_sent_keys(writer *w) {
     const hd_entity *e = w->shape->entity;
     uint32_t rows = w->form == HD_FORM_ARRAYS ? 1 : w->rows;
@@ -327,8 +323,10 @@ static void put_sent_keys(writer *w) {
             uint32_t slot = slot_of(w->shape, e->key[k]);
             if (k) hd_buffer_str(w->out, ", ");
             w->param = r * w->shape->slot_count + slot;
-            if (w->form == HD_FORM_ARRAYS) put_array(w, slot);
-            else put_value(w, slot, true);
+            if (w->form == HD_FORM_ARRAYS)
+                put_array(w, slot);
+            else
+                put_value(w, slot, true);
         }
         if (w->form != HD_FORM_ARRAYS && e->key_count > 1) hd_buffer_char(w->out, ')');
     }
@@ -350,9 +348,12 @@ static void counted_insert(writer *w) {
     hd_buffer_str(w->out, "WITH hd_w AS (");
     put_insert_rows(w);
     hd_buffer_str(w->out, " RETURNING ");
-    if (w->shape->keys_fetched) put_key(w);
-    else hd_buffer_char(w->out, '1');
-    hd_buffer_str(w->out, ") SELECT ('" HD_STALE_MARK "' || count(*))::int FROM hd_w HAVING count(*)");
+    if (w->shape->keys_fetched)
+        put_key(w);
+    else
+        hd_buffer_char(w->out, '1');
+    hd_buffer_str(w->out,
+                  ") SELECT ('" HD_STALE_MARK "' || count(*))::int FROM hd_w HAVING count(*)");
     if (w->shape->keys_fetched) {
         hd_buffer_str(w->out, " FILTER (WHERE (");
         put_key(w);
@@ -364,11 +365,13 @@ static void counted_insert(writer *w) {
     put_row_count(w);
 }
 
-void hd_write_sql(hd_buffer *out, const hd_dialect *dialect, const hd_write_shape *shape, hd_write_form form,
-                  uint32_t rows) {
+void hd_write_sql(hd_buffer *out, const hd_dialect *dialect, const hd_write_shape *shape,
+                  hd_write_form form, uint32_t rows) {
     writer w = {out, dialect, shape, form, rows, 0};
     if (is_plain(dialect, shape, form)) {
-        (shape->op == HD_INSERT ? plain_insert : shape->op == HD_UPDATE ? plain_update : plain_delete)(&w);
+        (shape->op == HD_INSERT   ? plain_insert
+         : shape->op == HD_UPDATE ? plain_update
+                                  : plain_delete)(&w);
     } else if (shape->op != HD_INSERT) {
         joined_write(&w);
     } else if (form == HD_FORM_ROW) {

@@ -1,18 +1,18 @@
-/* Statement text of writes: what one group of equal rows becomes in a dialect. Texts depend on shape, form and number of
- * rows alone, so that prepared statements are found again. No value ever stands in a text. */
+/* Statement text of writes: what one group of equal rows becomes in a dialect. Texts depend on
+ * shape, form and number of rows alone, so that prepared statements are found again. No value ever
+ * stands in a text. */
 #ifndef HD_WRITE_SQL_H
 #define HD_WRITE_SQL_H
 
 #include "base/buffer.h"
 #include "write_shape.h"
 
-/* What a guard's failure begins with in the server's message: "heddle_stale:N". N is the number of the first row
- * that was not reached, or, for an INSERT that brings nothing back, of the rows that were. */
+/* What a guard's failure begins with in the server's message: "heddle_stale:N". N is the number of
+ * the first row that was not reached, or, for an INSERT that brings nothing back, of the rows that
+ * were. */
 #define HD_STALE_MARK "heddle_stale:"
 
-void hd_write_sql(hd_buffer *out, const hd_dialect *dialect, const hd_write_shape *shape, hd_write_form form,
-                  uint32_t rows);
-/* "::int4[]" behind a parameter; nothing for a type that only the server knows. */
-void hd_write_cast(hd_buffer *out, const hd_column *column, const char *suffix);
+void hd_write_sql(hd_buffer *out, const hd_dialect *dialect, const hd_write_shape *shape,
+                  hd_write_form form, uint32_t rows);
 
 #endif

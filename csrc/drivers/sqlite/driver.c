@@ -58,10 +58,19 @@ static void close_conn(hd_conn *base) {
     sqlite3_close_v2(db);
 }
 
-/* In the child of a fork the handle is neither used nor closed: closing could roll back what the
- * parent is doing. SQLite's own memory stays behind. */
+/* In the child of a fork. SQLite keeps a list of open files for each process, and while the inherited
+ * handle stands in it a new connection of the child believes in locks that only the parent holds: the
+ * parent's last close would then delete the log that the child writes to. So the handle is closed, with
+ * nothing written; only one that was writing must stay behind, for its rollback would be the parent's. */
 static void discard(hd_conn *base) {
-    free_memory(hd_sqlite_of(base), true);
+    hd_sqlite_conn *conn = hd_sqlite_of(base);
+    sqlite3 *db = conn->db;
+    bool writing = db && sqlite3_txn_state(db, NULL) == SQLITE_TXN_WRITE;
+    if (!writing) hd_sqlite_abandon(base);
+    free_memory(conn, writing);
+    if (!db || writing) return;
+    sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    sqlite3_close_v2(db);
 }
 
 /* ---- state ---- */

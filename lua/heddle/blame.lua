@@ -1,0 +1,62 @@
+--- From what a driver reports to what the program knows: an error's context, entity and property (F5).
+local errors = require("heddle.errors")
+
+local blame = {}
+
+local function first_property(columns)
+  return columns[1] and columns[1].property
+end
+
+local function find_constraint(map, name)
+  for _, list in ipairs({ map.uniques, map.foreign_keys, map.checks }) do
+    for _, item in ipairs(list) do
+      if item.name == name then return item.property or first_property(item.columns or {}) end
+    end
+  end
+  if name == map.table .. "_pkey" then return map.key[1].property end
+  for _, column in ipairs(map.columns) do
+    if name == map.table .. "_" .. column.name .. "_enum" or name == map.table .. "_" .. column.name .. "_check" then
+      return column.property
+    end
+  end
+end
+
+-- SQLite names columns ("a,b"), PostgreSQL the constraint.
+local function find_property(map, record)
+  if record.column then
+    local name = record.column:match("^[^,]+")
+    local column = map.column_of[name]
+    if column then return column.property end
+  end
+  if record.constraint then return find_constraint(map, record.constraint) end
+end
+
+local function find_mapping(context, record)
+  local found
+  for _, map in ipairs(context.mappings.list) do
+    if map.table == record.table then return map end
+    if record.constraint and find_constraint(map, record.constraint) then found = found or map end
+  end
+  return found
+end
+
+---Completes a record of the core and raises it.
+---@param context table
+---@param record table
+function blame.raise(context, record)
+  record.context = record.context or context.name
+  if (record.table or record.constraint) and not record.entity then
+    local map = find_mapping(context, record)
+    if map then
+      record.entity = map.name
+      record.property = record.property or find_property(map, record)
+    end
+  end
+  if record.entity and record.property and not record.message:find(record.property, 1, true) then
+    record.message = ("%s.%s: %s"):format(record.entity, record.property, record.message)
+  end
+  if record.kind == "validation" and record.column and not record.property then record.property = record.column end
+  error(errors.from_core(record), 0)
+end
+
+return blame

@@ -1,0 +1,264 @@
+--- Context: one named database with its configuration, pool, mappings and global entity manager. What
+--- `orm.instance(name)` gives.
+local blame = require("heddle.blame")
+local compat = require("heddle.compat")
+local config = require("heddle.config")
+local core = require("heddle.core")
+local discovery = require("heddle.discovery")
+local errors = require("heddle.errors")
+local mapping = require("heddle.mapping")
+local raw_sql = require("heddle.raw_sql")
+local registry = require("heddle.registry")
+local wait = require("heddle.wait")
+
+local Context = { __name = "heddle.instance" }
+Context.__index = Context
+
+local context = {}
+
+---Set by heddle.manager: makes the entity manager of a context (scope nil: a free fork).
+---@type fun(context: table, scope: table|nil): table
+context.manager = nil
+---Set by heddle.manager: makes the redirecting handle that `orm.em(name)` gives.
+---@type fun(name: string): table
+context.handle = nil
+---Set by heddle.schema.
+---@type fun(context: table): table
+context.schema = nil
+
+local load_driver = {}
+
+local function driver_of(name)
+  if not load_driver[name] then
+    local ok, driver = pcall(require, "heddle." .. name)
+    if not ok then
+      errors.raise("config", ("The driver '%s' cannot be loaded: is the library that it needs installed?"):format(name),
+        { cause = driver })
+    end
+    core.driver(driver)
+    load_driver[name] = driver
+  end
+  return load_driver[name]
+end
+
+local function limits_of(made)
+  local pool = made.pool
+  return {
+    min = pool.min, max = pool.max, acquire_timeout = pool.acquire_timeout, idle_timeout = pool.idle_timeout,
+    max_lifetime = pool.max_lifetime, connect_timeout = made.connect_timeout, check_after = 0.5,
+    host_password = made.password_function ~= nil,
+  }
+end
+
+---Makes and registers a context. Raises `config`, `duplicate_context`, `metadata`.
+---@param given table
+---@param base_dir string|nil
+function context.init(given, base_dir)
+  local made = config.check(given, base_dir)
+  if registry.has(made.context_name) then
+    errors.raise("duplicate_context", ("Context '%s' exists already; close it first, or give another context_name"):format(
+      made.context_name), { context = made.context_name })
+  end
+  local self = setmetatable({
+    context_name = made.context_name, name = made.context_name, config = made, classes = {}, listeners = {},
+    driver_name = made.driver,
+  }, Context)
+  local classes = discovery.load(made.entities, made.base_dir, self.name)
+  for _, item in ipairs(registry.early(self.name)) do classes[#classes + 1] = item end
+  self.driver = driver_of(made.driver)
+  self:add(classes)
+  self.pool = core.pool(self.driver, made.driver_options(), limits_of(made))
+  self.em = context.handle(self.name)
+  self.schema = context.schema(self)
+  if made.debug then errors.debug = true end
+  registry.add(self)
+  return self
+end
+
+---Adds entities: the mappings are made anew. Entity managers take them up when they are next used.
+function Context:add(classes)
+  local list, seen = {}, {}
+  for _, source in ipairs({ self.classes, classes }) do
+    for _, item in ipairs(source) do
+      if not seen[item] then
+        seen[item] = true
+        list[#list + 1] = item
+      end
+    end
+  end
+  local made = mapping.build(self.name, self.driver_name, list, self.config.naming, { schema = self.config.schema })
+  self.classes, self.mappings = list, made
+  self.model = core.model(self.driver, made.list)
+end
+
+---The mapping of an entity (or its name). Raises `entity_not_registered`.
+function Context:mapping(entity)
+  local known = self.mappings
+  local map = known.by_class[entity] or known.by_name[entity]
+  if not map then registry.raise_unregistered(self, entity) end
+  return map
+end
+
+---The context's own entity manager, made at first use.
+function Context:global_manager()
+  if not self.global then self.global = context.manager(self, nil) end
+  return self.global
+end
+
+function Context:new_manager(scope)
+  return context.manager(self, scope)
+end
+
+---@param event string "query", "before_flush", "after_flush", "after_commit", "after_rollback" or a life-cycle hook
+---@param fn function
+function Context:on(event, fn)
+  if type(fn) ~= "function" then errors.raise("validation", "instance:on takes an event and a function") end
+  local list = self.listeners[event] or {}
+  list[#list + 1] = fn
+  self.listeners[event] = list
+  return self
+end
+
+---Calls the listeners of an event in the order of their coming.
+function Context:emit(event, ...)
+  local list = self.listeners[event]
+  if not list then return end
+  for i = 1, #list do list[i](...) end
+end
+
+-- Logging --------------------------------------------------------------------------------------------------
+
+---Whether statements are to be told to somebody.
+function Context:is_logged()
+  local made = self.config
+  return self.listeners.query ~= nil or made.debug or made.logger ~= nil or made.slow_query ~= nil
+end
+
+local function print_entry(entry)
+  io.stderr:write(("[%s] %.3f ms  %s%s\n"):format(entry.context, entry.duration * 1000, entry.sql,
+    entry.error and ("  -- " .. entry.error.kind) or ""))
+end
+
+---Tells `query` listeners, logger and debug output of every statement that the link's last operation sent.
+---@param link userdata
+---@param failure table|nil the error that the operation ended with
+function Context:log(link, failure)
+  local made = self.config
+  local entries = link:log()
+  for i, entry in ipairs(entries) do
+    entry.context = self.name
+    if i == #entries then entry.error = failure end
+    self:emit("query", entry)
+    local slow = made.slow_query and entry.duration >= made.slow_query
+    if made.logger and (made.debug or not made.slow_query or slow) then
+      made.logger(entry)
+    elseif made.debug or slow then
+      print_entry(entry)
+    end
+  end
+end
+
+-- Links ----------------------------------------------------------------------------------------------------
+
+---A new way to the database, one operation at a time.
+function Context:link()
+  if self.closed then self:raise_closed() end
+  local link = self.pool:link()
+  link:want_on_connect(self.config.on_connect ~= nil)
+  return link
+end
+
+function Context:raise_closed()
+  errors.raise("closed", ("Context '%s' is closed"):format(self.name), { context = self.name })
+end
+
+---Raises the link's last failure.
+function Context:raise(link, record)
+  record = record or link:error()
+  local ok, err = pcall(blame.raise, self, record)
+  if self:is_logged() then self:log(link, err) end
+  return ok, error(err, 0)
+end
+
+---Finishes an operation that gives no rows to the caller.
+function Context:finish(link, ...)
+  local status = wait.drive(link, self, ...)
+  if status == wait.FAILED then self:raise(link) end
+  if self:is_logged() then self:log(link) end
+end
+
+---Runs raw SQL on a link: rows (or, for statements without a result, nil), and the number of rows touched.
+---@param link userdata
+---@param sql string
+---@param params table packed
+---@param bare boolean|nil between operations (on_connect)
+function Context:run_sql(link, sql, params, bare)
+  return raw_sql.run(self, link, sql, params, bare)
+end
+
+local Connection = {}
+Connection.__index = Connection
+
+---@param sql string `?` for parameters
+function Connection:execute(sql, ...)
+  local rows, count = self.context:run_sql(self.link, sql, compat.pack(...), true)
+  return rows or count
+end
+
+function Connection:__tostring()
+  return "connection<" .. self.link:describe() .. ">"
+end
+
+---A fresh connection: on_connect has its say. Called by the wait loop.
+function Context:connected(link)
+  self.config.on_connect(setmetatable({ context = self, link = link }, Connection))
+end
+
+---Opens a connection now. Raises `connection`.
+---
+---Usage: `orm.instance("secondary"):connect()`
+function Context:connect()
+  local held = {}
+  for i = 1, math.max(1, self.config.pool.min) do
+    held[i] = self:link()
+    -- A transaction keeps the connection until all are open.
+    held[i]:begin("BEGIN")
+    self:run_sql(held[i], "SELECT 1", compat.pack())
+  end
+  for _, link in ipairs(held) do
+    self:finish(link, link:rollback())
+    link:close()
+  end
+  return self
+end
+
+---Whether the database can be reached: true, or false and the error.
+---@return boolean ok
+---@return heddle.Error|nil err
+function Context:check_connection()
+  local ok, err = pcall(self.connect, self)
+  if ok then return true end
+  if not errors.is_error(err) then error(err, 0) end
+  return false, err
+end
+
+---`size idle in_use waiting opened closed acquired timeouts`
+---@return table
+function Context:pool_stats()
+  return self.pool:stats()
+end
+
+---Closes the context: its connections, and its name, which is free again.
+function Context:close()
+  if self.closed then return end
+  self.closed = true
+  if self.global then self.global:drop() end
+  self.pool:shut()
+  if registry.has(self.name) and registry.get(self.name) == self then registry.remove(self.name) end
+end
+
+function Context:__tostring()
+  return ("instance<%s: %s%s>"):format(self.name, tostring(self.config), self.closed and ", closed" or "")
+end
+
+return context

@@ -1,0 +1,64 @@
+--- What `orm.em(name)` gives: an entity manager by name, which every call resolves anew - the one of the transaction or
+--- request scope in force, else the context's global one. It can be stored before the context exists.
+local context = require("heddle.context")
+local manager = require("heddle.manager")
+local registry = require("heddle.registry")
+local scope = require("heddle.scope")
+
+local handle = {}
+
+local names = setmetatable({}, { __mode = "k" })
+
+local function resolve(self)
+  local item = registry.get(names[self])
+  return (scope.find(item)) or item:global_manager()
+end
+
+local methods = {}
+
+-- One forwarding function a method, made when it is first asked for. What gives the entity manager itself gives the handle.
+local chained = { persist = true, remove = true, detach = true }
+
+local function forward(name)
+  local method = manager.class[name]
+  if chained[name] then
+    return function(self, ...)
+      method(resolve(self), ...)
+      return self
+    end
+  end
+  return function(self, ...) return method(resolve(self), ...) end
+end
+
+local Handle = { __name = "heddle.em" }
+
+function Handle.__index(self, key)
+  local method = methods[key]
+  if method then return method end
+  if key == "context_name" then return names[self] end
+  if key == "instance" then return registry.get(names[self]) end
+  if type(manager.class[key]) == "function" then
+    methods[key] = forward(key)
+    return methods[key]
+  end
+end
+
+function Handle.__newindex()
+  error("an entity manager has no fields of the program's", 2)
+end
+
+function Handle.__tostring(self)
+  if not registry.has(names[self]) then return ("em<%s>"):format(tostring(names[self])) end
+  return tostring(resolve(self))
+end
+
+---@param name? string default "default"
+function handle.new(name)
+  local self = setmetatable({}, Handle)
+  names[self] = name == nil and "default" or name
+  return self
+end
+context.handle = handle.new
+
+handle.resolve = resolve
+return handle

@@ -1,0 +1,131 @@
+--- Life-cycle hooks of entities and the same events of a context.
+---
+--- `before_*` may change the instance's own values, and what they changed is taken back when the flush fails; `after_*`
+--- see keys and defaults, still inside the transaction.
+local core = require("heddle.core")
+local errors = require("heddle.errors")
+local state = require("heddle.state")
+local undo = require("heddle.undo")
+
+local hooks = {}
+
+local function listener(em, row, event)
+  local hook = row.shelf.mapping.meta.hooks[event]
+  return hook, em.context.listeners[event]
+end
+
+local function call(em, row, event, extra)
+  local hook, listeners = listener(em, row, event)
+  if not hook and not listeners then return end
+  local about = { entity = row.e, em = em, name = event }
+  for key, value in pairs(extra or {}) do about[key] = value end
+  if hook then hook(row.e, about) end
+  for i = 1, listeners and #listeners or 0 do listeners[i](about) end
+end
+
+-- on_create fills what is empty, on_update always.
+local function generators(map)
+  local list = map.generators
+  if not list then
+    list = { create = {}, update = {} }
+    for _, view in ipairs(map.list) do
+      if view.prop.on_create then list.create[#list.create + 1] = view end
+      if view.prop.on_update then list.update[#list.update + 1] = view end
+    end
+    map.generators = list
+  end
+  return list
+end
+
+local function generate(em, row)
+  local made = generators(row.shelf.mapping)
+  for _, view in ipairs(row.op == "create" and made.create or {}) do
+    if row.e[view.name] == nil then row.e[view.name] = view.prop.on_create(row.e, em) end
+  end
+  for _, view in ipairs(row.op == "update" and made.update or {}) do
+    row.e[view.name] = view.prop.on_update(row.e, em)
+  end
+end
+
+local function has_work(em, row)
+  local made = generators(row.shelf.mapping)
+  if row.op ~= "delete" and made[row.op][1] then return true end
+  local hook, listeners = listener(em, row, "before_" .. row.op)
+  return hook ~= nil or listeners ~= nil
+end
+
+-- A candidate of the scan may differ in form only ("1.5" and "1.50"): then nothing happened.
+-- Asked of a change set that nobody writes; a value that cannot be stored is a change, and is refused later.
+local function is_changed(probe, row)
+  local shelf, slot, certain = row.shelf, row.slot, false
+  local values, mask = shelf:written(slot, function() certain = true end)
+  if certain then return true end
+  local ok, index = pcall(probe.update, probe, shelf.mapping.id, shelf, slot, values, mask)
+  return not ok or index ~= nil
+end
+
+local function count_new(em)
+  local n = 0
+  for _, shelf in ipairs(em.order) do
+    for _ in pairs(shelf.new) do n = n + 1 end
+    for _ in pairs(shelf.removed) do n = n + 1 end
+  end
+  return n
+end
+
+---Runs on_create, on_update and the `before_*` hooks of the rows.
+function hooks.before(em, rows)
+  local probe
+  for _, row in ipairs(rows) do
+    local works = has_work(em, row)
+    if works and row.op == "update" then
+      probe = probe or core.flush(em.model)
+      works = is_changed(probe, row)
+    end
+    if works then
+      undo.note(em, { kind = "hooks", shelf = row.shelf, slot = row.slot, copy = undo.copy_row(row.shelf, row.slot) })
+      generate(em, row)
+      if not em.plain then
+        local before = count_new(em)
+        call(em, row, "before_" .. row.op)
+        if count_new(em) ~= before then
+          errors.raise("hook", ("before_%s of %s persisted or removed an entity: a hook may change its own instance only; "
+            .. "use before_flush"):format(row.op, row.shelf.mapping.name), { context = em.context_name,
+            entity = row.shelf.mapping.name })
+        end
+      end
+    end
+  end
+end
+
+---Whether anybody listens between the statements and the commit.
+function hooks.listens_after(em, rows)
+  local listeners = em.context.listeners
+  if listeners.after_flush then return true end
+  for _, row in ipairs(rows) do
+    local hook, list = listener(em, row, "after_" .. row.op)
+    if hook or list then return true end
+  end
+  return false
+end
+
+---Runs the `after_*` hooks.
+function hooks.after(em, rows)
+  for _, row in ipairs(rows) do
+    if row.index then call(em, row, "after_" .. row.op) end
+  end
+end
+
+---What a change is to those who are told of it: { op, entity, name, values, old }.
+function hooks.change(batch, row)
+  local map = row.shelf.mapping
+  local values, old = batch:columns(row.index)
+  local named, former = {}, {}
+  for _, column in ipairs(map.columns) do
+    if values[column.index] ~= nil then named[column.property] = values[column.index] end
+    if old[column.index] ~= nil then former[column.property] = state.value(column, old[column.index]) end
+  end
+  return { op = row.op, entity = row.e, name = map.name, values = named, old = former }
+end
+
+return hooks

@@ -1,0 +1,145 @@
+--- Heddle: a data-mapper ORM for several databases at once.
+---
+--- Usage: `local orm = require "heddle"`
+local array = require("heddle.array")
+local context = require("heddle.context")
+local core = require("heddle.core")
+local date = require("heddle.date")
+local discovery = require("heddle.discovery")
+local entity = require("heddle.entity")
+local env = require("heddle.env")
+local errors = require("heddle.errors")
+local filter = require("heddle.filter")
+local handle = require("heddle.handle")
+local instance = require("heddle.instance")
+local op = require("heddle.op")
+local registry = require("heddle.registry")
+local repository = require("heddle.repository")
+local scope = require("heddle.scope")
+local testing = require("heddle.testing")
+local types = require("heddle.types")
+local wait = require("heddle.wait")
+
+require("heddle.manager.reading")
+require("heddle.manager.writing")
+require("heddle.manager.transactions")
+require("heddle.relate")
+require("heddle.schema")
+
+core.on_error(errors.from_core)
+entity.construct = instance.construct
+
+-- The key of an instance that stands in a filter.
+function filter.hooks.key_of(value, map)
+  local meta = instance.meta_of(value)
+  if not meta then return nil end
+  local shelf = meta.box and meta.box.shelf
+  if meta.context_name and meta.context_name ~= map.context then
+    errors.raise("wrong_context", ("a %s of context '%s' in a filter of context '%s'"):format(meta.definition.name,
+      meta.context_name, map.context), { context = map.context, entity = meta.definition.name })
+  end
+  if meta.definition ~= map.meta then
+    errors.raise("validation", ("a filter on %s was given a %s"):format(map.name, meta.definition.name),
+      { context = map.context, entity = map.name })
+  end
+  local key
+  if shelf then
+    key = { shelf:key(meta.slot_of[value]) }
+  else
+    key = {}
+    for i, column in ipairs(map.key) do key[i] = rawget(value, column.property) end
+  end
+  if #key < #map.key then
+    errors.raise("validation", ("a %s without a key in a filter: flush it first"):format(map.name),
+      { context = map.context, entity = map.name })
+  end
+  return key
+end
+
+local orm = {
+  _VERSION = "Heddle scm",
+  null = core.null,
+  op = op,
+  entity = entity.entity,
+  embeddable = entity.embeddable,
+  metadata = entity.metadata,
+  type = types.type,
+  array = array.new,
+  date = date.format,
+  now = date.now,
+  env = env.load,
+  config_from_env = env.config,
+  is_error = errors.is_error,
+  is_initialized = instance.is_initialized,
+  contexts = registry.names,
+  em = handle.new,
+  request_context = scope.request_context,
+  bind = scope.bind,
+  repository = repository.named,
+  testing = testing.testing,
+  use = wait.use,
+  wrap = wait.wrap,
+}
+
+---Registers a context; nothing is connected. Raises `config`, `duplicate_context`, `metadata`.
+---
+---Usage: `orm.init { driver = "sqlite", database = "app.db", entities = { User } }`
+---@param opts table
+---@return table instance
+function orm.init(opts)
+  return context.init(opts, discovery.caller_dir())
+end
+
+---The instance of a context: its configuration, connections and schema. Raises `context_not_found`.
+---
+---Usage: `orm.instance("secondary"):check_connection()`
+---@param name? string default "default"
+function orm.instance(name)
+  return registry.get(name)
+end
+
+---Adds entities to a context, before or after its `init`.
+---
+---Usage: `orm.register({ AnalyticsLog }, "secondary")`
+---@param entities table
+---@param name? string default "default"
+function orm.register(entities, name)
+  name = name or "default"
+  local classes = discovery.load(entities, discovery.caller_dir(), name)
+  if registry.has(name) then
+    registry.get(name):add(classes)
+  else
+    registry.early(name, classes)
+  end
+end
+
+---Closes one context, or all.
+---@param name? string
+function orm.close(name)
+  if name ~= nil then return registry.get(name):close() end
+  for _, each in ipairs(registry.names()) do registry.get(each):close() end
+end
+
+local function raise_no_context(name, why)
+  errors.raise("no_request_context", ("Cannot get context '%s': %s"):format(name, why), { context = name })
+end
+
+---The entity manager of the request scope in force. Raises `no_request_context`, `context_not_found`.
+---
+---Usage: `orm.request_context(function() local em = orm.get_context() end)`
+---@param name? string default "default"
+function orm.get_context(name)
+  local item = registry.get(name)
+  if not item.config.register_request_context then
+    raise_no_context(item.name, "it has register_request_context = false; set it to true, or use "
+      .. ("orm.em(%q), which needs no registration"):format(item.name))
+  end
+  local em = scope.find(item)
+  if not em then
+    raise_no_context(item.name, "there is no request scope here; run this inside orm.request_context(fn), or use "
+      .. ("orm.em(%q):fork()"):format(item.name))
+  end
+  return em
+end
+
+return orm

@@ -1,0 +1,201 @@
+--- Entity manager: identity map and unit of work of one context. The class itself; its groups of methods stand in
+--- `manager/*.lua`, the redirecting handle that `orm.em` gives in `handle.lua`.
+local context = require("heddle.context")
+local core = require("heddle.core")
+local errors = require("heddle.errors")
+local instance = require("heddle.instance")
+local compat = require("heddle.compat")
+local wait = require("heddle.wait")
+local shelves = require("heddle.shelf")
+
+---@class heddle.EntityManager
+---@field context_name string
+---@field instance table what orm.instance(context_name) gives
+local Manager = { __name = "heddle.em" }
+Manager.__index = Manager
+
+local manager = { class = Manager }
+
+-- Fresh identity map and bookkeeping. Instances of the former one are left without an entity manager.
+local function reset(self)
+  for _, shelf in pairs(self.shelves or {}) do shelf.loaded_meta.box.shelf = nil end
+  self.session, self.shelves, self.order = core.session(), {}, {}
+  self.marks, self.notes = {}, {}
+  self.model, self.mappings = self.context.model, self.context.mappings
+end
+
+local function new(item, opts)
+  opts = opts or {}
+  local self = setmetatable({
+    context = item, context_name = item.name, instance = item, transactions = {}, scope = opts.scope,
+    flush_mode = opts.flush_mode or item.config.flush_mode, link = opts.link, borrowed = opts.link ~= nil,
+    testing = opts.testing,
+  }, Manager)
+  reset(self)
+  return self
+end
+
+-- A test's scope lends its own connection to every entity manager that is made inside it.
+local function lent_link(item, scope)
+  while scope do
+    local link = scope.links and scope.links[item.name]
+    if link then return link end
+    scope = scope.below
+  end
+end
+
+context.manager = function(item, scope)
+  local link = lent_link(item, scope)
+  return new(item, { scope = scope, link = link, testing = link ~= nil })
+end
+
+-- Shelves --------------------------------------------------------------------------------------------------
+
+---The shelf of a mapping, made at first use.
+function Manager:shelf_of(map)
+  local shelf = self.shelves[map]
+  if not shelf then
+    -- Entities may have been registered since: then what is there belongs to the old mappings.
+    if self.mappings ~= self.context.mappings and next(self.shelves) == nil then
+      self.model, self.mappings = self.context.model, self.context.mappings
+    end
+    shelf = shelves.new(self, map)
+    self.shelves[map] = shelf
+    self.order[#self.order + 1] = shelf
+  end
+  return shelf
+end
+
+---The mapping of an entity. Raises `entity_not_registered`.
+function Manager:mapping(entity)
+  local known = self.mappings
+  local map = known.by_class[entity] or known.by_name[entity]
+  if map then return map end
+  if self.mappings ~= self.context.mappings and next(self.shelves) == nil then
+    self.model, self.mappings = self.context.model, self.context.mappings
+  end
+  return self.mappings.by_class[entity] or self.mappings.by_name[entity] or self.context:mapping(entity)
+end
+
+---The managed instance of a key, a reference when it is not loaded.
+function Manager:reference(map, key)
+  local shelf = self:shelf_of(map)
+  local e = shelf:find(key)
+  return e or (shelf:make_reference(type(key) == "table" and key or { key }))
+end
+
+---Where a managed instance stands. Raises `wrong_context`, `not_managed`, `validation`.
+---@return table|nil shelf nil when the instance has no entity manager
+---@return integer|nil slot
+---@return table map
+function Manager:locate(e, what)
+  local meta = instance.meta_of(e)
+  if not meta then
+    errors.raise("validation", ("%s takes an instance of an entity, not %s"):format(what,
+      type(e) == "table" and "a plain table" or "a " .. type(e)), { context = self.context_name })
+  end
+  local shelf = meta.box and meta.box.shelf
+  if shelf and shelf.em == self then return shelf, meta.slot_of[e], shelf.mapping end
+  if shelf then
+    if shelf.em.context_name ~= self.context_name then
+      errors.raise("wrong_context", ("%s: this %s belongs to context '%s', not '%s'"):format(what, meta.definition.name,
+        shelf.em.context_name, self.context_name), { context = self.context_name, entity = meta.definition.name })
+    end
+    errors.raise("not_managed", ("%s: this %s is managed by another entity manager of context '%s'; em:merge(it) gives "
+      .. "this one's own"):format(what, meta.definition.name, self.context_name),
+      { context = self.context_name, entity = meta.definition.name })
+  end
+  return nil, nil, self:mapping(meta.class)
+end
+
+-- Operations -----------------------------------------------------------------------------------------------
+
+---Raises `busy` when another coroutine is using this entity manager, `closed` when its context is.
+function Manager:enter()
+  if self.context.closed then self.context:raise_closed() end
+  local co = compat.running()
+  if self.running and self.running ~= co then
+    errors.raise("busy", ("The entity manager of context '%s' is waiting for the database in another coroutine; give each "
+      .. "coroutine its own: em:fork()"):format(self.context_name), { context = self.context_name })
+  end
+  local owner = self.transaction_owner
+  if owner and owner ~= co and not (type(owner) ~= "thread" or coroutine.status(owner) == "normal") then
+    errors.raise("busy", ("A transaction of another coroutine is open on this entity manager of context '%s'; give each "
+      .. "coroutine its own: em:fork()"):format(self.context_name), { context = self.context_name })
+  end
+  return co
+end
+
+---The way to the database, made at first use.
+function Manager:open_link()
+  if not self.link then self.link = self.context:link() end
+  return self.link
+end
+
+---Carries the link's operation on to a row or to its end; raises its failure.
+function Manager:drive(status, fd, events, timeout)
+  if status >= wait.WAIT then
+    self.running = compat.running()
+    local ok
+    ok, status = pcall(wait.drive, self.link, self.context, status, fd, events, timeout)
+    self.running = nil
+    if not ok then error(status, 0) end
+    if status == wait.FAILED then self.context:raise(self.link) end
+  end
+  return status
+end
+
+---Carries an operation without rows to its end.
+function Manager:finish(...)
+  local status = self:drive(...)
+  if self.context:is_logged() then self.context:log(self.link) end
+  return status
+end
+
+-- Life -----------------------------------------------------------------------------------------------------
+
+---An isolated entity manager of the same context.
+---
+---Usage: `local em = orm.em():fork()`
+---@param opts? { flush_mode: string }
+---@return heddle.EntityManager
+function Manager:fork(opts)
+  return new(self.context, { flush_mode = opts and opts.flush_mode, link = self.testing and self.link or nil,
+    testing = self.testing })
+end
+
+---An entity manager with its own identity map on the same connection and transaction.
+function Manager:sibling()
+  self:open_link()
+  return new(self.context, { link = self.link })
+end
+
+---Forgets every managed entity; what was pending is not written.
+function Manager:clear()
+  reset(self)
+end
+
+---Ends the entity manager: an open transaction is rolled back, its connection goes back to the pool.
+function Manager:drop()
+  reset(self)
+  self.transactions, self.transaction_owner = {}, nil
+  local link = self.link
+  if link and not self.borrowed then
+    self.link = nil
+    link:close()
+  end
+end
+
+function Manager:__tostring()
+  local count = 0
+  for _, shelf in pairs(self.shelves) do
+    for _ in pairs(shelf.instances) do count = count + 1 end
+  end
+  return ("em<%s: %d managed%s>"):format(self.context_name, count,
+    #self.transactions > 0 and ", in transaction" or "")
+end
+
+Manager.__close = Manager.drop
+
+manager.new = new
+return manager

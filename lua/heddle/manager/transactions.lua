@@ -1,0 +1,155 @@
+--- Transactions of the public entity manager.
+local compat = require("heddle.compat")
+local errors = require("heddle.errors")
+local manager = require("heddle.manager")
+local scope = require("heddle.scope")
+local transaction = require("heddle.transaction")
+local wait = require("heddle.wait")
+
+local Manager = manager.class
+
+-- What `begin` gives: in 5.4 a `<close>` variable rolls back unless it was committed.
+local Handle = { __name = "heddle.transaction" }
+Handle.__index = Handle
+
+local function is_open(self)
+  for _, item in ipairs(self.em.transactions) do
+    if item == self.item then return true end
+  end
+  return false
+end
+
+---Commits; entities that are pending are flushed first.
+function Handle:commit()
+  self.em:commit()
+end
+
+function Handle:rollback()
+  if is_open(self) then self.em:rollback() end
+end
+
+function Handle:__close()
+  while is_open(self) do transaction.rollback(self.em) end
+end
+
+---Begins a transaction (inside one, a savepoint). It belongs to this coroutine and those it resumes.
+---
+---Usage: `em:begin(); em:persist(a); em:commit()`, in 5.4 `local tx <close> = em:begin()`
+---@param opts? { isolation: string, read_only: boolean }
+function Manager:begin(opts)
+  self:check_global()
+  self:enter()
+  return setmetatable({ em = self, item = transaction.begin(self, opts) }, Handle)
+end
+
+---Flushes, then commits. A failing flush leaves the transaction open.
+function Manager:commit()
+  self:enter()
+  transaction.current(self, "commit")
+  if not self.link:failed() then self:flush() end
+  transaction.commit(self)
+end
+
+---Rolls back; entities get the values that they had when the transaction began.
+function Manager:rollback()
+  self:enter()
+  transaction.rollback(self)
+end
+
+---@return boolean
+function Manager:in_transaction()
+  return #self.transactions > 0
+end
+
+local propagations = {
+  nested = true, required = true, requires_new = true, mandatory = true, supports = true, not_supported = true,
+  never = true,
+}
+
+-- Runs fn with this entity manager as the context's one.
+local function inside(self, fn)
+  local item = scope.enter({ overrides = { [self.context_name] = self } })
+  local results = compat.pack(pcall(fn, self))
+  scope.leave(item)
+  return results
+end
+
+local function finish(self, depth, results)
+  if results[1] then
+    local ok, err = pcall(self.commit, self)
+    if ok then return compat.unpack(results, 2, results.n) end
+    results = { false, err }
+  end
+  -- What fn left open dies with it.
+  while #self.transactions >= depth do transaction.rollback(self) end
+  error(results[2], 0)
+end
+
+local function run(self, fn, opts)
+  transaction.begin(self, opts)
+  local depth = #self.transactions
+  return finish(self, depth, inside(self, fn))
+end
+
+local function plainly(self, fn)
+  local results = inside(self, fn)
+  if not results[1] then error(results[2], 0) end
+  if results[1] then self:flush() end
+  return compat.unpack(results, 2, results.n)
+end
+
+-- Fresh work on another connection.
+local function aside(self, fn, opts, open)
+  local em = self:fork()
+  local results = compat.pack(pcall(open, em, fn, opts))
+  em:drop()
+  if not results[1] then error(results[2], 0) end
+  return compat.unpack(results, 2, results.n)
+end
+
+local function refuse(self, message)
+  errors.raise("transaction_required", message, { context = self.context_name })
+end
+
+local function dispatch(self, fn, opts)
+  local how = opts.propagation or "nested"
+  local open = #self.transactions > 0
+  if how == "mandatory" and not open then refuse(self, "propagation 'mandatory' needs an open transaction") end
+  if how == "never" and open then refuse(self, "propagation 'never' inside a transaction") end
+  if how == "requires_new" and open then return aside(self, fn, opts, run) end
+  if how == "not_supported" and open then return aside(self, fn, opts, plainly) end
+  if how == "never" or how == "not_supported" or how == "supports" and not open then return plainly(self, fn) end
+  if open and how ~= "nested" and how ~= "requires_new" then return plainly(self, fn) end
+  return run(self, fn, opts)
+end
+
+local function can_retry(err)
+  return errors.is_error(err, "serialization_failure") or errors.is_error(err, "deadlock")
+end
+
+---Runs `fn(em)` in a transaction, flushes and commits; gives back what fn returned. An error rolls back and is raised again.
+---
+---Usage: `em:transactional(function(tx) tx:persist(order); account.balance = account.balance - 10 end)`
+---@param fn fun(em: heddle.EntityManager): any
+---@param opts? { isolation: string, read_only: boolean, propagation: string, retry: integer }
+function Manager:transactional(fn, opts)
+  self:check_global()
+  self:enter()
+  if type(fn) ~= "function" then errors.raise("validation", "em:transactional takes a function") end
+  opts = opts or {}
+  transaction.check_options(self, opts)
+  if opts.propagation ~= nil and not propagations[opts.propagation] then
+    errors.raise("validation", errors.quote(opts.propagation) .. " is no propagation", { context = self.context_name })
+  end
+  local tries = opts.retry or (#self.transactions == 0 and self.context.config.retry) or 0
+  local results = compat.pack(pcall(dispatch, self, fn, opts))
+  for try = 1, tries do
+    if results[1] or #self.transactions > 0 or not can_retry(results[2]) then break end
+    wait.sleep(0.01 * 2 ^ try * (0.5 + math.random()))
+    results = compat.pack(pcall(aside, self, fn, opts, run))
+  end
+  if not results[1] then error(results[2], 0) end
+  return compat.unpack(results, 2, results.n)
+end
+
+return Manager

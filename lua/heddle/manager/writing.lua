@@ -1,0 +1,296 @@
+--- The unit of work's calls: create, persist, remove, flush and their kin; and writing without it.
+local bulk = require("heddle.bulk")
+local errors = require("heddle.errors")
+local flushing = require("heddle.flush")
+local instance = require("heddle.instance")
+local manager = require("heddle.manager")
+local null = require("heddle.null")
+local relate = require("heddle.relate")
+local undo = require("heddle.undo")
+
+local Manager = manager.class
+
+-- A relation's value in data may be a key; an instance is checked at once (C3).
+local function resolver(self, map)
+  return function(prop, value)
+    local meta = instance.meta_of(value)
+    if instance.kind_of(prop) ~= "one" then return value end
+    local view = map.props[prop.name]
+    if not meta then
+      local kind = type(value)
+      if kind == "boolean" or kind == "function" or kind == "table" and #map.props[prop.name].target.key == 1 then
+        return value -- relate says what is wrong with it
+      end
+      return self:get_reference(view.target.class, value)
+    end
+    if meta.box then self:locate(value, map.name .. "." .. prop.name) end
+    return value
+  end
+end
+
+-- A second instance of one key would be a second identity of one row (I4).
+local function check_key(self, map, e)
+  local shelf = self.shelves[map]
+  local key = shelf and shelf:given_key(e)
+  if key == nil then return end
+  local _, slot = shelf:find(key)
+  if slot and not shelf.removed[slot] then shelf:raise_duplicate(key) end
+end
+
+---Makes an instance; nothing is written before it is persisted. Raises `unknown_property`, `validation`.
+---
+---Usage: `local user = em:create(User, { name = "John", team = team })`
+---@param entity table|string
+---@param data? table
+---@return table
+function Manager:create(entity, data)
+  self:check_global()
+  local map = self:mapping(entity)
+  local e = instance.construct(map.class, data, resolver(self, map))
+  check_key(self, map, e)
+  return e
+end
+
+local function adopt(self, map, e)
+  local shelf = self:shelf_of(map)
+  local key = shelf:given_key(e)
+  local other
+  if key ~= nil then
+    local _, slot = shelf:find(key)
+    if slot and not shelf.removed[slot] then shelf:raise_duplicate(key) end
+    other = slot
+  end
+  -- The key of a row that is marked for removal is free.
+  if other then shelf.shelf:drop_key(other) end
+  local slot = shelf:adopt(e)
+  if key ~= nil then shelf.shelf:set_key(slot, key) end
+  undo.note(self, { kind = "adopted", shelf = shelf, slot = slot })
+  return shelf, slot
+end
+
+local function persist(self, e)
+  if e == nil then
+    errors.raise("validation", "em:persist takes an instance of an entity, not nil", { context = self.context_name })
+  end
+  local shelf, slot, map = self:locate(e, "em:persist")
+  if map.meta.readonly then
+    errors.raise("read_only", ("Entity '%s' is read only"):format(map.name), { entity = map.name,
+      context = self.context_name })
+  end
+  if not shelf then
+    if getmetatable(e).own and getmetatable(e).own.unloaded then
+      errors.raise("not_managed", ("em:persist: this %s was read without the entity manager and only in part; em:merge(it)")
+        :format(map.name), { entity = map.name, context = self.context_name })
+    end
+    adopt(self, map, e)
+  elseif shelf.removed[slot] then
+    shelf.removed[slot] = nil
+    shelf.shelf:set_state(slot, shelf.overlay[slot] and shelf.overlay[slot].loaded and "partial" or "managed")
+  end
+end
+flushing.adopt = adopt
+
+---Marks new instances for insertion at the next flush. Raises `wrong_context`, `not_managed`, `entity_not_registered`.
+---
+---Usage: `em:persist(a, b):persist(c):flush()`
+---@return heddle.EntityManager self
+function Manager:persist(e, ...)
+  self:check_global()
+  self:enter()
+  persist(self, e)
+  for i = 1, select("#", ...) do persist(self, (select(i, ...))) end
+  return self
+end
+
+local function remove(self, e)
+  local shelf, slot, map = self:locate(e, "em:remove")
+  if not shelf then
+    errors.raise("not_managed", ("em:remove: this %s is not managed; read it first, or use em:get_reference"):format(map.name),
+      { context = self.context_name, entity = map.name })
+  end
+  if shelf.new[slot] then
+    undo.note(self, { kind = "forgotten", shelf = shelf, slot = slot, e = e, overlay = shelf.overlay[slot] })
+    shelf:release(slot)
+  elseif not shelf.removed[slot] then
+    shelf.removed[slot] = true
+    shelf.shelf:set_state(slot, "removed")
+    undo.note(self, { kind = "removed", shelf = shelf, slot = slot })
+  end
+end
+
+---Marks entities for deletion at the next flush.
+---
+---Usage: `em:remove(user):flush()`
+---@return heddle.EntityManager self
+function Manager:remove(e, ...)
+  self:check_global()
+  self:enter()
+  remove(self, e)
+  for i = 1, select("#", ...) do remove(self, (select(i, ...))) end
+  return self
+end
+
+---Writes every pending change in one transaction. Raises `validation`, the constraint kinds, `optimistic_lock`, `not_found` ...
+---
+---Usage: `em:flush()`
+function Manager:flush()
+  self:check_global()
+  self:enter()
+  flushing.flush(self)
+end
+
+---@return table e
+function Manager:persist_and_flush(e, ...)
+  self:persist(e, ...)
+  self:flush()
+  return e
+end
+
+---@return table e
+function Manager:remove_and_flush(e, ...)
+  self:remove(e, ...)
+  self:flush()
+  return e
+end
+
+---Sets several properties; `orm.null` empties one, a relation takes a key too. Raises `unknown_property`.
+---
+---Usage: `em:assign(user, { name = "Jane", team = 3 })`
+---@return table e
+function Manager:assign(e, data)
+  local _, _, map = self:locate(e, "em:assign")
+  if type(data) ~= "table" or getmetatable(data) ~= nil then
+    errors.raise("validation", "em:assign takes a plain table of properties", { entity = map.name })
+  end
+  local by_name, resolve = map.meta.by_name, resolver(self, map)
+  for name in pairs(data) do
+    if by_name[name] == nil and not map.meta.open then instance.raise_unknown(map.meta, name) end
+  end
+  for name, value in pairs(data) do
+    local prop = by_name[name]
+    if value == null then value = nil end
+    if prop and value ~= nil and instance.kind_of(prop) == "one" then
+      value = resolve(prop, value)
+      relate.check(getmetatable(e), prop, value)
+    end
+    e[name] = value
+  end
+  return e
+end
+
+---This entity manager's own instance of what another one (or none) holds: found by key and given its values, or, without a
+---row, persisted anew.
+---@return table e
+function Manager:merge(e)
+  local meta = instance.meta_of(e)
+  if not meta then errors.raise("validation", "em:merge takes an instance of an entity") end
+  local owner = meta.box and meta.box.shelf
+  if owner and owner.em == self then return e end
+  local map = self:mapping(meta.class)
+  local key = owner and { owner:key(meta.slot_of[e]) } or nil
+  if key and #key < 2 then key = key[1] end
+  if not owner then key = self:shelf_of(map):given_key(e) end
+  local own = key ~= nil and self:find_one(map.class, key) or nil
+  local data = {}
+  for _, view in ipairs(map.list) do
+    local column = view.column
+    local overlay = owner and owner.overlay[meta.slot_of[e]]
+    local loaded = not (overlay and overlay.loaded and column and not overlay.loaded[column.index])
+    if view.raw and loaded then
+      local value = rawget(e, view.name)
+      if value ~= nil or own then data[view.name] = value == nil and null or instance.copy(value) end
+    end
+  end
+  if own then
+    for _, column in ipairs(map.key) do data[column.property] = nil end
+    return self:assign(own, data)
+  end
+  own = self:create(map.class, data)
+  self:persist(own)
+  return own
+end
+
+---The entity is managed no more; what was pending for it is not written.
+function Manager:detach(e)
+  local shelf, slot = self:locate(e, "em:detach")
+  if shelf then shelf:release(slot) end
+  return self
+end
+
+-- Without the unit of work ---------------------------------------------------------------------------------
+
+local function run(self, plan, params)
+  local status = self:start(plan, params)
+  if status == 1 then self.link:finish() end
+  local affected = self.link:affected()
+  if self.context:is_logged() then self.context:log(self.link) end
+  return affected
+end
+
+local function flush_pending(self, plan)
+  if self.flush_mode == "commit" or self.flushing then return end
+  for _, map in ipairs(plan.reads) do
+    local shelf = self.shelves[map]
+    if shelf and (next(shelf.new) or next(shelf.removed) or shelf:dirty(1)[1]) then return self:flush() end
+  end
+end
+
+---Updates rows by filter, without entities. Raises `validation` for an empty filter unless `all = true`.
+---
+---Usage: `em:update_where(User, { team = 3 }, { active = false })`
+---@return integer rows
+function Manager:update_where(entity, where, data, opts)
+  self:check_global()
+  local plan, params = bulk.update(self:mapping(entity), where, data, opts)
+  flush_pending(self, plan)
+  return run(self, plan, params)
+end
+
+---Deletes rows by filter, without entities.
+---
+---Usage: `em:delete_where(Session, { expires_at = op.lt(orm.now()) })`
+---@return integer rows
+function Manager:delete_where(entity, where, opts)
+  self:check_global()
+  local plan, params = bulk.delete(self:mapping(entity), where, opts)
+  flush_pending(self, plan)
+  return run(self, plan, params)
+end
+
+-- Rows written through an identity map of their own, on this one's connection and transaction.
+local function insert_rows(self, entity, list)
+  local aside = self:sibling()
+  aside.plain = true
+  aside.transactions, aside.transaction_owner = self.transactions, self.transaction_owner
+  local map, made = aside:mapping(entity), {}
+  for i, data in ipairs(list) do
+    made[i] = aside:create(entity, data)
+    aside:persist(made[i])
+  end
+  aside:flush()
+  local shelf, keys = aside:shelf_of(map), {}
+  for i, e in ipairs(made) do
+    local key = { shelf:key(shelf.slot_of[e]) }
+    keys[i] = #key == 1 and key[1] or key
+  end
+  aside:clear()
+  return keys
+end
+
+---Inserts one row without an entity to manage; hooks do not run. Gives its key.
+---
+---Usage: `local id = em:insert(User, { name = "John" })`
+function Manager:insert(entity, data)
+  self:check_global()
+  self:enter()
+  return insert_rows(self, entity, { data or {} })[1]
+end
+
+---Inserts many rows; gives their keys in the order of the list.
+function Manager:insert_many(entity, list)
+  self:check_global()
+  self:enter()
+  return insert_rows(self, entity, list)
+end
+
+return Manager

@@ -1,0 +1,146 @@
+--- What the hydrator leaves to the host: rows of partial and referenced instances, rows with an overlay (I3, I5), rereading.
+local core = require("heddle.core")
+local errors = require("heddle.errors")
+local instance = require("heddle.instance")
+local select = require("heddle.select")
+local state = require("heddle.state")
+local wait = require("heddle.wait")
+
+local merge = {}
+
+local function note_loaded(shelf, slot, columns)
+  local overlay = state.overlay(shelf, slot)
+  overlay.loaded = overlay.loaded or {}
+  for _, column in ipairs(columns) do overlay.loaded[column.index] = true end
+  return overlay
+end
+
+-- Was this column changed in memory since it was loaded?
+local function is_changed(shelf, slot, e, column, overlay)
+  if overlay.assigned[column.index] then return true end
+  if overlay.loaded and not overlay.loaded[column.index] then return false end
+  if not column.raw then return false end
+  return state.differs(column, rawget(e, column.property), state.snapshot(shelf, slot, column.index))
+end
+
+local function is_row_changed(shelf, slot, e, overlay)
+  for _, column in ipairs(shelf.mapping.columns) do
+    if not column.version and not column.generated and is_changed(shelf, slot, e, column, overlay) then return true end
+  end
+  return false
+end
+
+local function take(shelf, slot, e, column, value)
+  state.set_snapshot(shelf, slot, column.index, state.image(column, value))
+  if column.raw then rawset(e, column.property, value) end
+end
+
+local function is_complete(shelf, overlay)
+  if not overlay.loaded then return true end
+  for _, column in ipairs(shelf.mapping.columns) do
+    if not overlay.loaded[column.index] then return false end
+  end
+  return true
+end
+
+local function one(shelf, plan, row)
+  local slot, version = row.slot, shelf.mapping.version
+  local e, overlay = shelf.instances[slot], state.overlay(shelf, slot)
+  local known = version and (not overlay.loaded or overlay.loaded[version.index])
+  if known and is_row_changed(shelf, slot, e, overlay)
+    and row[version.index] ~= state.snapshot(shelf, slot, version.index) then
+    return -- its flush will raise optimistic_lock
+  end
+  for _, column in ipairs(plan.columns) do
+    if not is_changed(shelf, slot, e, column, overlay) then
+      take(shelf, slot, e, column, row[column.index])
+    elseif overlay.loaded and not overlay.loaded[column.index] then
+      -- Assigned before it was loaded: now there is something to compare it with.
+      state.set_snapshot(shelf, slot, column.index, state.image(column, row[column.index]))
+    end
+  end
+  if overlay.loaded then
+    note_loaded(shelf, slot, plan.columns)
+    if shelf:state(slot) == "reference" then
+      shelf.shelf:set_state(slot, "partial")
+      setmetatable(e, shelf.partial_meta)
+    end
+    if is_complete(shelf, overlay) then shelf:complete(slot) end
+  elseif next(overlay.rel) == nil and next(overlay.hidden) == nil then
+    shelf.overlay[slot] = nil
+  end
+end
+
+---Rows that the hydrator could not merge by itself.
+---@param shelf table
+---@param plan table
+---@param late table[] { slot =, fresh =, [column index] = value }
+function merge.late(shelf, plan, late)
+  for _, row in ipairs(late) do
+    if row.fresh then note_loaded(shelf, row.slot, plan.columns) else one(shelf, plan, row) end
+  end
+end
+
+---Unmanaged instances: what is not raw, and what was not read.
+function merge.unmanaged(plan, results, rest)
+  local views, missing = plan.mapping.props, nil
+  if plan.partial then
+    missing = {}
+    for _, column in ipairs(plan.mapping.columns) do missing[column.property] = true end
+    for _, column in ipairs(plan.columns) do missing[column.property] = nil end
+    for _, e in ipairs(results) do instance.own(e).unloaded = setmetatable({}, { __index = missing }) end
+  end
+  for _, row in ipairs(rest) do
+    local own = instance.own(row.instance)
+    own.keys, own.views = {}, views
+    for _, view in ipairs(plan.mapping.list) do
+      if view.column and not view.column.raw then
+        own.values[view.name] = row[view.column.index]
+      elseif view.columns then
+        local key = {}
+        for i, column in ipairs(view.columns) do key[i] = row[column.index] end
+        own.keys[view.name] = #key == #view.columns and key or nil
+      end
+    end
+  end
+end
+
+local function drop_changes(shelf, slot, e)
+  local overlay = shelf.overlay[slot]
+  for _, column in ipairs(shelf.mapping.columns) do
+    if column.raw and (not overlay or not overlay.loaded or overlay.loaded[column.index]) then
+      rawset(e, column.property, state.value(column, state.snapshot(shelf, slot, column.index)))
+    elseif column.raw then
+      rawset(e, column.property, nil)
+    end
+  end
+  if overlay then
+    overlay.rel, overlay.hidden, overlay.assigned = {}, {}, {}
+    if not overlay.loaded then shelf.overlay[slot] = nil end
+  end
+end
+merge.drop_changes = drop_changes
+
+---Reads a managed row again by its key; changes in memory are dropped. Raises `not_found`.
+function merge.reread(em, e)
+  local meta = instance.meta_of(e)
+  local shelf, slot = meta.box.shelf, meta.slot_of[e]
+  local map = shelf.mapping
+  local params = { shelf:key(slot) }
+  drop_changes(shelf, slot, e)
+  local plan = select.by_key(map)
+  local results, late = {}, {}
+  local status = em:start(plan, params)
+  while status == wait.ROW do
+    status = em:drive(core.hydrate(shelf.shelf, em.link, plan.hydrator, shelf, results, late))
+  end
+  if em.context:is_logged() then em.context:log(em.link) end
+  merge.late(shelf, plan, late)
+  if not results[1] then
+    errors.raise("not_found", ("%s#%s is not in the database any more"):format(map.name, table.concat(params, ",")),
+      { context = em.context_name, entity = map.name })
+  end
+  return e
+end
+
+return merge

@@ -1,0 +1,92 @@
+--- To-one relations in memory: what may be assigned, and the reference behind a foreign key.
+local class_of = require("heddle.class")
+local errors = require("heddle.errors")
+local instance = require("heddle.instance")
+local null = require("heddle.null")
+local state = require("heddle.state")
+
+local relate = {}
+
+local function target_name(prop)
+  local definition = class_of.definition_of(prop.target)
+  return definition and definition.name or prop.target
+end
+
+local function refuse(meta, prop, kind, message)
+  errors.raise(kind, ("%s.%s: %s"):format(meta.definition.name, prop.name, message),
+    { entity = meta.definition.name, property = prop.name, context = meta.context_name })
+end
+
+local function describe(value)
+  local meta = instance.meta_of(value)
+  if meta then return "an instance of " .. meta.definition.name end
+  return type(value) == "table" and "a plain table" or "a " .. type(value)
+end
+
+-- Both managed: they must be managed by the same entity manager.
+local function check_owner(meta, other, prop)
+  if not meta.box or not other.box then return end
+  if meta.context_name ~= other.context_name then
+    refuse(meta, prop, "wrong_context", ("the %s belongs to context '%s', this %s to '%s'; relate entities of one context, "
+      .. "or keep the key in a plain property"):format(other.definition.name, other.context_name, meta.definition.name,
+      meta.context_name))
+  end
+  local a, b = meta.box.shelf, other.box.shelf
+  if a and b and a.em ~= b.em then
+    refuse(meta, prop, "not_managed", ("the %s is managed by another entity manager; em:merge(it) gives this one's own")
+      :format(other.definition.name))
+  end
+end
+
+---Checks what is assigned to a to-one relation of an instance.
+function relate.check(meta, prop, value)
+  local other = instance.meta_of(value)
+  if not other or other.definition.name ~= target_name(prop) then
+    refuse(meta, prop, "validation", ("takes an instance of %s or nil, not %s"):format(target_name(prop), describe(value)))
+  end
+  check_owner(meta, other, prop)
+end
+
+function instance.relate(e, meta, prop, value)
+  if value == nil then value = null end
+  if value ~= null then relate.check(meta, prop, value) end
+  if not meta.box then
+    instance.own(e).values[prop.name] = value
+    return
+  end
+  local shelf = meta.box.shelf
+  if not shelf then
+    refuse(meta, prop, "not_managed", "the entity manager of this instance is gone; merge it into another")
+  end
+  local slot = meta.slot_of[e]
+  local overlay = state.overlay(shelf, slot)
+  overlay.rel[prop.name] = value
+  for _, column in ipairs(meta.views[prop.name].columns) do overlay.assigned[column.index] = true end
+end
+
+-- A reference of nobody: only its key.
+local function loose_reference(view, key)
+  local target = view.target
+  local e = setmetatable({}, instance.unmanaged(target.class))
+  local own = instance.own(e)
+  own.unloaded = {}
+  for _, prop in ipairs(target.meta.properties) do own.unloaded[prop.name] = true end
+  for i, column in ipairs(target.key) do
+    if column.raw then rawset(e, column.property, key[i]) end
+    own.unloaded[column.property] = nil
+  end
+  return e
+end
+
+function instance.reference(meta, e, view, key)
+  local shelf = meta.box and meta.box.shelf
+  if shelf then return shelf.em:reference(view.target, key) end
+  if meta.own then
+    local made = loose_reference(view, key)
+    meta.own.values[view.name] = made
+    return made
+  end
+  return loose_reference(view, key)
+end
+
+return relate

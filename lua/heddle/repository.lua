@@ -1,0 +1,66 @@
+--- Repositories: the entity manager's methods for one entity, and the methods that its `repository` option adds.
+local handle = require("heddle.handle")
+local manager = require("heddle.manager")
+
+local repository = {}
+
+-- Methods of the entity manager that take the entity first.
+local of_entity = {}
+for name in ([[create find find_one find_one_or_fail find_all find_and_count count get_reference insert insert_many
+    update_where delete_where]]):gmatch("%S+") do
+  of_entity[name] = true
+end
+
+local methods = {}
+
+local function method_of(name)
+  if methods[name] then return methods[name] end
+  if type(manager.class[name]) ~= "function" then return nil end
+  if of_entity[name] then
+    methods[name] = function(self, ...) return self.em[name](self.em, self.entity, ...) end
+  elseif name == "persist" or name == "remove" then
+    methods[name] = function(self, ...)
+      self.em[name](self.em, ...)
+      return self
+    end
+  else
+    methods[name] = function(self, ...) return self.em[name](self.em, ...) end
+  end
+  return methods[name]
+end
+
+local function index(self, key)
+  local own = rawget(self, "own")
+  local entity = rawget(self, "entity")
+  if own == nil then
+    local definition = require("heddle.class").definition_of(entity)
+    own = definition and definition.repository or {}
+    rawset(self, "own", own)
+  end
+  local method = own[key]
+  if method ~= nil then return method end
+  return method_of(key)
+end
+
+local Repository = { __name = "heddle.repository", __index = index }
+
+function Repository.__tostring(self)
+  return ("repository<%s, %s>"):format(tostring(self.entity), self.em.context_name)
+end
+
+---@param em table an entity manager or a handle
+---@param entity table
+function repository.of(em, entity)
+  return setmetatable({ em = em, entity = entity }, Repository)
+end
+
+---The repository of an entity on whatever entity manager is in force.
+---
+---Usage: `local users = orm.repository(User); users:find_one(7)`
+---@param entity table
+---@param name? string context, default "default"
+function repository.named(entity, name)
+  return repository.of(handle.new(name), entity)
+end
+
+return repository

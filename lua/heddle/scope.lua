@@ -1,0 +1,133 @@
+--- Scopes: which entity manager a name stands for, here and now.
+---
+--- A coroutine has a chain of scopes; one without its own uses that of the coroutine that resumed it, directly or not.
+--- Of all coroutines only ancestors of the running one are "normal", which is how it is found. A *request* scope
+--- holds a fork for each context, made at first use; an *override* says that one context's entity manager is a
+--- certain one (inside `transactional`), and asks the scope below for all others.
+local compat = require("heddle.compat")
+local errors = require("heddle.errors")
+local wait = require("heddle.wait")
+
+local scope = {}
+
+-- Coroutine -> its innermost scope. Entries are removed by whoever made them; weak for coroutines that are never resumed again.
+local scopes = setmetatable({}, { __mode = "k" })
+
+local function is_ancestor(co, main_is_ancestor)
+  if type(co) ~= "thread" then return main_is_ancestor end -- 5.1's main coroutine, which is everybody's
+  return coroutine.status(co) == "normal"
+end
+
+-- The innermost scope among the ancestors: scopes that were opened inside others are deeper.
+local function inherited()
+  local best
+  for co, item in pairs(scopes) do
+    if is_ancestor(co, true) and (not best or item.depth > best.depth) then best = item end
+  end
+  return best
+end
+
+---The scope in force, nil when there is none.
+function scope.current()
+  local own = scopes[compat.running()]
+  if own then return own end
+  if next(scopes) == nil then return nil end
+  return inherited()
+end
+
+-- A wait in a coroutine that only inherits its scope is a wait inside somebody's generator.
+wait.is_inner = function()
+  return scopes[compat.running()] == nil and next(scopes) ~= nil and inherited() ~= nil
+end
+
+---Opens a scope for the running coroutine; give the result to `leave`.
+---@param item table { forks = {} } or { overrides = {} }
+function scope.enter(item)
+  local co = compat.running()
+  local below = scope.current()
+  item.below, item.depth = below, (below and below.depth or 0) + 1
+  item.former, item.co = scopes[co], co
+  scopes[co] = item
+  return item
+end
+
+---Closes a scope, and with it whatever was opened inside and not closed.
+function scope.leave(item)
+  if scopes[item.co] then scopes[item.co] = item.former end
+end
+
+local function finish_forks(item)
+  local first
+  for _, em in pairs(item.forks) do
+    local ok, err = pcall(em.drop, em)
+    if not ok then first = first or err end
+  end
+  item.forks, item.ended = {}, true
+  return first
+end
+
+local function end_request(item, ok, ...)
+  scope.leave(item)
+  local failure = finish_forks(item)
+  if not ok then error((...), 0) end
+  if failure then error(failure, 0) end
+  return ...
+end
+
+---Runs `fn(...)` in a fresh scope and gives back its results. The scope's forks are dropped after it, error or not.
+---
+---Usage: `orm.request_context(function() return orm.get_context():find_one(User, 7) end)`
+---@param fn function
+---@return any ...
+function scope.request_context(fn, ...)
+  if type(fn) ~= "function" then
+    errors.raise("validation", "orm.request_context takes a function, not a " .. type(fn))
+  end
+  local item = scope.enter({ forks = {} })
+  return end_request(item, pcall(fn, ...))
+end
+
+local function end_bound(item, ok, ...)
+  scope.leave(item)
+  if not ok then error((...), 0) end
+  return ...
+end
+
+---Carries the scope in force into a coroutine that someone else will resume.
+---
+---Usage: `scheduler.spawn(orm.bind(function() orm.em():flush() end))`
+---@param fn function
+---@return function
+function scope.bind(fn)
+  local captured = scope.current()
+  if not captured then return fn end
+  return function(...)
+    local item = scope.enter({ overrides = {} })
+    item.below = captured
+    return end_bound(item, pcall(fn, ...))
+  end
+end
+
+---The scope's entity manager of a context; nil when there is no scope for it.
+---@param context table
+---@return table|nil em
+---@return boolean in_scope whether a request scope is there at all
+function scope.find(context)
+  local item = scope.current()
+  while item do
+    local em = item.overrides and item.overrides[context.name]
+    if em then return em, true end
+    if item.forks then
+      em = item.forks[context.name]
+      if not em then
+        em = context:new_manager(item)
+        item.forks[context.name] = em
+      end
+      return em, true
+    end
+    item = item.below
+  end
+  return nil, false
+end
+
+return scope

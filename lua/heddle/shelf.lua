@@ -1,0 +1,234 @@
+--- Shelf: everything that one entity manager holds of one entity. The fields instances, slot_of, blocks, overlay, shelf,
+--- loaded_meta and partial_meta are read by the core's binding.
+local core = require("heddle.core")
+local errors = require("heddle.errors")
+local instance = require("heddle.instance")
+local null = require("heddle.null")
+local scan = require("heddle.scan")
+local state = require("heddle.state")
+
+local shelf = {}
+
+local WEAK_KEYS = { __mode = "k" }
+
+local Shelf = {}
+Shelf.__index = Shelf
+
+---@param em table
+---@param map table
+function shelf.new(em, map)
+  local self = setmetatable({
+    em = em, mapping = map, width = #map.columns, shelf = em.session:shelf(em.model, map.id),
+    instances = {}, blocks = {}, overlay = {}, new = {}, removed = {},
+    -- Numbers as values: safe with weak keys on every interpreter.
+    slot_of = setmetatable({}, WEAK_KEYS),
+  }, Shelf)
+  self.loaded_meta, self.partial_meta, self.reference_meta = instance.metatables(self)
+  return self
+end
+
+-- Keys -----------------------------------------------------------------------------------------------------
+
+---The values of the key in an instance that is not managed, nil when it is not complete.
+function Shelf:given_key(e)
+  local key = {}
+  for i, column in ipairs(self.mapping.key) do
+    local value = rawget(e, column.property)
+    if column.foreign_key then
+      local target = e[column.property]
+      local meta = target and instance.meta_of(target)
+      value = meta and meta.box and meta.box.shelf and meta.box.shelf:key(meta.slot_of[target], i)
+    end
+    if value == nil or value == null then return nil end
+    key[i] = value
+  end
+  return #key == 1 and key[1] or key
+end
+
+---Values of the key of a managed row, in order; nothing when it has none yet.
+function Shelf:key(slot)
+  return self.shelf:key(slot)
+end
+
+---The slot and instance of a key, nil when it is not managed. Raises `validation` for what cannot be a key.
+function Shelf:find(key)
+  local slot = self.shelf:find(key)
+  if slot then return self.instances[slot], slot end
+end
+
+-- Coming and going -----------------------------------------------------------------------------------------
+
+local function take_own(self, e, slot)
+  local own = getmetatable(e).own
+  if not own then return end
+  local overlay
+  for name, value in pairs(own.values) do
+    overlay = overlay or state.overlay(self, slot)
+    local kind = instance.kind_of(self.mapping.meta.by_name[name])
+    overlay[kind == "one" and "rel" or "hidden"][name] = value
+  end
+end
+
+---An unmanaged instance becomes a new row.
+function Shelf:adopt(e)
+  local slot = self.shelf:add("new")
+  self.instances[slot], self.slot_of[e] = e, slot
+  self.new[slot] = true
+  take_own(self, e, slot)
+  setmetatable(e, self.loaded_meta)
+  return slot
+end
+
+---A row of which only the key is known.
+---@param key any[]
+function Shelf:make_reference(key)
+  local slot = self.shelf:add("reference")
+  local e = {}
+  self.shelf:set_key(slot, key)
+  self.overlay[slot] = { rel = {}, hidden = {}, assigned = {}, loaded = {} }
+  for i, column in ipairs(self.mapping.key) do
+    local value = select(i, self.shelf:key(slot))
+    state.set_snapshot(self, slot, column.index, value)
+    self.overlay[slot].loaded[column.index] = true
+    if column.raw then e[column.property] = value end
+  end
+  setmetatable(e, self.reference_meta)
+  self.instances[slot], self.slot_of[e] = e, slot
+  return e, slot
+end
+
+-- What an instance takes along when it leaves: assigned relations and hidden values.
+local function leave_own(self, e, slot)
+  local overlay = self.overlay[slot]
+  local definition = self.mapping.meta
+  setmetatable(e, instance.unmanaged(self.mapping.class))
+  local own
+  for _, view in ipairs(self.mapping.list) do
+    local kind = instance.kind_of(view.prop)
+    local value
+    if kind == "one" then value = overlay and overlay.rel[view.name] end
+    if kind == "hidden" then
+      value = overlay and overlay.hidden[view.name]
+      if value == nil and view.column then
+        value = state.value(view.column, state.snapshot(self, slot, view.column.index))
+      end
+    end
+    if value ~= nil then
+      own = own or instance.own(e)
+      own.values[view.name] = value
+    elseif kind == "one" and view.columns then
+      local key = {}
+      for i, column in ipairs(view.columns) do key[i] = state.snapshot(self, slot, column.index) end
+      if #key == #view.columns then
+        own = own or instance.own(e)
+        own.keys, own.views = own.keys or {}, self.mapping.props
+        own.keys[view.name] = key
+      end
+    end
+  end
+  return definition
+end
+
+---A row leaves the entity manager; its instance becomes unmanaged. `keep_slot`: the session has freed it already.
+function Shelf:release(slot, keep_slot)
+  local e = self.instances[slot]
+  if e then
+    leave_own(self, e, slot)
+    self.slot_of[e] = nil
+  end
+  self.instances[slot], self.overlay[slot], self.new[slot], self.removed[slot] = nil, nil, nil, nil
+  for index = 1, self.width do state.set_snapshot(self, slot, index, nil) end
+  if not keep_slot then self.shelf:remove(slot) end
+end
+
+---An instance that had left comes back to its slot.
+---@param snapshot? table values by column index
+function Shelf:reinstate(slot, e, overlay, meta, snapshot)
+  setmetatable(e, meta)
+  self.instances[slot], self.slot_of[e], self.overlay[slot] = e, slot, overlay
+  for index = 1, snapshot and self.width or 0 do state.set_snapshot(self, slot, index, snapshot[index]) end
+end
+
+-- States ---------------------------------------------------------------------------------------------------
+
+function Shelf:state(slot)
+  return self.shelf:state(slot)
+end
+
+---Every column has been loaded: the row is an ordinary managed one.
+function Shelf:complete(slot)
+  local overlay = self.overlay[slot]
+  if overlay then
+    overlay.loaded = nil
+    if next(overlay.rel) == nil and next(overlay.hidden) == nil then self.overlay[slot] = nil end
+  end
+  self.shelf:set_state(slot, "managed")
+  setmetatable(self.instances[slot], self.loaded_meta)
+end
+
+---Slots of managed rows that may differ from their snapshots; new and removed ones are not among them.
+---@param limit? integer stop after that many
+---@return integer[]
+function Shelf:dirty(limit)
+  local found = {}
+  scan.of(self.mapping)(self.instances, self.blocks, self.overlay, self.shelf:count(), found, limit or math.huge,
+    self.new, self.removed)
+  return found
+end
+
+---What of a row is to be written, beside its raw values: { [column index] = value or orm.null } and, for a partial row,
+---the columns that count. A relation to a row without a key is given to `pending(view, target)`.
+function Shelf:written(slot, pending)
+  local overlay = self.overlay[slot]
+  if not overlay then return nil, nil end
+  local values
+  for _, view in ipairs(self.mapping.list) do
+    local value = overlay.hidden[view.name]
+    if value ~= nil and view.column then
+      values = values or {}
+      values[view.column.index] = value
+    end
+    local target = overlay.rel[view.name]
+    if target ~= nil then
+      values = values or {}
+      self:write_relation(values, view, target, pending)
+    end
+  end
+  return values, self:mask(overlay)
+end
+
+function Shelf.write_relation(_, values, view, target, pending)
+  if target == null then
+    for _, column in ipairs(view.columns) do values[column.index] = null end
+    return
+  end
+  local meta = getmetatable(target)
+  local other = meta.box.shelf
+  local key = { other:key(meta.slot_of[target]) }
+  if #key == 0 then return pending(view, target) end
+  for i, column in ipairs(view.columns) do values[column.index] = key[i] end
+end
+
+function Shelf:mask(overlay)
+  if not overlay.loaded then return nil end
+  local mask = {}
+  for index in pairs(overlay.loaded) do mask[index] = true end
+  for index in pairs(overlay.assigned) do
+    if not overlay.loaded[index] then mask[index] = "assigned" end
+  end
+  for _, view in ipairs(self.mapping.list) do
+    if overlay.rel[view.name] ~= nil then
+      for _, column in ipairs(view.columns) do mask[column.index] = mask[column.index] or "assigned" end
+    end
+  end
+  return mask
+end
+
+---Raises `validation` for a second instance of one key.
+function Shelf:raise_duplicate(key)
+  errors.raise("validation", ("%s#%s is managed already; change that instance (em:find_one gives it), or remove it first")
+    :format(self.mapping.name, type(key) == "table" and table.concat(key, ",") or tostring(key)),
+    { context = self.mapping.context, entity = self.mapping.name, property = self.mapping.key[1].property })
+end
+
+return shelf

@@ -1,0 +1,249 @@
+--- Transactions of an entity manager: what is open on its link, the marks in memory that go with it, and how each ends.
+local compat = require("heddle.compat")
+local errors = require("heddle.errors")
+local undo = require("heddle.undo")
+local wait = require("heddle.wait")
+local write_lock = require("heddle.write_lock")
+
+local transaction = {}
+
+local isolations = {
+  ["read uncommitted"] = "READ UNCOMMITTED", ["read committed"] = "READ COMMITTED",
+  ["repeatable read"] = "REPEATABLE READ", serializable = "SERIALIZABLE",
+}
+
+local known = { isolation = true, read_only = true, propagation = true, retry = true, flush_mode = true }
+
+---Raises `unknown_property`, `validation` for what cannot be an option of a transaction.
+function transaction.check_options(em, opts)
+  for name in pairs(opts or {}) do
+    if not known[name] then
+      errors.raise("unknown_property", errors.quote(name) .. " is not an option of a transaction"
+        .. require("heddle.suggest").hint(name, known), { context = em.context_name })
+    end
+  end
+  local isolation = opts and opts.isolation
+  if isolation ~= nil and not (type(isolation) == "string" and isolations[isolation:lower():gsub("_", " ")]) then
+    errors.raise("validation", errors.quote(isolation) .. " is no isolation level: read committed, repeatable read, "
+      .. "serializable", { context = em.context_name })
+  end
+end
+
+-- SQLite's transactions are serializable; one that writes takes the write lock at once, so that it cannot find out
+-- half way that somebody else had it.
+local function begin_text(em, opts)
+  opts = opts or {}
+  if em.context.driver_name == "sqlite" then return opts.read_only and "BEGIN" or "BEGIN IMMEDIATE" end
+  local text = "BEGIN"
+  if opts.isolation then text = text .. " ISOLATION LEVEL " .. isolations[opts.isolation:lower():gsub("_", " ")] end
+  if opts.read_only then text = text .. " READ ONLY" end
+  return text
+end
+
+---How deep the entity manager's own transactions are nested on its link.
+function transaction.depth(em)
+  if not em.link then return 0 end
+  local _, depth = em.link:state()
+  return depth
+end
+
+-- After a failure of a link operation that only restores: nothing more can be done.
+local function quietly(em, ...)
+  local status = wait.drive(em.link, em.context, ...)
+  if em.context:is_logged() then em.context:log(em.link) end
+  return status ~= wait.FAILED
+end
+
+local function holding(em, text)
+  write_lock.take(em)
+  em.link:label(text .. " at " .. tostring(errors.where() or "?"))
+end
+
+-- Explicit -------------------------------------------------------------------------------------------------
+
+---Begins a transaction, or a savepoint inside one.
+---@param em table
+---@param opts? table
+function transaction.begin(em, opts)
+  transaction.check_options(em, opts)
+  local link = em:open_link()
+  local nested = transaction.depth(em) > 0
+  local mark = undo.mark_values(em)
+  if nested then
+    link:savepoint()
+  else
+    holding(em, "transaction begun")
+    link:begin(begin_text(em, opts))
+    em.transaction_owner = compat.running()
+  end
+  local item = { mark = mark, nested = nested, opts = opts, owner = compat.running(), changes = {},
+    former_mode = em.flush_mode }
+  em.transactions[#em.transactions + 1] = item
+  return item
+end
+
+local function pop(em)
+  local list = em.transactions
+  local item = list[#list]
+  list[#list] = nil
+  if #list == 0 then em.transaction_owner = nil end
+  return item
+end
+
+local function merge_changes(to, from)
+  for _, change in ipairs(from or {}) do to[#to + 1] = change end
+end
+
+---Keeps the change set of a flush for after_commit.
+function transaction.collect_changes(em, changes)
+  local item = em.transactions[#em.transactions]
+  if item and changes then merge_changes(item.changes, changes) end
+end
+
+---What stands open. Raises `transaction_required`.
+function transaction.current(em, what)
+  local item = em.transactions[#em.transactions]
+  if not item then
+    errors.raise("transaction_required", ("em:%s without a transaction: begin one first"):format(what),
+      { context = em.context_name })
+  end
+  return item
+end
+
+---Looks up a transaction whose COMMIT was under way when its connection was lost: true, false, or nil when nobody knows.
+local function look_up(em, xid)
+  if not xid then return nil end
+  local other = em.context:link()
+  local ok, rows = pcall(em.context.run_sql, em.context, other,
+    "select txid_status(?::bigint) as status", { n = 1, xid })
+  other:close()
+  local status = ok and rows[1] and rows[1].status
+  if status == "committed" then return true end
+  if status == "aborted" then return false end
+  return nil
+end
+
+-- COMMIT failed. True: it is committed all the same. Otherwise the record says what is known, and the error is the caller's.
+local function settle_commit(em, record, xid)
+  if record.outcome ~= "unknown" then return false end
+  local committed = look_up(em, xid)
+  if committed then return true end
+  if committed == false then record.outcome = nil end
+  if committed == nil then em.outcome_unknown = true end
+  return false
+end
+
+local function commit_link(em)
+  local link = em.link
+  local status, fd, events, timeout = link:commit()
+  if status >= wait.WAIT then
+    em.running = compat.running()
+    local ok
+    ok, status = pcall(wait.drive, link, em.context, status, fd, events, timeout)
+    em.running = nil
+    if not ok then error(status, 0) end
+  end
+  if status == wait.DONE then
+    if em.context:is_logged() then em.context:log(link) end
+    return
+  end
+  local record, xid = link:error(), link:xid()
+  quietly(em, link:rollback())
+  if settle_commit(em, record, xid) then return end
+  em.context:raise(link, record)
+end
+
+---Commits the transaction, or makes a savepoint part of what is around it. Raises what the database says; then everything
+---is rolled back, in memory too.
+function transaction.commit(em)
+  local item = transaction.current(em, "commit")
+  if item.nested then
+    em.link:release()
+    pop(em)
+    undo.forget(em, item.mark)
+    merge_changes(em.transactions[#em.transactions].changes, item.changes)
+    return
+  end
+  if em.link:failed() then
+    transaction.rollback(em)
+    errors.raise("driver", "The transaction had failed and could only be rolled back, which was done",
+      { context = em.context_name })
+  end
+  local ok, err = pcall(commit_link, em)
+  pop(em)
+  write_lock.release(em)
+  if not ok then
+    if not em.outcome_unknown then undo.rollback(em, item.mark) end
+    em.context:emit("after_rollback", { em = em, changes = item.changes })
+    error(err, 0)
+  end
+  undo.forget(em, item.mark)
+  em.context:emit("after_commit", item.changes)
+end
+
+---Rolls the transaction or savepoint back, in the database and in memory.
+function transaction.rollback(em)
+  local item = transaction.current(em, "rollback")
+  local link = em.link
+  if item.nested then
+    quietly(em, link:rollback_to())
+  else
+    quietly(em, link:rollback())
+    write_lock.release(em)
+  end
+  pop(em)
+  em.flush_mode = item.former_mode
+  undo.rollback(em, item.mark)
+  if not item.nested then em.context:emit("after_rollback", { em = em, changes = item.changes }) end
+end
+
+---Raises when the entity manager does not know what the database holds.
+function transaction.check_usable(em)
+  if not em.outcome_unknown then return end
+  errors.raise("connection", "The connection was lost while a commit was under way and nobody knows whether it happened: "
+    .. "em:clear(), and read again", { context = em.context_name, outcome = "unknown" })
+end
+
+-- Of a flush -----------------------------------------------------------------------------------------------
+
+---A transaction around one flush.
+function transaction.begin_flush(em)
+  holding(em, "flush")
+  em.link:begin(begin_text(em))
+end
+
+---Takes back what a flush wrote: its own transaction, or its savepoint.
+function transaction.undo_flush(em, own)
+  if own then
+    if transaction.depth(em) > 0 then quietly(em, em.link:rollback()) end
+    write_lock.release(em)
+  else
+    quietly(em, em.link:rollback_to())
+  end
+end
+
+---Commits a flush's own transaction.
+function transaction.commit_flush(em)
+  commit_link(em)
+  write_lock.release(em)
+end
+
+---After a batch with COMMIT behind it was lost: whether it was committed.
+function transaction.was_committed(em)
+  local xid = em.link:xid()
+  quietly(em, em.link:rollback())
+  write_lock.release(em)
+  local committed = look_up(em, xid)
+  if committed == nil then em.outcome_unknown = true end
+  em.lost_outcome = committed
+  return committed == true
+end
+
+---Says in the record what became of a flush that carried its own COMMIT.
+function transaction.note_outcome(em, record)
+  if record.outcome == "unknown" and em.lost_outcome == false then record.outcome = nil end
+  if record.outcome == "unknown" then em.outcome_unknown = true end
+  em.lost_outcome = nil
+end
+
+return transaction

@@ -1,0 +1,159 @@
+--- Undo of what Lua holds, beside the core's journal of states and keys (F1, F3).
+---
+--- Every flush and every transaction or savepoint sets a mark. While one is open, what happens to instances is noted:
+--- the core keeps the order and gives the notes back, newest first. A transaction's mark also keeps the values that
+--- differ from their snapshots at that moment, so that a rollback can give every entity the values it had there.
+local instance = require("heddle.instance")
+local state = require("heddle.state")
+
+local undo = {}
+
+---Notes something that a rollback has to take back; nothing is noted while no mark is open.
+---@param em table
+---@param note table
+function undo.note(em, note)
+  if not em.session:has_marks() then return end
+  local token = #em.notes + 1
+  em.notes[token] = note
+  em.session:note(token)
+end
+
+-- Notes ----------------------------------------------------------------------------------------------------
+
+local reverse = {}
+
+-- The instance is new again.
+function reverse.adopted(note)
+  if note.shelf.instances[note.slot] then note.shelf:release(note.slot, true) end
+end
+
+function reverse.forgotten(note)
+  local shelf, slot = note.shelf, note.slot
+  shelf:reinstate(slot, note.e, note.overlay, shelf.loaded_meta)
+  shelf.new[slot] = true
+end
+
+function reverse.removed(note)
+  note.shelf.removed[note.slot] = nil
+end
+
+-- A flush: deleted instances come back, then the core takes its values out of the others.
+function reverse.flush(note)
+  for i = #note.deleted, 1, -1 do
+    local item = note.deleted[i]
+    item.shelf:reinstate(item.slot, item.e, item.overlay, item.meta, item.snapshot)
+    item.shelf.removed[item.slot] = true
+  end
+  for _, shelf in ipairs(note.shelves) do note.flush:revert(shelf.mapping.id, shelf) end
+  for i = #note.inserted, 1, -1 do
+    local item = note.inserted[i]
+    item.shelf.new[item.slot] = true
+    if item.overlay then item.shelf.overlay[item.slot] = item.overlay end
+  end
+  for _, item in ipairs(note.overlays) do item.shelf.overlay[item.slot] = item.overlay end
+  local given = note.flush:given()
+  for i = 1, given and #given or 0, 3 do rawset(given[i], given[i + 1], given[i + 2]) end
+end
+
+-- What hooks did to an instance's values.
+function reverse.hooks(note)
+  undo.restore_row(note.shelf, note.slot, note.copy)
+end
+
+-- Rows -----------------------------------------------------------------------------------------------------
+
+---The values of a row as they are now.
+function undo.copy_row(shelf, slot)
+  local e, raw = shelf.instances[slot], {}
+  for name, value in next, e do raw[name] = instance.copy(value) end
+  local overlay = shelf.overlay[slot]
+  local kept = overlay and { rel = {}, hidden = {}, assigned = {}, loaded = overlay.loaded and {} }
+  for _, part in ipairs(kept and { "rel", "hidden", "assigned", overlay.loaded and "loaded" } or {}) do
+    for name, value in pairs(overlay[part]) do kept[part][name] = value end
+  end
+  return { e = e, raw = raw, overlay = kept }
+end
+
+---Gives a row the values of a copy; tables that have not changed stay the program's own.
+function undo.restore_row(shelf, slot, copy)
+  local e = shelf.instances[slot]
+  if e ~= copy.e then return end
+  for name in pairs(e) do
+    if copy.raw[name] == nil then rawset(e, name, nil) end
+  end
+  for name, value in pairs(copy.raw) do
+    local view = shelf.mapping.props[name]
+    local now = rawget(e, name)
+    if not (type(value) == "table" and view and view.column and now ~= nil
+      and not state.differs(view.column, now, state.image(view.column, value))) then
+      rawset(e, name, value)
+    end
+  end
+  shelf.overlay[slot] = copy.overlay
+end
+
+-- Marks ----------------------------------------------------------------------------------------------------
+
+---A mark for a flush: bookkeeping only.
+function undo.mark(em)
+  local counts = {}
+  for _, shelf in ipairs(em.order) do counts[shelf] = shelf.shelf:count() end
+  return { position = em.session:mark(), counts = counts, session = em.session }
+end
+
+---A mark for a transaction or savepoint: values too.
+function undo.mark_values(em)
+  local mark = undo.mark(em)
+  mark.rows = {}
+  for _, shelf in ipairs(em.order) do
+    local rows = {}
+    for _, slot in ipairs(shelf:dirty()) do rows[slot] = undo.copy_row(shelf, slot) end
+    for slot in pairs(shelf.new) do rows[slot] = undo.copy_row(shelf, slot) end
+    for slot in pairs(shelf.removed) do rows[slot] = undo.copy_row(shelf, slot) end
+    mark.rows[shelf] = rows
+  end
+  return mark
+end
+
+---What the mark guarded stays.
+function undo.forget(em, mark)
+  if em.session ~= mark.session then return end -- cleared in between
+  em.session:forget(mark.position)
+  if not em.session:has_marks() then em.notes = {} end
+end
+
+-- Instances whose slots the core has freed again leave: they came after the mark.
+local function release_late(em, mark)
+  for _, shelf in ipairs(em.order) do
+    for slot = (mark.counts[shelf] or 0) + 1, shelf.shelf:count() do
+      if shelf.instances[slot] and shelf:state(slot) == "free" then shelf:release(slot, true) end
+    end
+  end
+end
+
+local function restore_values(em, mark)
+  for _, shelf in ipairs(em.order) do
+    local rows = mark.rows[shelf] or {}
+    for _, slot in ipairs(shelf:dirty()) do
+      if not rows[slot] then require("heddle.merge").drop_changes(shelf, slot, shelf.instances[slot]) end
+    end
+    for slot, copy in pairs(rows) do
+      if shelf.instances[slot] == copy.e then undo.restore_row(shelf, slot, copy) end
+    end
+  end
+end
+
+---Returns to a mark. With values (mark_values) every entity that was managed there gets those.
+function undo.rollback(em, mark)
+  if em.session ~= mark.session then return end
+  for _, token in ipairs(em.session:rollback(mark.position)) do
+    local note = em.notes[token]
+    em.notes[token] = nil
+    if note then reverse[note.kind](note) end
+  end
+  release_late(em, mark)
+  if mark.rows then restore_values(em, mark) end
+  if not em.session:has_marks() then em.notes = {} end
+end
+
+return undo

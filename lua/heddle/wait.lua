@@ -1,0 +1,165 @@
+--- Waiting: one loop that carries a link's operation on, and what it waits with.
+---
+--- A link answers with a status and never blocks; the adapter decides what a wait is. The blocking one polls in C in
+--- slices of 50 ms, so that Ctrl-C is heard. Any other is a function `(fd, events, timeout) -> ready`, which may yield.
+local compat = require("heddle.compat")
+local core = require("heddle.core")
+local errors = require("heddle.errors")
+
+local wait = {}
+
+-- Statuses of the core.
+wait.DONE, wait.ROW, wait.WAIT, wait.HOST, wait.FAILED = 0, 1, 2, 3, 4
+local WAIT, HOST = wait.WAIT, wait.HOST
+
+-- nil: blocking.
+local adapter
+
+-- Coroutines made by wait.wrap: their waits are passed to whoever resumes them.
+local wrapped = setmetatable({}, { __mode = "k" })
+local PASS = {}
+
+---Set by the scopes: whether the running coroutine is a generator inside a coroutine that has a scope of its own.
+---@type fun(): boolean
+wait.is_inner = function() return false end
+
+local warned = false
+
+local function warn_polling()
+  if warned then return end
+  warned = true
+  io.stderr:write("heddle: a wait inside a generator blocks the scheduler (", tostring(errors.where()),
+    "); make the generator with orm.wrap\n")
+end
+
+---Chooses how Heddle waits.
+---
+---Usage: `orm.use(function(fd, events, timeout) return scheduler.wait(fd, events, timeout) end)`
+---
+---Raises `config` for an unknown adapter, `unsupported` for one that is not there yet.
+---@param given string|function "blocking", or a function: fd (nil: only a pause), events ("r", "w", "rw"), timeout in seconds (nil: none)
+function wait.use(given)
+  if given == "blocking" then
+    adapter = nil
+  elseif type(given) == "function" then
+    adapter = given
+  elseif given == "openresty" or given == "cqueues" or given == "luv" then
+    errors.raise("unsupported", "the adapter '" .. given .. "' is not there yet; give orm.use a function "
+      .. "(fd, events, timeout) that waits in your scheduler")
+  else
+    errors.raise("config", "orm.use takes \"blocking\" or a function, not " .. errors.quote(given))
+  end
+end
+
+---Whether waits block the whole process.
+function wait.is_blocking()
+  return adapter == nil
+end
+
+-- One wait through the adapter.
+local function pause(fd, events, timeout)
+  local co = compat.running()
+  if wrapped[co] then return coroutine.yield(PASS, fd, events, timeout) end
+  return adapter(fd, events, timeout)
+end
+
+local function blocks_here()
+  if adapter == nil then return true end
+  if wrapped[compat.running()] or not wait.is_inner() then return false end
+  warn_polling()
+  return true
+end
+
+-- Under the blocking adapter nobody else runs, so a place in the pool's queue would be waited for in vain. Garbage may hold a
+-- connection; when it does not, nothing will give one back.
+local function fail_queue(link, owner)
+  collectgarbage()
+  local status, fd, events, timeout = link:step()
+  if status ~= WAIT or not link:queued() then return status, fd, events, timeout end
+  link:reset()
+  errors.raise("pool_timeout", ("No connection of context '%s' will become free: %s, and nothing else runs that could "
+    .. "give one back; finish the transaction or stream that holds it, or raise pool.max"):format(owner.name,
+    owner.pool:holders()), { context = owner.name })
+end
+
+-- The host's part: a password that is a function, or on_connect for a fresh connection.
+local function serve(link, owner)
+  if link:need() == "password" then
+    local password = owner.config.password_function()
+    if type(password) ~= "string" then
+      link:reset()
+      errors.raise("config", ("the password function of context '%s' gave a %s, not a string"):format(owner.name,
+        type(password)), { context = owner.name })
+    end
+    link:password(password)
+    return link:step()
+  end
+  link:park()
+  local ok, err = pcall(owner.connected, owner, link)
+  if not ok then
+    link:reset()
+    error(err, 0)
+  end
+  link:unpark()
+  return link:step()
+end
+
+---Carries the running operation on until it is done, has a row, or failed (status 0, 1 or 4).
+---@param link userdata
+---@param owner table the context: name, pool, config, connected(link)
+---@param status integer what the last step answered, with its fd, events and timeout
+function wait.drive(link, owner, status, fd, events, timeout)
+  while true do
+    if status == WAIT then
+      if blocks_here() then
+        if link:queued() and adapter == nil then
+          status, fd, events, timeout = fail_queue(link, owner)
+        else
+          status, fd, events, timeout = link:block()
+        end
+      else
+        pause(fd, events, timeout)
+        status, fd, events, timeout = link:step()
+      end
+    elseif status == HOST then
+      local ok
+      ok, status, fd, events, timeout = pcall(serve, link, owner)
+      if not ok then
+        link:reset()
+        error(status, 0)
+      end
+    else
+      return status
+    end
+  end
+end
+
+---Waits for a time, as the adapter waits.
+---@param seconds number
+function wait.sleep(seconds)
+  if blocks_here() then return core.sleep(seconds) end
+  pause(nil, nil, seconds)
+end
+
+---A `coroutine.wrap` whose body may use Heddle under a scheduler: its waits are passed on to the scheduler, not to the
+---generator's consumer.
+---
+---Usage: `for name in orm.wrap(function() for _, u in ipairs(em:find_all(User)) do coroutine.yield(u.name) end end) do`
+---@param fn function
+---@return function
+function wait.wrap(fn)
+  local co = coroutine.create(fn)
+  wrapped[co] = true
+  local function pass(ok, first, ...)
+    if not ok then error(first, 0) end
+    if rawequal(first, PASS) then
+      return pass(coroutine.resume(co, pause(...)))
+    end
+    return first, ...
+  end
+  return function(...)
+    return pass(coroutine.resume(co, ...))
+  end
+end
+
+return wait
