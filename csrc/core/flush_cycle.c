@@ -2,9 +2,8 @@
  * order:
  *
  *   an edge that only may be one (a partial unique key whose condition this row may not meet), or
- *   that a declared rule
- *   makes harmless (on_delete "set null"; on_delete "cascade", whose rows may then be gone
- *   already: I6);
+ *   that a declared rule makes harmless (on_delete "set null"; on_delete "cascade", whose rows may
+ *   then be gone already: I6);
  *   a nullable foreign key, written as NULL first and with its value once both rows are there;
  *   a foreign key whose check the database can defer to the end of the body.
  *

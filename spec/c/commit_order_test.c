@@ -73,7 +73,8 @@ static void ranks_decide_among_ready_groups(void **state) {
 static void a_tree_in_one_group_is_one_run_parents_first(void **state) {
     (void)state;
     hd_order_node nodes[] = {{0, 2}, {0, 2}, {0, 2}, {0, 2}};
-    hd_order_edge edges[] = {{3, 2, 0, HD_TOGETHER}, {2, 1, 0, HD_IN_ORDER}, {3, 0, 0, HD_TOGETHER}};
+    hd_order_edge edges[] = {
+        {3, 2, 0, HD_TOGETHER}, {2, 1, 0, HD_IN_ORDER}, {3, 0, 0, HD_TOGETHER}};
     hd_order order;
     assert_int_equal(SORT(nodes, edges, &order), HD_OK);
     expect_nodes(&order, "3201");
@@ -100,7 +101,9 @@ static void a_group_that_can_be_finished_goes_before_one_that_cannot(void **stat
 static void a_ring_within_one_statement_is_a_whole_run(void **state) {
     (void)state;
     hd_order_node nodes[] = {{1, 2}, {0, 2}, {0, 2}, {0, 2}};
-    hd_order_edge edges[] = {{1, 2, 0, HD_TOGETHER}, {2, 1, 0, HD_TOGETHER}, {2, 3, 0, HD_TOGETHER},
+    hd_order_edge edges[] = {{1, 2, 0, HD_TOGETHER},
+                             {2, 1, 0, HD_TOGETHER},
+                             {2, 3, 0, HD_TOGETHER},
                              {0, 1, 0, HD_APART}};
     hd_order order;
     assert_int_equal(SORT(nodes, edges, &order), HD_OK);
@@ -110,12 +113,14 @@ static void a_ring_within_one_statement_is_a_whole_run(void **state) {
 static void a_cycle_is_given_in_its_direction(void **state) {
     (void)state;
     hd_order_node nodes[] = {{0, 2}, {1, 2}, {2, 2}, {3, 2}};
-    hd_order_edge edges[] = {{0, 1, 10, HD_APART}, {1, 2, 11, HD_APART}, {2, 1, 12, HD_APART}, {2, 3, 13, HD_APART}};
+    hd_order_edge edges[] = {
+        {0, 1, 10, HD_APART}, {1, 2, 11, HD_APART}, {2, 1, 12, HD_APART}, {2, 3, 13, HD_APART}};
     hd_order order;
     assert_int_equal(SORT(nodes, edges, &order), HD_E_COMMIT_ORDER);
     assert_int_equal(order.cycle_length, 2);
     for (uint32_t i = 0; i < 2; i++) {
-        const hd_order_edge *edge = &edges[order.cycle[i]], *next = &edges[order.cycle[(i + 1) % 2]];
+        const hd_order_edge *edge = &edges[order.cycle[i]],
+                            *next = &edges[order.cycle[(i + 1) % 2]];
         assert_int_equal(edge->after, next->before);
         assert_true(edge->label == 11 || edge->label == 12);
     }
@@ -166,18 +171,21 @@ static graph random_graph(void) {
     for (uint32_t i = 0; i < g.edge_count; i++) {
         uint8_t bond = (uint8_t)(draw(2) ? HD_TOGETHER : draw(2));
         g.edges[i] = (hd_order_edge){draw(g.node_count), draw(g.node_count), i, bond};
-        if (g.edges[i].before == g.edges[i].after) g.edges[i].after = (g.edges[i].after + 1) % g.node_count;
+        if (g.edges[i].before == g.edges[i].after)
+            g.edges[i].after = (g.edges[i].after + 1) % g.node_count;
         if (g.node_count == 1) g.edge_count = 0;
     }
     return g;
 }
 
-/* Whether writing the set `now` (of one group) as one statement behind `done` satisfies every edge. */
+/* Whether writing the set `now` (of one group) as one statement behind `done` satisfies every
+ * edge. */
 static bool may_follow(const graph *g, unsigned done, unsigned now) {
     for (uint32_t i = 0; i < g->edge_count; i++) {
         const hd_order_edge *e = &g->edges[i];
         if (!(now & 1u << e->after) || (done & 1u << e->before)) continue;
-        bool together = e->bond == HD_TOGETHER && g->nodes[e->before].group == g->nodes[e->after].group;
+        bool together =
+            e->bond == HD_TOGETHER && g->nodes[e->before].group == g->nodes[e->after].group;
         if (!together || !(now & 1u << e->before)) return false;
     }
     return true;
@@ -233,7 +241,8 @@ static void check_cycle(const graph *g, const hd_order *order) {
     for (uint32_t i = 0; i < order->cycle_length; i++) {
         const hd_order_edge *e = &g->edges[order->cycle[i]];
         assert_int_equal(e->after, g->edges[order->cycle[(i + 1) % order->cycle_length]].before);
-        if (e->bond != HD_TOGETHER || g->nodes[e->before].group != g->nodes[e->after].group) real = true;
+        if (e->bond != HD_TOGETHER || g->nodes[e->before].group != g->nodes[e->after].group)
+            real = true;
     }
     assert_true(real);
 }
@@ -246,7 +255,8 @@ static void whenever_an_order_exists_it_is_found(void **state) {
         graph g = random_graph();
         hd_order order;
         hd_arena_reset(&arena);
-        hd_error_kind kind = hd_commit_order_sort(&arena, g.nodes, g.node_count, g.edges, g.edge_count, &order);
+        hd_error_kind kind =
+            hd_commit_order_sort(&arena, g.nodes, g.node_count, g.edges, g.edge_count, &order);
         assert_int_equal(kind, some_order_exists(&g) ? HD_OK : HD_E_COMMIT_ORDER);
         if (kind) {
             check_cycle(&g, &order);

@@ -33,17 +33,21 @@ static void find(const hd_dialect *dialect, int awaited) {
         if ((int)i == awaited) writes[i].key = HD_KEY_AWAITED;
         by_change[i] = i;
     }
-    assert_int_equal(hd_constraints_edges(hd_flush_arena(flush), dialect, writes, count, by_change, &edges), HD_OK);
+    assert_int_equal(
+        hd_constraints_edges(hd_flush_arena(flush), dialect, writes, count, by_change, &edges),
+        HD_OK);
 }
 
 static const hd_order_edge *edge_between(uint32_t before, uint32_t after) {
     for (uint32_t i = 0; i < edges.count; i++) {
-        if (edges.items[i].before == before && edges.items[i].after == after) return &edges.items[i];
+        if (edges.items[i].before == before && edges.items[i].after == after)
+            return &edges.items[i];
     }
     return NULL;
 }
 
-static void expect_edge(uint32_t before, uint32_t after, hd_edge_reason reason, hd_order_bond bond) {
+static void expect_edge(uint32_t before, uint32_t after, hd_edge_reason reason,
+                        hd_order_bond bond) {
     const hd_order_edge *edge = edge_between(before, after);
     assert_non_null(edge);
     assert_int_equal(edges.constraints[edge->label].reason, reason);
@@ -107,7 +111,8 @@ static void a_unique_value_is_given_up_before_it_is_taken(void **state) {
     retitle_book(flush, 2, "two", "three");
     delete_row(flush, &book, 3)->old[BOOK_TITLE] = text_value("three");
     insert_book(flush, text_value("one"), int_value(1));
-    insert_book(flush, text_value("new"), int_value(1))->set[ID] = hd_int(3, HD_T_BIGINT); /* the deleted key */
+    insert_book(flush, text_value("new"), int_value(1))->set[ID] =
+        hd_int(3, HD_T_BIGINT); /* the deleted key */
     find(&server, -1);
     assert_int_equal(edges.count, 4);
     expect_edge(1, 0, HD_EDGE_TAKES, HD_APART);
@@ -148,7 +153,8 @@ static void columns_of_a_key_that_did_not_change_count_with_their_old_value(void
         c->set[2] = text_value(i ? "c" : "b");
     }
     find(&server, -1);
-    assert_int_equal(edges.count, 1); /* (5, b) from the second to the first; the third's list is another */
+    assert_int_equal(edges.count,
+                     1); /* (5, b) from the second to the first; the third's list is another */
     expect_edge(1, 0, HD_EDGE_TAKES, HD_APART);
     hd_flush_change(flush, 1)->set[2] = text_value("b"); /* written, not changed */
     find(&server, -1);
@@ -163,8 +169,10 @@ static void the_later_half_of_a_row_waits_for_the_first_and_for_its_target(void 
     uint32_t by_change[] = {0, 1};
     writes[0] = (hd_write){.change = child, .op = HD_INSERT, .held = held, .key_column = -1};
     writes[1] = (hd_write){.change = parent, .op = HD_INSERT, .key_column = -1};
-    writes[2] = (hd_write){.change = child, .op = HD_UPDATE, .held = held, .later = true, .key_column = -1};
-    assert_int_equal(hd_constraints_edges(hd_flush_arena(flush), &server, writes, 3, by_change, &edges), HD_OK);
+    writes[2] =
+        (hd_write){.change = child, .op = HD_UPDATE, .held = held, .later = true, .key_column = -1};
+    assert_int_equal(
+        hd_constraints_edges(hd_flush_arena(flush), &server, writes, 3, by_change, &edges), HD_OK);
     assert_int_equal(edges.count, 2);
     expect_edge(0, 2, HD_EDGE_HALVES, HD_APART);
     expect_edge(1, 2, HD_EDGE_REFERS, HD_TOGETHER);

@@ -1,169 +1,9 @@
-/* The flush against a real database, for both drivers: `driver_*_flush_test.c` opens the connection and runs these. */
+/* The flush against a real database, for both drivers: sqlite_flush_test.c and
+ * postgres_flush_test.c open the connection, make the tables and run these. */
 #ifndef HD_SPEC_FLUSH_SUITE_H
 #define HD_SPEC_FLUSH_SUITE_H
 
-#include <poll.h>
-#include <unistd.h>
-
-#include "base/buffer.h"
-#include "flush_support.h"
-
-/* ---- one connection ---------------------------------------------------------------------- */
-
-static hd_conn *conn;
-static const hd_driver *driver;
-static hd_error err;
-static hd_buffer rows; /* of the last query: "1,a;2,b" */
-
-static void wait_a_little(const hd_wait *wait) {
-    struct pollfd p = {wait->fd, 0, 0};
-    if (wait->events & HD_READ) p.events |= POLLIN;
-    if (wait->events & HD_WRITE) p.events |= POLLOUT;
-    poll(&p, wait->fd >= 0, 100);
-}
-
-static void open_connection(const hd_driver *d, const hd_option *options, size_t count) {
-    static const hd_services services = {HD_DRIVER_ABI, &hd_allocator_libc};
-    hd_wait wait;
-    hd_step step = HD_FAILED;
-    driver = d;
-    hd_error_init(&err, &hd_allocator_libc);
-    hd_buffer_init(&rows, &hd_allocator_libc);
-    conn = d->open(&services, options, count, &err);
-    while (conn && (step = d->connect(conn, NULL, &wait, &err)) == HD_WAIT) wait_a_little(&wait);
-    if (step != HD_DONE) fail_msg("%s: %s", err.message, err.cause ? err.cause : "");
-}
-
-static void close_connection(void) {
-    if (conn) driver->close(conn);
-    conn = NULL;
-    hd_error_clear(&err);
-    hd_buffer_free(&rows);
-}
-
-static void put_value(const hd_value *v) {
-    if (v->kind == HD_INT || v->kind == HD_BOOL) hd_buffer_int(&rows, v->as.i);
-    else if (hd_has_bytes(v)) hd_buffer_add(&rows, v->as.p, v->len);
-    else hd_buffer_str(&rows, v->kind == HD_NULL ? "null" : "?");
-}
-
-static hd_error_kind keep_row(void *ctx, const hd_row *row, hd_error *e) {
-    (void)ctx, (void)e;
-    if (rows.len) hd_buffer_char(&rows, ';');
-    for (uint32_t i = 0; i < row->count; i++) {
-        if (i) hd_buffer_char(&rows, ',');
-        put_value(&row->values[i]);
-    }
-    return HD_OK;
-}
-
-static hd_error_kind run(const hd_batch *batch) {
-    hd_wait wait;
-    hd_step step;
-    if (driver->start(conn, batch->statements, batch->count, &err)) return err.kind;
-    while ((step = driver->step(conn, &wait, &err)) != HD_DONE) {
-        if (step == HD_WAIT) wait_a_little(&wait);
-        else if (step == HD_FAILED) return err.kind;
-        else if (batch->sink(batch->sink_ctx, &conn->row, &err)) fail_msg("%s", err.message);
-    }
-    return HD_OK;
-}
-
-static hd_error_kind run_text(const char *sql, bool simple) {
-    hd_statement s = {.sql = sql, .sql_len = strlen(sql), .hash = hd_sql_hash(sql, strlen(sql)), .repeat = 1,
-                      .expect = -1, .simple = simple};
-    hd_batch batch = {&s, 1, keep_row, NULL};
-    return run(&batch);
-}
-
-static void exec(const char *sql) {
-    if (run_text(sql, true)) fail_msg("%s: %s (%s)", sql, err.message, err.cause ? err.cause : "");
-}
-
-static const char *query(const char *sql) {
-    hd_buffer_clear(&rows);
-    if (run_text(sql, false)) fail_msg("%s: %s (%s)", sql, err.message, err.cause ? err.cause : "");
-    return hd_buffer_text(&rows);
-}
-
-/* ---- flushing ---------------------------------------------------------------------------- */
-
-static hd_flush *flush;
-static uint32_t key_batches, bodies, statements; /* of the last flush */
-static hd_change *blamed;
-static bool retried;
-
-static void new_flush(void) {
-    hd_flush_options options = {.dialect = driver->dialect, .now = 1700000000000000};
-    hd_flush_free(flush);
-    flush = hd_flush_new(&hd_allocator_libc, &options);
-    assert_non_null(flush);
-}
-
-/* A body with COMMIT behind it in the same go, as the link sends it. */
-static hd_error_kind run_body(const hd_batch *batch, bool commit) {
-    hd_statement *all = calloc(batch->count + 1, sizeof *all);
-    memcpy(all, batch->statements, batch->count * sizeof *all);
-    all[batch->count] = (hd_statement){.sql = "COMMIT", .sql_len = 6, .hash = 1, .repeat = 1, .expect = -1};
-    hd_batch with = *batch;
-    with.statements = all;
-    with.count += commit;
-    hd_error_kind kind = run(&with);
-    memcpy(batch->statements, all, batch->count * sizeof *all);
-    free(all);
-    return kind;
-}
-
-static hd_error_kind run_planned(void) {
-    bool bare = hd_flush_is_bare(flush);
-    const hd_batch *batch;
-    key_batches = bodies = statements = 0;
-    if (!bare) exec("BEGIN");
-    if ((batch = hd_flush_keys(flush, &err))) {
-        key_batches++;
-        if (run(batch)) return err.kind;
-    }
-    while (!err.kind && (batch = hd_flush_body(flush, &err))) {
-        bodies++;
-        statements += batch->count;
-        if (run_body(batch, !bare && hd_flush_is_last(flush))) return err.kind;
-    }
-    if (err.kind || hd_flush_check(flush, &err)) return err.kind;
-    return HD_OK;
-}
-
-/* Plans and runs; what can be tried another way is tried once more, as the host does. */
-static hd_error_kind do_flush(void) {
-    retried = false;
-    blamed = NULL;
-    for (;;) {
-        if (hd_flush_plan(flush, &err) || run_planned() == HD_OK) return err.kind;
-        bool again = hd_flush_blame(flush, &err, &blamed);
-        if (driver->status(conn, false) != HD_CONN_IDLE) {
-            hd_error kept;
-            hd_error_init(&kept, &hd_allocator_libc);
-            hd_error_move(&kept, &err);
-            exec("ROLLBACK");
-            hd_error_move(&err, &kept);
-        }
-        if (!again || retried) return err.kind;
-        retried = true;
-        hd_flush_replan(flush);
-    }
-}
-
-static void must_flush(void) {
-    if (do_flush()) fail_msg("%s: %s | %s", hd_error_kind_name(err.kind), err.message, err.cause ? err.cause : "");
-}
-
-static void must_fail(hd_error_kind kind) {
-    if (do_flush() != kind) fail_msg("%s instead of %s: %s", hd_error_kind_name(err.kind), hd_error_kind_name(kind),
-                                     err.cause ? err.cause : "");
-}
-
-static bool on_postgres(void) {
-    return driver->dialect->bulk_unnest;
-}
+#include "flush_run.h"
 
 /* ---- inserts ----------------------------------------------------------------------------- */
 
@@ -198,8 +38,10 @@ static void O3_O4_rows_that_refer_to_new_rows_take_a_handful_of_statements(void 
     assert_int_equal(bodies, 1);
     assert_int_equal(statements, 2);
     assert_string_equal(query("SELECT count(*) FROM books b JOIN authors a ON a.id = b.author_id"
-                              " WHERE substr(b.title, 2) = substr(a.name, 2)"), "1000");
-    for (int i = 0; i < ROWS; i++) assert_int_equal(authors[i]->set[ID].as.i, authors[0]->set[ID].as.i + i);
+                              " WHERE substr(b.title, 2) = substr(a.name, 2)"),
+                        "1000");
+    for (int i = 0; i < ROWS; i++)
+        assert_int_equal(authors[i]->set[ID].as.i, authors[0]->set[ID].as.i + i);
     hd_change *b = hd_flush_change(flush, 0);
     assert_int_equal(b->set[BOOK_AUTHOR].kind, HD_INT);
     assert_int_equal(b->set[BOOK_AUTHOR].as.i, authors[0]->set[ID].as.i);
@@ -218,7 +60,9 @@ static void U5_defaults_generated_values_and_keys_come_back_into_their_rows(void
         hd_value body = numbered(flush, "", i);
         docs[i]->set[DOC_BODY] = hd_bytes(HD_JSON, body.as.p, body.len, HD_T_JSON);
         if (i % 2) docs[i]->set[DOC_SIZE] = int_value(i);
-        if (i % 3 == 0) docs[i]->set[DOC_MARKS] = (hd_value){.kind = HD_LIST, .type = HD_T_ARRAY, .as.list = &marks};
+        if (i % 3 == 0)
+            docs[i]->set[DOC_MARKS] =
+                (hd_value){.kind = HD_LIST, .type = HD_T_ARRAY, .as.list = &marks};
     }
     must_flush();
     assert_true(statements <= 8);
@@ -226,7 +70,8 @@ static void U5_defaults_generated_values_and_keys_come_back_into_their_rows(void
         assert_int_equal(docs[i]->set[ID].kind, HD_UUID);
         assert_int_equal(docs[i]->set[DOC_SIZE].as.i, i % 2 ? i : 42);
         assert_int_equal(docs[i]->set[DOC_TWICE].as.i, i % 2 ? 2 * i : 84);
-        snprintf(sql, sizeof sql, "SELECT body FROM docs WHERE id = '%.36s'", docs[i]->set[ID].as.p);
+        snprintf(sql, sizeof sql, "SELECT body FROM docs WHERE id = '%.36s'",
+                 docs[i]->set[ID].as.p);
         assert_int_equal(atoi(query(sql)), i);
     }
 }
@@ -284,7 +129,8 @@ static void composite_keys_are_matched_whole(void **state) {
         if (i) p->set[PAIR_VALUE] = hd_bytes(HD_DECIMAL, "2.25", 4, HD_T_DECIMAL);
     }
     must_flush();
-    assert_string_equal(query("SELECT a, b, value FROM pairs ORDER BY a, b"), "0,x,2.25;1,x,1.50;1,y,2.25");
+    assert_string_equal(query("SELECT a, b, value FROM pairs ORDER BY a, b"),
+                        "0,x,2.25;1,x,1.50;1,y,2.25");
 }
 
 /* ---- order ------------------------------------------------------------------------------- */
@@ -325,10 +171,11 @@ static void O3_a_tree_of_any_size_is_inserted_and_deleted_in_bulk(void **state) 
 static void O1_unique_values_are_freed_before_they_are_taken(void **state) {
     (void)state;
     exec("INSERT INTO authors (id, name, version) VALUES (101, 'a', 1);"
-         "INSERT INTO books (id, title, author_id) VALUES (101, 'one', 101), (102, 'two', 101), (103, 'three', 101)");
+         "INSERT INTO books (id, title, author_id) VALUES (101, 'one', 101), (102, 'two', 101), "
+         "(103, 'three', 101)");
     new_flush();
-    insert_book(flush, text_value("three"), int_value(101));      /* of the deleted one */
-    retitle_book(flush, 101, "one", "two");                       /* of the one below */
+    insert_book(flush, text_value("three"), int_value(101)); /* of the deleted one */
+    retitle_book(flush, 101, "one", "two");                  /* of the one below */
     retitle_book(flush, 102, "two", "four");
     delete_row(flush, &book, 103)->old[BOOK_TITLE] = text_value("three");
     must_flush();
@@ -361,7 +208,9 @@ static void O1_a_row_leaves_its_parent_before_the_parent_goes(void **state) {
     u->set[BOOK_AUTHOR] = key_of(a);
     delete_row(flush, &book, 102)->old[BOOK_AUTHOR] = int_value(101);
     must_flush();
-    assert_string_equal(query("SELECT a.name, b.title FROM books b JOIN authors a ON a.id = b.author_id"), "new,one");
+    assert_string_equal(
+        query("SELECT a.name, b.title FROM books b JOIN authors a ON a.id = b.author_id"),
+        "new,one");
 }
 
 static void O2_a_cycle_with_a_nullable_link_is_written_in_two_steps(void **state) {
@@ -377,7 +226,10 @@ static void O2_a_cycle_with_a_nullable_link_is_written_in_two_steps(void **state
     }
     must_flush();
     assert_int_equal(statements, 3);
-    assert_string_equal(query("SELECT count(*) FROM teams t JOIN people p ON p.id = t.lead_id AND p.team_id = t.id"), "30");
+    assert_string_equal(
+        query(
+            "SELECT count(*) FROM teams t JOIN people p ON p.id = t.lead_id AND p.team_id = t.id"),
+        "30");
     assert_int_equal(teams[3]->set[1].kind, HD_INT);
 }
 
@@ -388,7 +240,9 @@ static void O2_a_cycle_without_one_is_deferred(void **state) {
     a->set[1] = key_of(b);
     b->set[1] = key_of(a);
     must_flush();
-    assert_string_equal(query("SELECT count(*) FROM yins a JOIN yangs b ON a.yang_id = b.id AND b.yin_id = a.id"), "1");
+    assert_string_equal(
+        query("SELECT count(*) FROM yins a JOIN yangs b ON a.yang_id = b.id AND b.yin_id = a.id"),
+        "1");
     int64_t yin_id = a->set[ID].as.i, yang_id = b->set[ID].as.i;
     new_flush();
     delete_row(flush, &yin, yin_id)->old[1] = int_value(yang_id);
@@ -416,7 +270,8 @@ static void O2_a_ring_within_one_table_is_one_statement(void **state) {
     assert_int_equal(statements, 1);
     first = made[0]->set[ID].as.i;
     new_flush();
-    for (int i = 0; i < ROWS; i++) delete_row(flush, &ring, first + i)->old[1] = int_value(first + (i + 1) % ROWS);
+    for (int i = 0; i < ROWS; i++)
+        delete_row(flush, &ring, first + i)->old[1] = int_value(first + (i + 1) % ROWS);
     must_flush();
     assert_int_equal(statements, 1);
     assert_string_equal(query("SELECT count(*) FROM rings"), "0");
@@ -431,7 +286,8 @@ static void O2_a_ring_within_one_table_is_one_statement(void **state) {
 
 static void F2_a_stale_row_in_a_batch_is_named_and_nothing_is_committed(void **state) {
     (void)state;
-    exec("INSERT INTO authors (id, name, version) VALUES (101, 'a', 1), (102, 'b', 5), (103, 'c', 1)");
+    exec("INSERT INTO authors (id, name, version) VALUES (101, 'a', 1), (102, 'b', 5), (103, 'c', "
+         "1)");
     new_flush();
     insert_author(flush, "new");
     rename_author(flush, 101, 1, "A");
@@ -443,7 +299,9 @@ static void F2_a_stale_row_in_a_batch_is_named_and_nothing_is_committed(void **s
     hd_flush_replan(flush);
     stale->old[AUTHOR_VERSION] = int_value(5);
     must_flush();
-    assert_string_equal(query("SELECT name, version FROM authors WHERE version > 0 AND name <> 'new' ORDER BY id"), "A,2;B,6;C,2");
+    assert_string_equal(
+        query("SELECT name, version FROM authors WHERE version > 0 AND name <> 'new' ORDER BY id"),
+        "A,2;B,6;C,2");
     assert_int_equal(stale->set[AUTHOR_VERSION].as.i, 6);
 }
 
@@ -467,7 +325,8 @@ static void I4_a_missing_row_is_not_found(void **state) {
         new_flush();
         insert_node(flush, hd_null());
         for (int i = 101; i <= 103; i++) {
-            hd_change *c = op == HD_DELETE ? delete_row(flush, &node, i) : update_row(flush, &node, i);
+            hd_change *c =
+                op == HD_DELETE ? delete_row(flush, &node, i) : update_row(flush, &node, i);
             if (op == HD_UPDATE) c->set[NODE_NAME] = text_value("z");
         }
         must_fail(HD_E_NOT_FOUND);
@@ -525,11 +384,13 @@ static void every_number_of_rows_is_written(void **state) {
         new_flush();
         for (int i = 0; i < sizes[s]; i++) {
             insert_node(flush, hd_null());
-            add_change(flush, HD_INSERT, &doc)->set[DOC_BODY] = hd_bytes(HD_JSON, "{}", 2, HD_T_JSON);
+            add_change(flush, HD_INSERT, &doc)->set[DOC_BODY] =
+                hd_bytes(HD_JSON, "{}", 2, HD_T_JSON);
         }
         must_flush();
         snprintf(expected, sizeof expected, "%d,%d", sizes[s], sizes[s]);
-        assert_string_equal(query("SELECT (SELECT count(*) FROM docs), (SELECT count(*) FROM nodes)"), expected);
+        assert_string_equal(
+            query("SELECT (SELECT count(*) FROM docs), (SELECT count(*) FROM nodes)"), expected);
         for (uint32_t i = 1; i < hd_flush_count(flush); i += 2) {
             assert_int_equal(hd_flush_change(flush, i)->set[DOC_TWICE].as.i, 84);
         }
@@ -538,24 +399,26 @@ static void every_number_of_rows_is_written(void **state) {
 
 #define FLUSH_SUITE(setup, teardown)                                                               \
     SUITE_TEST(one_row_runs_bare_and_learns_its_key, setup, teardown),                             \
-    SUITE_TEST(O3_O4_rows_that_refer_to_new_rows_take_a_handful_of_statements, setup, teardown),   \
-    SUITE_TEST(U5_defaults_generated_values_and_keys_come_back_into_their_rows, setup, teardown),  \
-    SUITE_TEST(U5_generated_values_come_back_from_updates, setup, teardown),                       \
-    SUITE_TEST(given_keys_and_generated_ones_do_not_meet, setup, teardown),                        \
-    SUITE_TEST(composite_keys_are_matched_whole, setup, teardown),                                 \
-    SUITE_TEST(O3_a_tree_of_any_size_is_inserted_and_deleted_in_bulk, setup, teardown),            \
-    SUITE_TEST(O1_unique_values_are_freed_before_they_are_taken, setup, teardown),                 \
-    SUITE_TEST(O2_values_that_go_round_are_refused_before_any_statement, setup, teardown),         \
-    SUITE_TEST(O1_a_row_leaves_its_parent_before_the_parent_goes, setup, teardown),                \
-    SUITE_TEST(O2_a_cycle_with_a_nullable_link_is_written_in_two_steps, setup, teardown),          \
-    SUITE_TEST(O2_a_cycle_without_one_is_deferred, setup, teardown),                               \
-    SUITE_TEST(O2_a_ring_within_one_table_is_one_statement, setup, teardown),                      \
-    SUITE_TEST(F2_a_stale_row_in_a_batch_is_named_and_nothing_is_committed, setup, teardown),      \
-    SUITE_TEST(F2_a_single_stale_row_is_named_too, setup, teardown),                               \
-    SUITE_TEST(I4_a_missing_row_is_not_found, setup, teardown),                                    \
-    SUITE_TEST(F5_a_violated_constraint_names_its_column, setup, teardown),                        \
-    SUITE_TEST(I6_a_cascade_that_took_a_row_is_no_missing_row, setup, teardown),                   \
-    SUITE_TEST(every_number_of_rows_is_written, setup, teardown)
+        SUITE_TEST(O3_O4_rows_that_refer_to_new_rows_take_a_handful_of_statements, setup,          \
+                   teardown),                                                                      \
+        SUITE_TEST(U5_defaults_generated_values_and_keys_come_back_into_their_rows, setup,         \
+                   teardown),                                                                      \
+        SUITE_TEST(U5_generated_values_come_back_from_updates, setup, teardown),                   \
+        SUITE_TEST(given_keys_and_generated_ones_do_not_meet, setup, teardown),                    \
+        SUITE_TEST(composite_keys_are_matched_whole, setup, teardown),                             \
+        SUITE_TEST(O3_a_tree_of_any_size_is_inserted_and_deleted_in_bulk, setup, teardown),        \
+        SUITE_TEST(O1_unique_values_are_freed_before_they_are_taken, setup, teardown),             \
+        SUITE_TEST(O2_values_that_go_round_are_refused_before_any_statement, setup, teardown),     \
+        SUITE_TEST(O1_a_row_leaves_its_parent_before_the_parent_goes, setup, teardown),            \
+        SUITE_TEST(O2_a_cycle_with_a_nullable_link_is_written_in_two_steps, setup, teardown),      \
+        SUITE_TEST(O2_a_cycle_without_one_is_deferred, setup, teardown),                           \
+        SUITE_TEST(O2_a_ring_within_one_table_is_one_statement, setup, teardown),                  \
+        SUITE_TEST(F2_a_stale_row_in_a_batch_is_named_and_nothing_is_committed, setup, teardown),  \
+        SUITE_TEST(F2_a_single_stale_row_is_named_too, setup, teardown),                           \
+        SUITE_TEST(I4_a_missing_row_is_not_found, setup, teardown),                                \
+        SUITE_TEST(F5_a_violated_constraint_names_its_column, setup, teardown),                    \
+        SUITE_TEST(I6_a_cascade_that_took_a_row_is_no_missing_row, setup, teardown),               \
+        SUITE_TEST(every_number_of_rows_is_written, setup, teardown)
 #define SUITE_TEST(name, setup, teardown) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 #endif

@@ -1,4 +1,5 @@
-/* What the flush's tests share: a small schema as the core sees it, and short ways to gather changes. Header only. */
+/* What the flush's tests share: a small schema as the core sees it, and short ways to gather
+ * changes. Header only. */
 #ifndef HD_SPEC_FLUSH_SUPPORT_H
 #define HD_SPEC_FLUSH_SUPPORT_H
 
@@ -20,11 +21,14 @@
 /* ---- schema ------------------------------------------------------------------------------ */
 
 #define COLUMN(n, t, f)                                                                            \
-    { .name = n, .property = n, .name_len = sizeof n - 1, .property_len = sizeof n - 1, .flags = f, \
-      .type = t, .scale = -1 }
+    {                                                                                              \
+        .name = n, .property = n, .name_len = sizeof n - 1, .property_len = sizeof n - 1,          \
+        .flags = f, .type = t, .scale = -1                                                         \
+    }
 #define KEY_COLUMN(t) COLUMN("id", t, HD_COL_PRIMARY | HD_COL_AUTO_KEY)
 
-static const uint16_t col0[] = {0}, col1[] = {1}, col2[] = {2}, cols01[] = {0, 1}, cols12[] = {1, 2};
+static const uint16_t col0[] = {0}, col1[] = {1}, col2[] = {2}, cols01[] = {0, 1},
+                      cols12[] = {1, 2};
 
 enum { ID = 0 };
 
@@ -39,42 +43,69 @@ static const hd_column book_columns[] = {KEY_COLUMN(HD_T_BIGINT), COLUMN("title"
                                          COLUMN("note", HD_T_TEXT, HD_COL_NULLABLE)};
 /* node (id, parent_id -> node, name): a tree; ring (id, next_id -> ring): NOT NULL */
 enum { NODE_PARENT = 1, NODE_NAME };
-static const hd_column node_columns[] = {KEY_COLUMN(HD_T_INTEGER), COLUMN("parent_id", HD_T_INTEGER, HD_COL_NULLABLE),
+static const hd_column node_columns[] = {KEY_COLUMN(HD_T_INTEGER),
+                                         COLUMN("parent_id", HD_T_INTEGER, HD_COL_NULLABLE),
                                          COLUMN("name", HD_T_STRING, 0)};
-static const hd_column ring_columns[] = {KEY_COLUMN(HD_T_INTEGER), COLUMN("next_id", HD_T_INTEGER, 0)};
+static const hd_column ring_columns[] = {KEY_COLUMN(HD_T_INTEGER),
+                                         COLUMN("next_id", HD_T_INTEGER, 0)};
 /* pair (a, b, value): composite key */
 enum { PAIR_A = 0, PAIR_B, PAIR_VALUE };
 static const hd_column pair_columns[] = {COLUMN("a", HD_T_INTEGER, HD_COL_PRIMARY),
-                                         COLUMN("b", HD_T_STRING, HD_COL_PRIMARY), COLUMN("value", HD_T_DECIMAL, 0)};
-/* doc (id uuid by default_sql, body, size by default_sql, twice generated, marks array on PostgreSQL) */
+                                         COLUMN("b", HD_T_STRING, HD_COL_PRIMARY),
+                                         COLUMN("value", HD_T_DECIMAL, 0)};
+/* doc (id uuid by default_sql, body, size by default_sql, twice generated, marks array on
+ * PostgreSQL) */
 enum { DOC_BODY = 1, DOC_SIZE, DOC_TWICE, DOC_MARKS };
 static hd_column doc_columns[] = {
-    COLUMN("id", HD_T_UUID, HD_COL_PRIMARY | HD_COL_SERVER_DEFAULT), COLUMN("body", HD_T_JSON, HD_COL_NULLABLE),
-    COLUMN("size", HD_T_INTEGER, HD_COL_SERVER_DEFAULT), COLUMN("twice", HD_T_INTEGER, HD_COL_GENERATED),
-    COLUMN("marks", HD_T_ARRAY, HD_COL_NULLABLE)};
-/* team (id, lead_id -> person, nullable), person (id, team_id -> team): a cycle with a nullable link */
-static const hd_column team_columns[] = {KEY_COLUMN(HD_T_INTEGER), COLUMN("lead_id", HD_T_INTEGER, HD_COL_NULLABLE)};
-static const hd_column person_columns[] = {KEY_COLUMN(HD_T_INTEGER), COLUMN("team_id", HD_T_INTEGER, 0)};
+    COLUMN("id", HD_T_UUID, HD_COL_PRIMARY | HD_COL_SERVER_DEFAULT),
+    COLUMN("body", HD_T_JSON, HD_COL_NULLABLE), COLUMN("size", HD_T_INTEGER, HD_COL_SERVER_DEFAULT),
+    COLUMN("twice", HD_T_INTEGER, HD_COL_GENERATED), COLUMN("marks", HD_T_ARRAY, HD_COL_NULLABLE)};
+/* team (id, lead_id -> person, nullable), person (id, team_id -> team): a cycle with a nullable
+ * link */
+static const hd_column team_columns[] = {KEY_COLUMN(HD_T_INTEGER),
+                                         COLUMN("lead_id", HD_T_INTEGER, HD_COL_NULLABLE)};
+static const hd_column person_columns[] = {KEY_COLUMN(HD_T_INTEGER),
+                                           COLUMN("team_id", HD_T_INTEGER, 0)};
 /* yin (id, yang_id), yang (id, yin_id): a cycle that is NOT NULL both ways */
-static const hd_column yin_columns[] = {KEY_COLUMN(HD_T_INTEGER), COLUMN("yang_id", HD_T_INTEGER, 0)};
-static const hd_column yang_columns[] = {KEY_COLUMN(HD_T_INTEGER), COLUMN("yin_id", HD_T_INTEGER, 0)};
+static const hd_column yin_columns[] = {KEY_COLUMN(HD_T_INTEGER),
+                                        COLUMN("yang_id", HD_T_INTEGER, 0)};
+static const hd_column yang_columns[] = {KEY_COLUMN(HD_T_INTEGER),
+                                         COLUMN("yin_id", HD_T_INTEGER, 0)};
 
 static hd_entity author, book, node, ring, pair_entity, doc, team, person, yin, yang;
-static hd_foreign_key book_fks[1], node_fks[1], ring_fks[1], team_fks[1], person_fks[1], yin_fks[1], yang_fks[1];
+static hd_foreign_key book_fks[1], node_fks[1], ring_fks[1], team_fks[1], person_fks[1], yin_fks[1],
+    yang_fks[1];
 static hd_unique book_uniques[1];
 
 static hd_entity make_entity(uint32_t id, const char *name, const char *table, const char *plain,
                              const hd_column *columns, size_t count) {
-    return (hd_entity){.name = name, .table = table, .table_plain = plain, .id = id, .column_count = (uint16_t)count,
-                       .key_count = 1, .columns = columns, .key = col0, .version = -1, .auto_key = 0,
-                       .check_rows = true, .autoincrement = true, .key_source = HD_KEY_SEQUENCE};
+    return (hd_entity){.name = name,
+                       .table = table,
+                       .table_plain = plain,
+                       .id = id,
+                       .column_count = (uint16_t)count,
+                       .key_count = 1,
+                       .columns = columns,
+                       .key = col0,
+                       .version = -1,
+                       .auto_key = 0,
+                       .check_rows = true,
+                       .autoincrement = true,
+                       .key_source = HD_KEY_SEQUENCE};
 }
 
-#define ENTITY(id, name, table) make_entity(id, #name, "\"" table "\"", table, name##_columns, COUNT_OF(name##_columns))
+#define ENTITY(id, name, table)                                                                    \
+    make_entity(id, #name, "\"" table "\"", table, name##_columns, COUNT_OF(name##_columns))
 
-static void refer(hd_entity *from, hd_foreign_key *fk, const uint16_t *column, const hd_entity *to, bool nullable) {
-    *fk = (hd_foreign_key){.columns = column, .target_columns = col0, .count = 1, .target = to, .nullable = nullable,
-                           .deferrable = true, .name = "fk"};
+static void refer(hd_entity *from, hd_foreign_key *fk, const uint16_t *column, const hd_entity *to,
+                  bool nullable) {
+    *fk = (hd_foreign_key){.columns = column,
+                           .target_columns = col0,
+                           .count = 1,
+                           .target = to,
+                           .nullable = nullable,
+                           .deferrable = true,
+                           .name = "fk"};
     from->foreign_keys = fk;
     from->foreign_key_count = 1;
 }
@@ -132,7 +163,8 @@ MAYBE_UNUSED static hd_value key_of(const hd_change *change) {
 MAYBE_UNUSED static hd_value numbered(hd_flush *flush, const char *stem, int64_t n) {
     char text[64];
     int len = snprintf(text, sizeof text, "%s%lld", stem, (long long)n);
-    return hd_bytes(HD_TEXT, hd_arena_copy(hd_flush_arena(flush), text, (size_t)len), (size_t)len, HD_T_STRING);
+    return hd_bytes(HD_TEXT, hd_arena_copy(hd_flush_arena(flush), text, (size_t)len), (size_t)len,
+                    HD_T_STRING);
 }
 
 static hd_change *add_change(hd_flush *flush, hd_change_op op, hd_entity *entity) {
@@ -174,14 +206,16 @@ MAYBE_UNUSED static hd_change *delete_row(hd_flush *flush, hd_entity *entity, in
     return change;
 }
 
-MAYBE_UNUSED static hd_change *rename_author(hd_flush *flush, int64_t id, int64_t version, const char *name) {
+MAYBE_UNUSED static hd_change *rename_author(hd_flush *flush, int64_t id, int64_t version,
+                                             const char *name) {
     hd_change *change = update_row(flush, &author, id);
     change->old[AUTHOR_VERSION] = int_value(version);
     change->set[AUTHOR_NAME] = text_value(name);
     return change;
 }
 
-MAYBE_UNUSED static hd_change *retitle_book(hd_flush *flush, int64_t id, const char *from, const char *to) {
+MAYBE_UNUSED static hd_change *retitle_book(hd_flush *flush, int64_t id, const char *from,
+                                            const char *to) {
     hd_change *change = update_row(flush, &book, id);
     change->old[BOOK_TITLE] = text_value(from);
     change->set[BOOK_TITLE] = text_value(to);

@@ -31,7 +31,8 @@ static hd_write write_of(hd_change *change) {
     return (hd_write){.change = change, .op = change->op, .key_column = -1};
 }
 
-static const char *text(const hd_dialect *dialect, const hd_write *write, bool guarded, hd_write_form form, uint32_t n) {
+static const char *text(const hd_dialect *dialect, const hd_write *write, bool guarded,
+                        hd_write_form form, uint32_t n) {
     hd_write_shape shape;
     assert_true(hd_write_describe(hd_flush_arena(flush), write, guarded, &shape));
     shape.keys_fetched = fetched;
@@ -54,23 +55,28 @@ static void one_row_is_a_plain_statement(void **state) {
     assert_string_equal(text(&server, &w, false, HD_FORM_ROW, 1),
                         "INSERT INTO \"authors\" (\"name\") VALUES ($1) RETURNING \"id\"");
     w = write_of(whole_author());
-    assert_string_equal(text(&file, &w, false, HD_FORM_ROW, 1),
-                        "INSERT INTO \"authors\" (\"id\", \"name\", \"version\") VALUES (?1, ?2, ?3)");
+    assert_string_equal(
+        text(&file, &w, false, HD_FORM_ROW, 1),
+        "INSERT INTO \"authors\" (\"id\", \"name\", \"version\") VALUES (?1, ?2, ?3)");
     w = write_of(rename_author(flush, 1, 1, "y"));
     w.change->set[AUTHOR_VERSION] = int_value(2);
     assert_string_equal(text(&server, &w, false, HD_FORM_ROW, 1),
-                        "UPDATE \"authors\" SET \"name\" = $1, \"version\" = $2 WHERE \"id\" = $3 AND \"version\" = $4");
+                        "UPDATE \"authors\" SET \"name\" = $1, \"version\" = $2 WHERE \"id\" = $3 "
+                        "AND \"version\" = $4");
     w = write_of(delete_row(flush, &author, 1)); /* a reference: its version was never read */
-    assert_string_equal(text(&file, &w, false, HD_FORM_ROW, 1), "DELETE FROM \"authors\" WHERE \"id\" = ?1");
+    assert_string_equal(text(&file, &w, false, HD_FORM_ROW, 1),
+                        "DELETE FROM \"authors\" WHERE \"id\" = ?1");
 }
 
 static void a_row_without_values_is_default_values(void **state) {
     (void)state;
     hd_write w = write_of(add_change(flush, HD_INSERT, &ring));
     w.key = HD_KEY_AWAITED;
-    assert_string_equal(text(&file, &w, false, HD_FORM_ROW, 1), "INSERT INTO \"rings\" DEFAULT VALUES RETURNING \"id\"");
+    assert_string_equal(text(&file, &w, false, HD_FORM_ROW, 1),
+                        "INSERT INTO \"rings\" DEFAULT VALUES RETURNING \"id\"");
     assert_string_equal(text(&server, &w, true, HD_FORM_ROW, 1),
-                        "WITH hd_w AS (INSERT INTO \"rings\" DEFAULT VALUES RETURNING true AS hit, \"id\") SELECT hd_w.\"id\","
+                        "WITH hd_w AS (INSERT INTO \"rings\" DEFAULT VALUES RETURNING true AS hit, "
+                        "\"id\") SELECT hd_w.\"id\","
                         " CASE WHEN hd_c.n = 0 THEN ('heddle_stale:' || hd_c.n)::int END"
                         " FROM (SELECT count(*) AS n FROM hd_w) AS hd_c LEFT JOIN hd_w ON true");
 }
@@ -79,27 +85,32 @@ static void inserts_are_counted_where_they_run(void **state) {
     (void)state;
     hd_write w = write_of(whole_author());
     assert_string_equal(text(&server, &w, true, HD_FORM_ARRAYS, 5),
-                        "WITH hd_w AS (INSERT INTO \"authors\" (\"id\", \"name\", \"version\") OVERRIDING SYSTEM VALUE"
+                        "WITH hd_w AS (INSERT INTO \"authors\" (\"id\", \"name\", \"version\") "
+                        "OVERRIDING SYSTEM VALUE"
                         " SELECT * FROM unnest($1::int4[], $2::text[], $3::int4[]) RETURNING 1)"
                         " SELECT ('heddle_stale:' || count(*))::int FROM hd_w"
                         " HAVING count(*) <> cardinality($1::int4[])");
     fetched = true;
-    assert_string_equal(text(&server, &w, true, HD_FORM_ARRAYS, 5),
-                        "WITH hd_w AS (INSERT INTO \"authors\" (\"id\", \"name\", \"version\") OVERRIDING SYSTEM VALUE"
-                        " SELECT * FROM unnest($1::int4[], $2::text[], $3::int4[]) RETURNING \"id\")"
-                        " SELECT ('heddle_stale:' || count(*))::int FROM hd_w"
-                        " HAVING count(*) FILTER (WHERE (\"id\") IN (SELECT * FROM unnest($1::int4[])))"
-                        " <> cardinality($1::int4[])");
+    assert_string_equal(
+        text(&server, &w, true, HD_FORM_ARRAYS, 5),
+        "WITH hd_w AS (INSERT INTO \"authors\" (\"id\", \"name\", \"version\") OVERRIDING SYSTEM "
+        "VALUE"
+        " SELECT * FROM unnest($1::int4[], $2::text[], $3::int4[]) RETURNING \"id\")"
+        " SELECT ('heddle_stale:' || count(*))::int FROM hd_w"
+        " HAVING count(*) FILTER (WHERE (\"id\") IN (SELECT * FROM unnest($1::int4[])))"
+        " <> cardinality($1::int4[])");
     assert_string_equal(text(&server, &w, true, HD_FORM_VALUES, 2),
-                        "WITH hd_w AS (INSERT INTO \"authors\" (\"id\", \"name\", \"version\") OVERRIDING SYSTEM VALUE"
+                        "WITH hd_w AS (INSERT INTO \"authors\" (\"id\", \"name\", \"version\") "
+                        "OVERRIDING SYSTEM VALUE"
                         " VALUES ($1, $2, $3), ($4, $5, $6) RETURNING \"id\")"
                         " SELECT ('heddle_stale:' || count(*))::int FROM hd_w"
                         " HAVING count(*) FILTER (WHERE (\"id\") IN ($1::int4, $4::int4)) <> 2");
     fetched = false;
     author.check_rows = false;
-    assert_string_equal(text(&server, &w, true, HD_FORM_ARRAYS, 5),
-                        "INSERT INTO \"authors\" (\"id\", \"name\", \"version\") OVERRIDING SYSTEM VALUE"
-                        " SELECT * FROM unnest($1::int4[], $2::text[], $3::int4[])");
+    assert_string_equal(
+        text(&server, &w, true, HD_FORM_ARRAYS, 5),
+        "INSERT INTO \"authors\" (\"id\", \"name\", \"version\") OVERRIDING SYSTEM VALUE"
+        " SELECT * FROM unnest($1::int4[], $2::text[], $3::int4[])");
 }
 
 static void values_come_back_with_their_row_or_their_key(void **state) {
@@ -107,41 +118,51 @@ static void values_come_back_with_their_row_or_their_key(void **state) {
     hd_change *change = add_change(flush, HD_INSERT, &doc);
     change->set[ID] = hd_bytes(HD_UUID, "00000000-0000-0000-0000-000000000001", 36, HD_T_UUID);
     hd_write w = write_of(change);
-    assert_string_equal(text(&server, &w, true, HD_FORM_ARRAYS, 1),
-                        "WITH hd_i (c0, n) AS (SELECT * FROM unnest($1::uuid[]) WITH ORDINALITY), hd_w (k0, hit, b0, b1)"
-                        " AS (INSERT INTO \"docs\" (\"id\") SELECT hd_i.c0 FROM hd_i RETURNING \"id\", true, \"size\","
-                        " \"twice\") SELECT hd_i.n, hd_w.b0, hd_w.b1, CASE WHEN hd_w.hit IS NULL THEN"
-                        " ('heddle_stale:' || hd_i.n)::int END FROM hd_i LEFT JOIN hd_w ON hd_w.k0 = hd_i.c0");
-    assert_string_equal(text(&file, &w, false, HD_FORM_VALUES, 2),
-                        "INSERT INTO \"docs\" (\"id\") VALUES (?1), (?2) RETURNING \"id\", \"size\", \"twice\"");
+    assert_string_equal(
+        text(&server, &w, true, HD_FORM_ARRAYS, 1),
+        "WITH hd_i (c0, n) AS (SELECT * FROM unnest($1::uuid[]) WITH ORDINALITY), hd_w (k0, hit, "
+        "b0, b1)"
+        " AS (INSERT INTO \"docs\" (\"id\") SELECT hd_i.c0 FROM hd_i RETURNING \"id\", true, "
+        "\"size\","
+        " \"twice\") SELECT hd_i.n, hd_w.b0, hd_w.b1, CASE WHEN hd_w.hit IS NULL THEN"
+        " ('heddle_stale:' || hd_i.n)::int END FROM hd_i LEFT JOIN hd_w ON hd_w.k0 = hd_i.c0");
+    assert_string_equal(
+        text(&file, &w, false, HD_FORM_VALUES, 2),
+        "INSERT INTO \"docs\" (\"id\") VALUES (?1), (?2) RETURNING \"id\", \"size\", \"twice\"");
     hd_value items[1] = {int_value(1)};
     const hd_list marks = {HD_T_INTEGER, 1, items};
     change->set[DOC_MARKS] = (hd_value){.kind = HD_LIST, .type = HD_T_ARRAY, .as.list = &marks};
     doc_columns[DOC_MARKS].element = HD_T_INTEGER;
     text(&server, &w, true, HD_FORM_VALUES, 2);
-    assert_non_null(strstr(out.data, "(VALUES ($1::uuid, $2::int4[], 1), ($3::uuid, $4::int4[], 2))"));
+    assert_non_null(
+        strstr(out.data, "(VALUES ($1::uuid, $2::int4[], 1), ($3::uuid, $4::int4[], 2))"));
 }
 
 static void updates_and_deletes_guard_themselves(void **state) {
     (void)state;
     hd_write w = write_of(rename_author(flush, 1, 1, "y"));
-    assert_string_equal(text(&server, &w, true, HD_FORM_ARRAYS, 5),
-                        "WITH hd_i (c0, c1, c2, n) AS (SELECT * FROM unnest($1::text[], $2::int4[], $3::int4[])"
-                        " WITH ORDINALITY), hd_w (n) AS (UPDATE \"authors\" AS hd_t SET \"name\" = hd_i.c0 FROM hd_i"
-                        " WHERE hd_t.\"id\" = hd_i.c1 AND hd_t.\"version\" = hd_i.c2 RETURNING hd_i.n)"
-                        " SELECT ('heddle_stale:' || min(n))::int FROM hd_i WHERE n NOT IN (SELECT n FROM hd_w)"
-                        " HAVING min(n) IS NOT NULL");
+    assert_string_equal(
+        text(&server, &w, true, HD_FORM_ARRAYS, 5),
+        "WITH hd_i (c0, c1, c2, n) AS (SELECT * FROM unnest($1::text[], $2::int4[], $3::int4[])"
+        " WITH ORDINALITY), hd_w (n) AS (UPDATE \"authors\" AS hd_t SET \"name\" = hd_i.c0 FROM "
+        "hd_i"
+        " WHERE hd_t.\"id\" = hd_i.c1 AND hd_t.\"version\" = hd_i.c2 RETURNING hd_i.n)"
+        " SELECT ('heddle_stale:' || min(n))::int FROM hd_i WHERE n NOT IN (SELECT n FROM hd_w)"
+        " HAVING min(n) IS NOT NULL");
     w = write_of(delete_row(flush, &node, 1));
-    assert_string_equal(text(&server, &w, true, HD_FORM_ARRAYS, 5),
-                        "WITH hd_i (c0, n) AS (SELECT * FROM unnest($1::int4[]) WITH ORDINALITY), hd_w (n) AS (DELETE FROM"
-                        " \"nodes\" AS hd_t USING hd_i WHERE hd_t.\"id\" = hd_i.c0 RETURNING hd_i.n)"
-                        " SELECT ('heddle_stale:' || min(n))::int FROM hd_i WHERE n NOT IN (SELECT n FROM hd_w)"
-                        " HAVING min(n) IS NOT NULL");
+    assert_string_equal(
+        text(&server, &w, true, HD_FORM_ARRAYS, 5),
+        "WITH hd_i (c0, n) AS (SELECT * FROM unnest($1::int4[]) WITH ORDINALITY), hd_w (n) AS "
+        "(DELETE FROM"
+        " \"nodes\" AS hd_t USING hd_i WHERE hd_t.\"id\" = hd_i.c0 RETURNING hd_i.n)"
+        " SELECT ('heddle_stale:' || min(n))::int FROM hd_i WHERE n NOT IN (SELECT n FROM hd_w)"
+        " HAVING min(n) IS NOT NULL");
     w.unchecked = true;
     assert_string_equal(text(&server, &w, true, HD_FORM_ARRAYS, 5),
                         "WITH hd_i (c0, n) AS (SELECT * FROM unnest($1::int4[]) WITH ORDINALITY)"
                         " DELETE FROM \"nodes\" AS hd_t USING hd_i WHERE hd_t.\"id\" = hd_i.c0");
-    assert_string_equal(text(&file, &w, false, HD_FORM_VALUES, 2), "DELETE FROM \"nodes\" WHERE (\"id\") IN (VALUES (?1), (?2))");
+    assert_string_equal(text(&file, &w, false, HD_FORM_VALUES, 2),
+                        "DELETE FROM \"nodes\" WHERE (\"id\") IN (VALUES (?1), (?2))");
 }
 
 static void names_are_quoted_and_casts_are_the_columns_own(void **state) {
@@ -171,26 +192,33 @@ static const char *keys(const hd_dialect *dialect, const hd_entity *entity) {
 static void keys_are_asked_for_by_count(void **state) {
     (void)state;
     author.table = "\"o'k\".\"authors\"";
-    assert_string_equal(keys(&server, &author),
-                        "SELECT nextval((SELECT pg_get_serial_sequence('\"o''k\".\"authors\"', 'id')::regclass))"
-                        " FROM generate_series(1, $1::int4)");
+    assert_string_equal(
+        keys(&server, &author),
+        "SELECT nextval((SELECT pg_get_serial_sequence('\"o''k\".\"authors\"', 'id')::regclass))"
+        " FROM generate_series(1, $1::int4)");
     assert_true(hd_keys_sql_is_base(&file, &author));
-    assert_string_equal(keys(&file, &author),
-                        "SELECT max(coalesce((SELECT max(\"id\") FROM \"o'k\".\"authors\"), 0), coalesce((SELECT max(seq)"
-                        " FROM \"o'k\".sqlite_sequence WHERE name = 'authors' COLLATE NOCASE), 0))");
+    assert_string_equal(
+        keys(&file, &author),
+        "SELECT max(coalesce((SELECT max(\"id\") FROM \"o'k\".\"authors\"), 0), coalesce((SELECT "
+        "max(seq)"
+        " FROM \"o'k\".sqlite_sequence WHERE name = 'authors' COLLATE NOCASE), 0))");
     author.autoincrement = false;
-    assert_string_equal(keys(&file, &author), "SELECT coalesce((SELECT max(\"id\") FROM \"o'k\".\"authors\"), 0)");
+    assert_string_equal(keys(&file, &author),
+                        "SELECT coalesce((SELECT max(\"id\") FROM \"o'k\".\"authors\"), 0)");
     doc_columns[ID].default_sql = "f()";
-    assert_string_equal(keys(&server, &doc), "SELECT (f())::uuid FROM generate_series(1, $1::int4)");
+    assert_string_equal(keys(&server, &doc),
+                        "SELECT (f())::uuid FROM generate_series(1, $1::int4)");
     assert_false(hd_keys_sql_is_base(&file, &doc));
-    assert_string_equal(keys(&file, &doc),
-                        "SELECT (f()) FROM (WITH RECURSIVE hd_n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM hd_n"
-                        " WHERE n < ?1) SELECT n FROM hd_n)");
+    assert_string_equal(
+        keys(&file, &doc),
+        "SELECT (f()) FROM (WITH RECURSIVE hd_n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM hd_n"
+        " WHERE n < ?1) SELECT n FROM hd_n)");
 }
 
 static void writes_are_alike_when_their_statement_is(void **state) {
     (void)state;
-    hd_write a = write_of(rename_author(flush, 1, 1, "a")), b = write_of(rename_author(flush, 2, 7, "b"));
+    hd_write a = write_of(rename_author(flush, 1, 1, "a")),
+             b = write_of(rename_author(flush, 2, 7, "b"));
     assert_true(hd_write_alike(&a, &b));
     assert_int_equal(hd_write_likeness(&a), hd_write_likeness(&b));
     b.change->old[AUTHOR_VERSION] = hd_null();
@@ -198,7 +226,8 @@ static void writes_are_alike_when_their_statement_is(void **state) {
     b.change->old[AUTHOR_VERSION] = int_value(1);
     b.change->set[AUTHOR_VERSION] = int_value(1);
     assert_false(hd_write_alike(&a, &b));
-    hd_write c = write_of(insert_node(flush, hd_null())), d = write_of(insert_node(flush, hd_null()));
+    hd_write c = write_of(insert_node(flush, hd_null())),
+             d = write_of(insert_node(flush, hd_null()));
     d.change->set[ID] = int_value(1);
     assert_false(hd_write_alike(&c, &d));
     c.key = HD_KEY_FETCHED; /* it will have its key when it is written */
