@@ -5,6 +5,7 @@
 --- only, are held strongly, so that what was loaded stays readable. An instance of no entity manager has one metatable
 --- for its entity, or, once it holds a relation or a hidden value, one of its own.
 local class_of = require("heddle.class")
+local core = require("heddle.core")
 local errors = require("heddle.errors")
 local null = require("heddle.null")
 local state = require("heddle.state")
@@ -329,9 +330,41 @@ local function defaults_of(definition)
   return list
 end
 
----Makes an unmanaged instance: `User { name = "x" }`. `resolve(prop, value)` may turn a relation's value (a key) into an
----instance first. Raises `unknown_property`, `validation`.
-function instance.construct(class, data, resolve)
+-- Names whose values are raw, once for each definition, and how many properties there are.
+local function raw_names(definition)
+  local names = definition.raw_names
+  if not names then
+    names = {}
+    for _, prop in ipairs(definition.properties) do
+      if kind_of(prop) == "raw" then names[prop.name] = true end
+    end
+    definition.raw_names = names
+  end
+  return names
+end
+
+-- With a relation, a hidden value, orm.null or an unknown name in it.
+local function fill(e, definition, data, resolve, context)
+  for name, value in pairs(data) do
+    local prop = definition.by_name[name]
+    if prop == nil then
+      if not definition.open then raise_unknown(definition, name) end
+      rawset(e, name, value)
+    elseif value ~= null then
+      if kind_of(prop) == "raw" then
+        rawset(e, name, value)
+      else
+        if resolve then value = resolve(context, prop, value) end
+        e[name] = value
+      end
+    end
+  end
+  return e
+end
+
+---Makes an unmanaged instance: `User { name = "x" }`. `resolve(context, prop, value)` may turn a relation's value (a key)
+---into an instance first. Raises `unknown_property`, `validation`.
+function instance.construct(class, data, resolve, context)
   local definition = class_of.definition_of(class)
   if definition.embeddable then
     errors.raise("unsupported", "embedded values are not supported yet", { entity = definition.name })
@@ -340,23 +373,12 @@ function instance.construct(class, data, resolve)
     errors.raise("validation", ("%s takes a plain table of its properties, not %s"):format(definition.name,
       type(data) == "table" and "an instance or another object" or "a " .. type(data)), { entity = definition.name })
   end
-  local e = setmetatable({}, instance.unmanaged(class))
-  local by_name = definition.by_name
-  for name, value in pairs(data or {}) do
-    local prop = by_name[name]
-    if prop == nil then
-      if not definition.open then raise_unknown(definition, name) end
-      rawset(e, name, value)
-    elseif value ~= null then
-      if kind_of(prop) == "raw" then
-        rawset(e, name, value)
-      else
-        if resolve then value = resolve(prop, value) end
-        e[name] = value
-      end
-    end
-  end
-  for _, prop in ipairs(defaults_of(definition)) do
+  local meta = instance.unmanaged(class)
+  local e = data and core.instance(data, raw_names(definition), meta, #definition.properties)
+  if not e then e = fill(setmetatable({}, meta), definition, data or {}, resolve, context) end
+  local defaults = defaults_of(definition)
+  for i = 1, #defaults do
+    local prop = defaults[i]
     if not data or data[prop.name] == nil then e[prop.name] = copy(prop.default) end
   end
   local on_init = definition.hooks.on_init

@@ -31,6 +31,8 @@ end
 
 ---The values of the key in an instance that is not managed, nil when it is not complete.
 function Shelf:given_key(e)
+  local first = self.mapping.key[1]
+  if not first.foreign_key and rawget(e, first.property) == nil then return nil end
   local key = {}
   for i, column in ipairs(self.mapping.key) do
     local value = rawget(e, column.property)

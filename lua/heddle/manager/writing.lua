@@ -11,21 +11,18 @@ local undo = require("heddle.undo")
 local Manager = manager.class
 
 -- A relation's value in data may be a key; an instance is checked at once (C3).
-local function resolver(self, map)
-  return function(prop, value)
-    local meta = instance.meta_of(value)
-    if instance.kind_of(prop) ~= "one" then return value end
-    local view = map.props[prop.name]
-    if not meta then
-      local kind = type(value)
-      if kind == "boolean" or kind == "function" or kind == "table" and #map.props[prop.name].target.key == 1 then
-        return value -- relate says what is wrong with it
-      end
-      return self:get_reference(view.target.class, value)
+local function resolve(at, prop, value)
+  if instance.kind_of(prop) ~= "one" then return value end
+  local meta, view = instance.meta_of(value), at.map.props[prop.name]
+  if not meta then
+    local kind = type(value)
+    if kind == "boolean" or kind == "function" or kind == "table" and #view.target.key == 1 then
+      return value -- relate says what is wrong with it
     end
-    if meta.box then self:locate(value, map.name .. "." .. prop.name) end
-    return value
+    return at.em:get_reference(view.target.class, value)
   end
+  if meta.box then at.em:locate(value, at.map.name .. "." .. prop.name) end
+  return value
 end
 
 -- A second instance of one key would be a second identity of one row (I4).
@@ -46,7 +43,7 @@ end
 function Manager:create(entity, data)
   self:check_global()
   local map = self:mapping(entity)
-  local e = instance.construct(map.class, data, resolver(self, map))
+  local e = instance.construct(map.class, data, resolve, { em = self, map = map })
   check_key(self, map, e)
   return e
 end
@@ -162,7 +159,7 @@ function Manager:assign(e, data)
   if type(data) ~= "table" or getmetatable(data) ~= nil then
     errors.raise("validation", "em:assign takes a plain table of properties", { entity = map.name })
   end
-  local by_name, resolve = map.meta.by_name, resolver(self, map)
+  local by_name, at = map.meta.by_name, { em = self, map = map }
   for name in pairs(data) do
     if by_name[name] == nil and not map.meta.open then instance.raise_unknown(map.meta, name) end
   end
@@ -170,7 +167,7 @@ function Manager:assign(e, data)
     local prop = by_name[name]
     if value == null then value = nil end
     if prop and value ~= nil and instance.kind_of(prop) == "one" then
-      value = resolve(prop, value)
+      value = resolve(at, prop, value)
       relate.check(getmetatable(e), prop, value)
     end
     e[name] = value
