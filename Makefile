@@ -163,12 +163,20 @@ sanitize:
 	@.ci/deps build $(LUA) test
 	@spec/support/with_postgres.sh $(SUBMAKE) SANITIZE=1 CFLAGS="-O1 -g" test-run
 
-# bench/main.lua compares Heddle with what bench/*.c does by hand; BENCH is its arguments.
-bench-build: all $(patsubst bench/%.c,$(BUILD)/bench/%.so,$(wildcard bench/*.c))
+# bench/main.lua compares Heddle with what bench/floor/*.c does by hand; BENCH is its arguments.
+BENCH_MODULES := $(patsubst %.c,$(BUILD)/bench/%.so,$(notdir $(wildcard bench/*.c bench/floor/*.c)))
+bench-build: all $(BENCH_MODULES)
 
 $(BUILD)/bench/%.so: $(BUILD)/obj/bench/%.o
 	@mkdir -p $(@D)
-	$(call say,LD)$(LINK) -shared -o $@ $^ -lpq -lsqlite3 -lm
+	$(call say,LD)$(LINK) -shared -o $@ $^
+
+$(BUILD)/bench/floor_%.so: $(BUILD)/obj/bench/floor/floor_%.o
+	@mkdir -p $(@D)
+	$(call say,LD)$(LINK) -shared -o $@ $^ $(LIBS) -lm
+
+$(BUILD)/bench/floor_postgres.so: LIBS := -lpq
+$(BUILD)/bench/floor_sqlite.so: LIBS := -lsqlite3
 
 $(BUILD)/obj/bench/%.o: INCLUDES := -I$(LUA_INCDIR) -I$(PQ_INCDIR)
 

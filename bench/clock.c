@@ -1,0 +1,70 @@
+/* What a benchmark needs and Lua lacks: a monotonic clock, and the choice of a processor.
+ *
+ *     local clock = require "bench.clock"
+ *     local seconds, result = clock.measure(fn, a, b)     calls fn(a, b)
+ *     clock.pin(pid, cpu)        one process (0: this one) to one processor
+ *     clock.unpin(pid)           back to all of them
+ *
+ * `measure` calls from C, through `measured_call`, so that callgrind can count what happens inside
+ * of it and nothing else (bench/instructions.sh). */
+#include <errno.h>
+#include <lauxlib.h>
+#include <lua.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/types.h>
+#include <time.h>
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+__attribute__((noinline)) static void measured_call(lua_State *L, int arguments) {
+    lua_call(L, arguments, 1);
+    __asm__ volatile("" ::: "memory"); /* else a jump to lua_call would replace this frame */
+}
+
+static int measure(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    double start = now();
+    measured_call(L, lua_gettop(L) - 1);
+    lua_pushnumber(L, now() - start);
+    lua_insert(L, -2);
+    return 2;
+}
+
+static void set_processors(lua_State *L, pid_t pid, const cpu_set_t *set) {
+    if (sched_setaffinity(pid, sizeof *set, set) != 0) {
+        luaL_error(L, "process %d cannot be pinned: %s", (int)pid, strerror(errno));
+    }
+}
+
+static int pin(lua_State *L) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET((size_t)luaL_checkinteger(L, 2), &set);
+    set_processors(L, (pid_t)luaL_checkinteger(L, 1), &set);
+    return 0;
+}
+
+static int unpin(lua_State *L) {
+    cpu_set_t set;
+    memset(&set, 0xff, sizeof set);
+    set_processors(L, (pid_t)luaL_checkinteger(L, 1), &set);
+    return 0;
+}
+
+__attribute__((visibility("default"))) int luaopen_bench_clock(lua_State *L);
+
+int luaopen_bench_clock(lua_State *L) {
+    lua_createtable(L, 0, 3);
+    lua_pushcfunction(L, measure);
+    lua_setfield(L, -2, "measure");
+    lua_pushcfunction(L, pin);
+    lua_setfield(L, -2, "pin");
+    lua_pushcfunction(L, unpin);
+    lua_setfield(L, -2, "unpin");
+    return 1;
+}
