@@ -16,11 +16,11 @@ typedef enum hdl_as { HDL_AS_PLAIN = 0, HDL_AS_STRING, HDL_AS_ISO8601 } hdl_as;
 /* A column with what the binding needs to know beyond the core: how its values look in Lua. */
 typedef struct hdl_column {
     hd_column *core;
-    uint8_t as;      /* hdl_as */
-    bool list;       /* a bulk parameter: a Lua table of such values */
-    bool raw;        /* held raw in the instance */
-    bool finite;     /* NaN cannot be stored (SQLite) */
-    bool plus_zero;  /* -0.0 is stored as 0.0 (SQLite) */
+    uint8_t as;     /* hdl_as */
+    bool list;      /* a bulk parameter: a Lua table of such values */
+    bool raw;       /* held raw in the instance */
+    bool finite;    /* NaN cannot be stored (SQLite) */
+    bool plus_zero; /* -0.0 is stored as 0.0 (SQLite) */
 } hdl_column;
 
 /* Reads the table at index (mapping column or descriptor, see docs/architecture.md) into `column`; texts are copied
@@ -32,10 +32,11 @@ void hdl_column_read(lua_State *L, int index, hd_arena *arena, hdl_column *colum
 /* Lua value at index to what the column stores, checked and in normal form (U4, U7); bytes go to arena unless
  * they were the Lua string's own and `borrow`. nil and null give HD_NULL. Never raises: HD_E_VALIDATION with
  * message in err ("value out of range for integer"), which names neither entity nor property. */
-hd_error_kind hdl_to_value(lua_State *L, int index, const hdl_column *column, hd_arena *arena, hd_value *out,
-                           hd_error *err);
+hd_error_kind hdl_to_value(lua_State *L, int index, const hdl_column *column, hd_arena *arena,
+                           hd_value *out, hd_error *err);
 /* Without a declared type: by the Lua value's own (raw SQL). */
-hd_error_kind hdl_to_natural(lua_State *L, int index, hd_arena *arena, hd_value *out, hd_error *err);
+hd_error_kind hdl_to_natural(lua_State *L, int index, hd_arena *arena, hd_value *out,
+                             hd_error *err);
 /* Pushes a value as the column's Lua form (column NULL: natural). Exactly one Lua value; NULL is nil. */
 void hdl_push_value(lua_State *L, const hd_value *value, const hdl_column *column);
 /* Values of this column change inside (tables): their snapshot is hdl_push_image's string. */
@@ -58,21 +59,22 @@ bool hdl_is_array(lua_State *L, int index);
 
 /* ---- Errors ---- */
 
-void hdl_push_error(lua_State *L, const hd_error *err); /* a record: errors.from_core makes it an error object */
-int hdl_raise(lua_State *L, hd_error *err);             /* clears err, raises the error object */
+void hdl_push_error(lua_State *L,
+                    const hd_error *err); /* a record: errors.from_core makes it an error object */
+int hdl_raise(lua_State *L, hd_error *err); /* clears err, raises the error object */
 /* As hdl_raise for a value that its column refused: "User.age: out of range for smallint". */
 int hdl_raise_value(lua_State *L, hd_error *err, const char *entity, const char *property);
 
 /* ---- Userdata ---- */
 
-#define HDL_MODEL "heddle.model"
-#define HDL_POOL "heddle.pool"
-#define HDL_LINK "heddle.link"
-#define HDL_QUERY "heddle.query"
-#define HDL_SESSION "heddle.session"
-#define HDL_SHELF "heddle.shelf"
+#define HDL_MODEL    "heddle.model"
+#define HDL_POOL     "heddle.pool"
+#define HDL_LINK     "heddle.link"
+#define HDL_QUERY    "heddle.query"
+#define HDL_SESSION  "heddle.session"
+#define HDL_SHELF    "heddle.shelf"
 #define HDL_HYDRATOR "heddle.hydrator"
-#define HDL_FLUSH "heddle.flush"
+#define HDL_FLUSH    "heddle.flush"
 
 /* The mapped entities of one context. Pinned by whoever uses an hd_entity. */
 typedef struct hdl_entity {
@@ -116,7 +118,8 @@ hdl_query *hdl_check_query(lua_State *L, int index);
 /* The primary key at index (a scalar, or a table of the key's values in order) as values; raises validation. */
 void hdl_check_key(lua_State *L, hdl_shelf *shelf, int index, hd_value *key);
 /* Runs a batch on the link and steps once; pushes the status (and keeps `pin` alive until the next run). */
-int hdl_link_start(lua_State *L, int link_index, const hd_batch *batch, unsigned flags, hd_time deadline, int pin);
+int hdl_link_start(lua_State *L, int link_index, const hd_batch *batch, unsigned flags,
+                   hd_time deadline, int pin);
 /* Pushes a step's status, and for WAIT fd, events and seconds. Gives the number of values. */
 int hdl_push_step(lua_State *L, hd_step step, const hd_wait *wait);
 
@@ -138,9 +141,9 @@ void hdl_open_flush(lua_State *L);
 /* ---- Snapshot blocks: flat arrays of rows, geometric sizes (4, 8 .. 256 rows, then 256 each) ---- */
 
 typedef struct hdl_place {
-    int block;  /* 1-based */
-    int base;   /* index before the row's first column: column c stands at base + c (c from 1) */
-    int rows;   /* of that block */
+    int block; /* 1-based */
+    int base;  /* index before the row's first column: column c stands at base + c (c from 1) */
+    int rows;  /* of that block */
 } hdl_place;
 
 static inline hdl_place hdl_locate(uint32_t slot, int columns) {

@@ -6,11 +6,11 @@
 #include <lua.h>
 
 #if LUA_VERSION_NUM < 502
-#define lua_rawlen lua_objlen
-#define lua_absindex(L, i) ((i) > 0 || (i) <= LUA_REGISTRYINDEX ? (i) : lua_gettop(L) + (i) + 1)
+#define lua_rawlen                lua_objlen
+#define lua_absindex(L, i)        ((i) > 0 || (i) <= LUA_REGISTRYINDEX ? (i) : lua_gettop(L) + (i) + 1)
 #define luaL_setfuncs(L, list, n) luaL_register(L, NULL, list)
-#define lua_setuservalue lua_setfenv
-#define lua_getuservalue lua_getfenv
+#define lua_setuservalue          lua_setfenv
+#define lua_getuservalue          lua_getfenv
 #endif
 
 #if LUA_VERSION_NUM < 503
@@ -28,9 +28,9 @@ static inline int hdl_getfield(lua_State *L, int index, const char *name) {
     return lua_type(L, -1);
 }
 #else
-#define HDL_DOUBLES 0
-#define hdl_rawget lua_rawget
-#define hdl_rawgeti lua_rawgeti
+#define HDL_DOUBLES  0
+#define hdl_rawget   lua_rawget
+#define hdl_rawgeti  lua_rawgeti
 #define hdl_getfield lua_getfield
 #endif
 

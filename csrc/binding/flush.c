@@ -67,7 +67,8 @@ typedef struct gather {
 } gather;
 
 static void push_name(lua_State *L, const hdl_entity *entity, int column) {
-    lua_pushlstring(L, entity->core.columns[column].property, entity->core.columns[column].property_len);
+    lua_pushlstring(L, entity->core.columns[column].property,
+                    entity->core.columns[column].property_len);
 }
 
 static void prepare(lua_State *L, gather *g, hd_change_op op) {
@@ -125,7 +126,8 @@ static void convert_snapshot(gather *g, int column, hd_value *out) {
     const char *image = lua_tolstring(g->L, -1, &len);
     *out = hd_null();
     if (!image || len < sizeof(hd_hash128)) return;
-    const char *text = hd_arena_copy(hd_flush_arena(g->f->flush), image + sizeof(hd_hash128), len - sizeof(hd_hash128));
+    const char *text = hd_arena_copy(hd_flush_arena(g->f->flush), image + sizeof(hd_hash128),
+                                     len - sizeof(hd_hash128));
     if (!text) luaL_error(g->L, "not enough memory");
     *out = hd_bytes(HD_JSON, text, len - sizeof(hd_hash128), (hd_type)c->core->type);
 }
@@ -201,8 +203,9 @@ static void diff_column(gather *g, int column) {
         if (lua_istable(L, MASK)) lua_pop(L, 1);
         if (assigned || !hd_value_equal(&set, &old)) {
             if (!g->change) {
-                g->change = hd_flush_add(g->f->flush, HD_UPDATE, (hd_entity *)(uintptr_t)&g->entity->core,
-                                         (uint32_t)lua_tointeger(L, SLOT) - 1);
+                g->change =
+                    hd_flush_add(g->f->flush, HD_UPDATE, (hd_entity *)(uintptr_t)&g->entity->core,
+                                 (uint32_t)lua_tointeger(L, SLOT) - 1);
                 if (!g->change) luaL_error(L, "not enough memory");
             }
             g->change->set[column] = set;
@@ -263,9 +266,11 @@ static int flush_pending(lua_State *L) {
 /* U4: flush:missing() -> change, property of the first column that must not be NULL and is. */
 static bool is_missing(const hd_change *change, int c) {
     const hd_column *column = &change->entity->columns[c];
-    const unsigned filled = HD_COL_NULLABLE | HD_COL_AUTO_KEY | HD_COL_SERVER_DEFAULT | HD_COL_GENERATED | HD_COL_VERSION;
+    const unsigned filled = HD_COL_NULLABLE | HD_COL_AUTO_KEY | HD_COL_SERVER_DEFAULT |
+                            HD_COL_GENERATED | HD_COL_VERSION;
     if (change->set[c].kind == HD_NULL) return !(column->flags & HD_COL_NULLABLE);
-    return change->op == HD_INSERT && change->set[c].kind == HD_DEFAULT && !(column->flags & filled);
+    return change->op == HD_INSERT && change->set[c].kind == HD_DEFAULT &&
+           !(column->flags & filled);
 }
 
 static int flush_missing(lua_State *L) {
@@ -309,7 +314,8 @@ typedef const hd_batch *(*next_batch)(hd_flush *flush, hd_error *err);
 static int start(lua_State *L, next_batch next, unsigned flags) {
     hdl_flush *f = check_flush(L, 1);
     hd_link *link = hdl_check_link(L, 2);
-    hd_time deadline = lua_isnoneornil(L, 3) ? HD_NEVER : hd_now() + (hd_time)(luaL_checknumber(L, 3) * 1e6);
+    hd_time deadline =
+        lua_isnoneornil(L, 3) ? HD_NEVER : hd_now() + (hd_time)(luaL_checknumber(L, 3) * 1e6);
     hd_error err;
     hd_error_init(&err, &hd_allocator_libc);
     const hd_batch *batch = next(f->flush, &err);
@@ -338,8 +344,10 @@ static int flush_verify(lua_State *L) {
     if (hd_flush_check(f->flush, &err) == HD_OK) return 0;
     bool again = hd_flush_blame(f->flush, &err, &change);
     push_record(L, &err);
-    if (change) push_change(L, change);
-    else lua_pushnil(L);
+    if (change)
+        push_change(L, change);
+    else
+        lua_pushnil(L);
     lua_pushboolean(L, again);
     return 3;
 }
@@ -351,8 +359,10 @@ static int flush_blame(lua_State *L) {
     hd_change *change = NULL;
     bool again = hd_flush_blame(f->flush, &link->error, &change);
     hdl_push_error(L, &link->error);
-    if (change) push_change(L, change);
-    else lua_pushnil(L);
+    if (change)
+        push_change(L, change);
+    else
+        lua_pushnil(L);
     lua_pushboolean(L, again);
     return 3;
 }
@@ -502,7 +512,8 @@ static void apply_key(apply *a, const hd_change *change) {
     }
     if (!changed) return;
     if (hd_shelf_find(a->shelf, key) == change->slot) return;
-    if (hd_shelf_drop_key(a->shelf, change->slot) != 0 || hd_shelf_set_key(a->shelf, change->slot, key) < 0)
+    if (hd_shelf_drop_key(a->shelf, change->slot) != 0 ||
+        hd_shelf_set_key(a->shelf, change->slot, key) < 0)
         luaL_error(a->L, "not enough memory");
 }
 
@@ -517,7 +528,8 @@ static int flush_apply(lua_State *L) {
         enter_row(&a, change->slot);
         apply_columns(&a, change);
         apply_key(&a, change);
-        if (change->op == HD_INSERT && hd_shelf_set_state(a.shelf, change->slot, HD_ROW_MANAGED) != 0)
+        if (change->op == HD_INSERT &&
+            hd_shelf_set_state(a.shelf, change->slot, HD_ROW_MANAGED) != 0)
             return luaL_error(L, "not enough memory");
     }
     return 0;
@@ -591,21 +603,24 @@ static int flush_columns(lua_State *L) {
         const hd_value *pair[] = {&change->set[c], &change->old[c]};
         if (!is_written(pair[0])) continue;
         for (int side = 0; side < (change->op == HD_INSERT ? 1 : 2); side++) {
-            if (pair[side]->kind == HD_NULL) lua_pushlightuserdata(L, NULL);
-            else hdl_push_value(L, pair[side], &entity->columns[c]);
+            if (pair[side]->kind == HD_NULL)
+                lua_pushlightuserdata(L, NULL);
+            else
+                hdl_push_value(L, pair[side], &entity->columns[c]);
             lua_rawseti(L, side == 0 ? -3 : -2, c + 1);
         }
     }
     return 2;
 }
 
-static const luaL_Reg methods[] = {{"insert", flush_insert},   {"update", flush_update},   {"delete", flush_delete},   {"touch", flush_touch},
-                                   {"set", flush_set},         {"pending", flush_pending}, {"missing", flush_missing},
-                                   {"plan", flush_plan},       {"is_bare", flush_is_bare}, {"keys", flush_keys},
-                                   {"body", flush_body},       {"verify", flush_verify},   {"blame", flush_blame},
-                                   {"replan", flush_replan},   {"apply", flush_apply},     {"revert", flush_revert},
-                                   {"given", flush_given},     {"count", flush_count},     {"change", flush_change},
-                                   {"columns", flush_columns}, {NULL, NULL}};
+static const luaL_Reg methods[] = {
+    {"insert", flush_insert},   {"update", flush_update},   {"delete", flush_delete},
+    {"touch", flush_touch},     {"set", flush_set},         {"pending", flush_pending},
+    {"missing", flush_missing}, {"plan", flush_plan},       {"is_bare", flush_is_bare},
+    {"keys", flush_keys},       {"body", flush_body},       {"verify", flush_verify},
+    {"blame", flush_blame},     {"replan", flush_replan},   {"apply", flush_apply},
+    {"revert", flush_revert},   {"given", flush_given},     {"count", flush_count},
+    {"change", flush_change},   {"columns", flush_columns}, {NULL, NULL}};
 static const luaL_Reg functions[] = {{"flush", flush_new}, {NULL, NULL}};
 
 void hdl_open_flush(lua_State *L) {

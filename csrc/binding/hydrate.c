@@ -70,7 +70,8 @@ static int hydrator_new(lua_State *L) {
         if (index < 0 || index >= entity->core.column_count) return luaL_error(L, "no such column");
         h->columns[i] = (uint16_t)index;
         h->raw_count += entity->columns[index].raw;
-        lua_pushlstring(L, entity->core.columns[index].property, entity->core.columns[index].property_len);
+        lua_pushlstring(L, entity->core.columns[index].property,
+                        entity->core.columns[index].property_len);
         lua_rawseti(L, -2, (int)i + 1);
     }
     lua_pop(L, 1);
@@ -82,7 +83,21 @@ static int hydrator_new(lua_State *L) {
 /* ---- One run ---- */
 
 /* Fixed places on the stack. */
-enum { SHELF = 1, LINK, HYDRATOR, STATE, RESULTS, LATE, INSTANCES, SLOT_OF, BLOCKS, OVERLAY, META, BLOCK, NAMES };
+enum {
+    SHELF = 1,
+    LINK,
+    HYDRATOR,
+    STATE,
+    RESULTS,
+    LATE,
+    INSTANCES,
+    SLOT_OF,
+    BLOCKS,
+    OVERLAY,
+    META,
+    BLOCK,
+    NAMES
+};
 
 typedef struct run {
     lua_State *L;
@@ -117,8 +132,10 @@ static hdl_place enter_block(run *r, uint32_t slot) {
 
 /* The value on top also becomes the snapshot at `at`. */
 static void take_snapshot(run *r, const hdl_column *column, int at) {
-    if (hdl_is_mutable(column)) hdl_push_image(r->L, -1);
-    else lua_pushvalue(r->L, -1);
+    if (hdl_is_mutable(column))
+        hdl_push_image(r->L, -1);
+    else
+        lua_pushvalue(r->L, -1);
     lua_rawseti(r->L, BLOCK, at);
 }
 
@@ -132,8 +149,10 @@ static void push_fresh(run *r, const hd_row *row, uint32_t slot) {
         if (column->raw) lua_pushvalue(L, NAMES + (int)i);
         hdl_push_value(L, &row->values[i], column);
         take_snapshot(r, column, place.base + r->h->columns[i] + 1);
-        if (column->raw) lua_rawset(L, -3);
-        else lua_pop(L, 1);
+        if (column->raw)
+            lua_rawset(L, -3);
+        else
+            lua_pop(L, 1);
     }
     lua_pushvalue(L, META);
     lua_setmetatable(L, -2);
@@ -207,8 +226,10 @@ static void refresh(run *r, const hd_value *value, uint32_t i, int at) {
     lua_pushvalue(L, NAMES + (int)i);
     hdl_push_value(L, value, column);
     take_snapshot(r, column, at);
-    if (column->raw) lua_rawset(L, -3);
-    else lua_pop(L, 2);
+    if (column->raw)
+        lua_rawset(L, -3);
+    else
+        lua_pop(L, 2);
 }
 
 /* I3. The instance is on top and stays there. */
@@ -240,8 +261,10 @@ static void push_known(run *r, const hd_row *row, uint32_t slot) {
     lua_rawgeti(r->L, INSTANCES, (int)slot + 1);
     switch (hd_shelf_state(r->shelf->shelf, slot)) {
     case HD_ROW_MANAGED:
-        if (r->h->full && !has_overlay(r, slot)) merge(r, row, slot);
-        else add_late(r, row, slot, false);
+        if (r->h->full && !has_overlay(r, slot))
+            merge(r, row, slot);
+        else
+            add_late(r, row, slot, false);
         break;
     case HD_ROW_PARTIAL:
     case HD_ROW_REFERENCE:
@@ -297,7 +320,8 @@ static void prepare(lua_State *L, run *r) {
     hdl_getfield(L, STATE, r->h->full ? "loaded_meta" : "partial_meta");
     lua_pushnil(L);
     lua_getuservalue(L, HYDRATOR);
-    for (uint32_t i = 0; i < r->h->count; i++) lua_rawgeti(L, NAMES + (int)i, (int)i + 1), lua_insert(L, NAMES + (int)i);
+    for (uint32_t i = 0; i < r->h->count; i++)
+        lua_rawgeti(L, NAMES + (int)i, (int)i + 1), lua_insert(L, NAMES + (int)i);
     lua_pop(L, 1);
     r->result_count = (int)lua_rawlen(L, RESULTS);
     r->late_count = (int)lua_rawlen(L, LATE);
@@ -409,7 +433,8 @@ static int new_instance(lua_State *L) {
 
 /* core.locate(slot, columns) -> block, base, rows: where a row's snapshot stands. */
 static int locate(lua_State *L) {
-    hdl_place place = hdl_locate((uint32_t)luaL_checkinteger(L, 1) - 1, (int)luaL_checkinteger(L, 2));
+    hdl_place place =
+        hdl_locate((uint32_t)luaL_checkinteger(L, 1) - 1, (int)luaL_checkinteger(L, 2));
     lua_pushinteger(L, place.block);
     lua_pushinteger(L, place.base);
     lua_pushinteger(L, place.rows);
@@ -417,12 +442,9 @@ static int locate(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {{NULL, NULL}};
-static const luaL_Reg functions[] = {{"hydrator", hydrator_new},
-                                     {"hydrate", hydrate},
-                                     {"hydrate_plain", hydrate_plain},
-                                     {"instance", new_instance},
-                                     {"locate", locate},
-                                     {NULL, NULL}};
+static const luaL_Reg functions[] = {
+    {"hydrator", hydrator_new}, {"hydrate", hydrate}, {"hydrate_plain", hydrate_plain},
+    {"instance", new_instance}, {"locate", locate},   {NULL, NULL}};
 
 void hdl_open_hydrate(lua_State *L) {
     hdl_new_class(L, HDL_HYDRATOR, methods, hydrator_free);

@@ -46,7 +46,8 @@ static bool refuse(encoder *e, const char *problem) {
 static bool encode_number(encoder *e, int index) {
 #if HDL_DOUBLES
     double number = lua_tonumber(e->L, index);
-    if (number == floor(number) && fabs(number) <= 9007199254740992.0 && !(number == 0 && signbit(number))) {
+    if (number == floor(number) && fabs(number) <= 9007199254740992.0 &&
+        !(number == 0 && signbit(number))) {
         hd_json_put_integer(&e->writer, (int64_t)number);
         return true;
     }
@@ -57,7 +58,8 @@ static bool encode_number(encoder *e, int index) {
     }
     double number = lua_tonumber(e->L, index);
 #endif
-    return hd_json_put_number(&e->writer, number) == 0 || refuse(e, "JSON has no NaN and no infinity");
+    return hd_json_put_number(&e->writer, number) == 0 ||
+           refuse(e, "JSON has no NaN and no infinity");
 }
 
 static bool encode_array(encoder *e, int index, size_t count) {
@@ -78,7 +80,8 @@ static bool encode_object(encoder *e, int index) {
     while (lua_next(e->L, index)) {
         size_t len;
         const char *key = lua_tolstring(e->L, -2, &len); /* strings only: counted before */
-        bool ok = hd_json_put_key(&e->writer, key, len) == 0 || refuse(e, "a key is not valid UTF-8");
+        bool ok =
+            hd_json_put_key(&e->writer, key, len) == 0 || refuse(e, "a key is not valid UTF-8");
         ok = ok && encode_value(e, lua_gettop(e->L));
         lua_pop(e->L, 1);
         if (!ok) {
@@ -143,7 +146,8 @@ static bool encode_value(encoder *e, int index) {
         return encode_number(e, index);
     case LUA_TSTRING:
         text = lua_tolstring(L, index, &len);
-        return hd_json_put_string(&e->writer, text, len) == 0 || refuse(e, "a string is not valid UTF-8");
+        return hd_json_put_string(&e->writer, text, len) == 0 ||
+               refuse(e, "a string is not valid UTF-8");
     case LUA_TTABLE:
         return encode_table(e, index);
     default:
@@ -192,8 +196,10 @@ static void push_scalar(lua_State *L, const hd_json_reader *reader, hd_json_even
  * between the two. */
 static void store(lua_State *L, const int *next, int depth) {
     if (depth == 0) return;
-    if (next[depth] >= 0) lua_rawseti(L, -2, next[depth]);
-    else lua_rawset(L, -3);
+    if (next[depth] >= 0)
+        lua_rawseti(L, -2, next[depth]);
+    else
+        lua_rawset(L, -3);
 }
 
 static void decode_document(lua_State *L, hd_json_reader *reader) {
@@ -254,7 +260,9 @@ bool hdl_json_decode(lua_State *L, const char *text, size_t len, const char **pr
     *problem = scratch->reader.problem;
     bool ok = lua_gettop(L) == top + 2 && !*problem;
     hd_json_reader_free(&scratch->reader);
-    if (ok) lua_remove(L, top + 1);
-    else lua_settop(L, top);
+    if (ok)
+        lua_remove(L, top + 1);
+    else
+        lua_settop(L, top);
     return ok;
 }

@@ -65,7 +65,8 @@ static void pin(lua_State *L, int link_index, int value) {
     lua_pop(L, 1);
 }
 
-int hdl_link_start(lua_State *L, int link_index, const hd_batch *batch, unsigned flags, hd_time deadline, int pinned) {
+int hdl_link_start(lua_State *L, int link_index, const hd_batch *batch, unsigned flags,
+                   hd_time deadline, int pinned) {
     hd_link *link = hdl_check_link(L, link_index);
     hd_wait wait = no_wait();
     pin(L, link_index, pinned);
@@ -94,7 +95,8 @@ static int link_block(lua_State *L) {
         hd_wait wait = no_wait();
         hd_step step = hd_link_step(link, &wait);
         hd_time now = hd_now();
-        if (step != HD_WAIT || now >= end || hd_link_is_queued(link)) return hdl_push_step(L, step, &wait);
+        if (step != HD_WAIT || now >= end || hd_link_is_queued(link))
+            return hdl_push_step(L, step, &wait);
         poll_once(&wait, end - now);
     }
 }
@@ -125,7 +127,8 @@ static hd_error_kind bind(lua_State *L, hd_link *link, hdl_query *query, int par
         lua_pop(L, 1);
         if (kind != HD_OK) {
             if (column && column->core->property)
-                hd_error_text(err, &err->column, column->core->property, column->core->property_len);
+                hd_error_text(err, &err->column, column->core->property,
+                              column->core->property_len);
             err->row = i;
             return kind;
         }
@@ -136,7 +139,8 @@ static hd_error_kind bind(lua_State *L, hd_link *link, hdl_query *query, int par
 }
 
 static hd_time deadline_of(lua_State *L, int index) {
-    return lua_isnoneornil(L, index) ? HD_NEVER : hd_now() + (hd_time)(luaL_checknumber(L, index) * 1e6);
+    return lua_isnoneornil(L, index) ? HD_NEVER
+                                     : hd_now() + (hd_time)(luaL_checknumber(L, index) * 1e6);
 }
 
 /* link:start(query, params, n, timeout, bare) */
@@ -150,7 +154,8 @@ static int link_start(lua_State *L) {
         return hdl_push_step(L, HD_FAILED, &wait);
     }
     hd_link_prepare(link);
-    if (!query->natural && n != query->param_count) return luaL_argerror(L, 4, "wrong number of parameters");
+    if (!query->natural && n != query->param_count)
+        return luaL_argerror(L, 4, "wrong number of parameters");
     if (bind(L, link, query, 3, n) != HD_OK) return hdl_push_step(L, HD_FAILED, &wait);
     /* The statement is copied: the query may run on several links at once. */
     hd_batch *batch = hd_arena_alloc(&link->arena, sizeof *batch);
@@ -276,8 +281,8 @@ static int link_error(lua_State *L) {
     const hd_link *link = open_link(L);
     int64_t at = (int64_t)link->error.statement + link->prefix_count;
     hdl_push_error(L, &link->error);
-    if (!link->error.sql && link->run && link->error.statement >= -(int64_t)link->prefix_count && at >= 0 &&
-        at < link->run_count) {
+    if (!link->error.sql && link->run && link->error.statement >= -(int64_t)link->prefix_count &&
+        at >= 0 && at < link->run_count) {
         lua_pushlstring(L, link->run[at].sql, link->run[at].sql_len);
         lua_setfield(L, -2, "sql");
     }
@@ -294,7 +299,8 @@ static int link_password(lua_State *L) {
     size_t len;
     hd_link *link = open_link(L);
     const char *password = luaL_checklstring(L, 2, &len);
-    if (hd_ticket_password(&link->ticket, password, len) != 0) return luaL_error(L, "not enough memory");
+    if (hd_ticket_password(&link->ticket, password, len) != 0)
+        return luaL_error(L, "not enough memory");
     return 0;
 }
 
@@ -340,8 +346,10 @@ static int link_queued(lua_State *L) {
 
 static int link_xid(lua_State *L) {
     const hd_link *link = open_link(L);
-    if (link->xid[0]) lua_pushstring(L, link->xid);
-    else lua_pushnil(L);
+    if (link->xid[0])
+        lua_pushstring(L, link->xid);
+    else
+        lua_pushnil(L);
     return 1;
 }
 

@@ -58,7 +58,8 @@ static uint16_t column_index(lua_State *L) {
 }
 
 /* The list of columns in `field` of the table at index. */
-static const uint16_t *take_columns(lua_State *L, hdl_model *model, int index, const char *field, uint16_t *count) {
+static const uint16_t *take_columns(lua_State *L, hdl_model *model, int index, const char *field,
+                                    uint16_t *count) {
     uint16_t *columns = NULL;
     *count = 0;
     if (hdl_getfield(L, index, field) == LUA_TTABLE) {
@@ -183,11 +184,13 @@ static void find_tracked(lua_State *L, hdl_model *model, hdl_entity *entity) {
     track(entity, core->key, core->key_count);
     for (int i = 0; i < core->foreign_key_count; i++)
         track(entity, core->foreign_keys[i].columns, core->foreign_keys[i].count);
-    for (int i = 0; i < core->unique_count; i++) track(entity, core->uniques[i].columns, core->uniques[i].count);
+    for (int i = 0; i < core->unique_count; i++)
+        track(entity, core->uniques[i].columns, core->uniques[i].count);
     if (core->version >= 0) entity->tracked[core->version] = true;
 }
 
-static void read_entity(lua_State *L, hdl_model *model, int mapping, hdl_entity *entity, uint32_t id) {
+static void read_entity(lua_State *L, hdl_model *model, int mapping, hdl_entity *entity,
+                        uint32_t id) {
     hd_entity *core = &entity->core;
     core->id = id;
     core->version = core->auto_key = -1;
@@ -198,8 +201,8 @@ static void read_entity(lua_State *L, hdl_model *model, int mapping, hdl_entity 
     read_uniques(L, model, mapping, entity);
     read_foreign_keys(L, model, mapping, entity);
     if (core->key_count == 0 || core->key_count > HDL_KEY_COLUMNS)
-        luaL_error(L, "entity '%s' has %d key columns; 1 to %d are possible", core->name, (int)core->key_count,
-                   HDL_KEY_COLUMNS);
+        luaL_error(L, "entity '%s' has %d key columns; 1 to %d are possible", core->name,
+                   (int)core->key_count, HDL_KEY_COLUMNS);
     find_tracked(L, model, entity);
     hdl_getfield(L, mapping, "check_rows");
     core->check_rows = lua_isnil(L, -1) || lua_toboolean(L, -1);

@@ -15,7 +15,8 @@ void *hdl_new_userdata(lua_State *L, size_t size, const char *name) {
     return p;
 }
 
-void hdl_new_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction free_function) {
+void hdl_new_class(lua_State *L, const char *name, const luaL_Reg *methods,
+                   lua_CFunction free_function) {
     luaL_newmetatable(L, name);
     lua_newtable(L);
     luaL_setfuncs(L, methods, 0);
@@ -79,7 +80,8 @@ int hdl_raise(lua_State *L, hd_error *err) {
 
 int hdl_raise_value(lua_State *L, hd_error *err, const char *entity, const char *property) {
     hdl_push_error(L, err);
-    lua_pushfstring(L, "%s.%s: %s", entity, property ? property : "?", err->message ? err->message : "out of memory");
+    lua_pushfstring(L, "%s.%s: %s", entity, property ? property : "?",
+                    err->message ? err->message : "out of memory");
     lua_setfield(L, -2, "message");
     set_text(L, "entity", entity);
     set_text(L, "property", property);
@@ -114,7 +116,8 @@ static int monotonic(lua_State *L) {
     return 1;
 }
 
-static const luaL_Reg functions[] = {{"on_error", on_error}, {"now", now}, {"clock", monotonic}, {NULL, NULL}};
+static const luaL_Reg functions[] = {
+    {"on_error", on_error}, {"now", now}, {"clock", monotonic}, {NULL, NULL}};
 
 __attribute__((visibility("default"))) int luaopen_heddle_core(lua_State *L);
 

@@ -86,7 +86,8 @@ static int driver_check(lua_State *L) {
     const hd_driver *driver = lua_touserdata(L, 1);
     hd_error_init(&err, &hd_allocator_libc);
     if (driver->abi != HD_DRIVER_ABI) {
-        hd_error_set(&err, HD_E_CONFIG, "driver of another version of Heddle (interface %u, wanted %u)",
+        hd_error_set(&err, HD_E_CONFIG,
+                     "driver of another version of Heddle (interface %u, wanted %u)",
                      (unsigned)driver->abi, (unsigned)HD_DRIVER_ABI);
         return hdl_raise(L, &err);
     }

@@ -24,16 +24,20 @@ static void push_integer(lua_State *L, int64_t value) {
 }
 
 static void push_timestamp(lua_State *L, int64_t us) {
-    if (us % 1000000 == 0) push_integer(L, us / 1000000);
-    else lua_pushnumber(L, (lua_Number)us / 1e6);
+    if (us % 1000000 == 0)
+        push_integer(L, us / 1000000);
+    else
+        lua_pushnumber(L, (lua_Number)us / 1e6);
 }
 
 static void push_list(lua_State *L, const hd_list *list) {
     luaL_checkstack(L, 4, "array");
     lua_createtable(L, (int)list->count, 0);
     for (uint32_t i = 0; i < list->count; i++) {
-        if (list->items[i].kind == HD_NULL) lua_pushlightuserdata(L, NULL);
-        else hdl_push_value(L, &list->items[i], NULL);
+        if (list->items[i].kind == HD_NULL)
+            lua_pushlightuserdata(L, NULL);
+        else
+            hdl_push_value(L, &list->items[i], NULL);
         lua_rawseti(L, -2, (int)i + 1);
     }
     hdl_mark_array(L);
@@ -63,7 +67,8 @@ static void convert_elements(lua_State *L, hd_type element) {
 static void push_json(lua_State *L, const hd_value *value, const hdl_column *column) {
     const char *problem;
     if (!hdl_json_decode(L, value->as.p, value->len, &problem)) {
-        lua_pushlstring(L, value->as.p, value->len); /* not JSON: what stands there, rather than nothing */
+        lua_pushlstring(L, value->as.p,
+                        value->len); /* not JSON: what stands there, rather than nothing */
         return;
     }
     if (column && column->core->type == HD_T_ARRAY && lua_istable(L, -1))

@@ -7,7 +7,8 @@ typedef struct session_box {
     hd_session *session;
 } session_box;
 
-static const char *const state_names[] = {"free", "new", "managed", "partial", "reference", "removed", NULL};
+static const char *const state_names[] = {"free",      "new",     "managed", "partial",
+                                          "reference", "removed", NULL};
 
 hd_session *hdl_check_session(lua_State *L, int index) {
     session_box *box = luaL_checkudata(L, index, HDL_SESSION);
@@ -106,7 +107,8 @@ static void check_part(lua_State *L, hdl_shelf *shelf, int index, uint32_t part,
     const hdl_column *column = &shelf->entity->columns[entity->key[part]];
     hd_error err;
     hd_error_init(&err, &hd_allocator_libc);
-    if (hdl_to_value(L, index, column, &shelf->scratch, out, &err) == HD_OK && out->kind != HD_NULL) return;
+    if (hdl_to_value(L, index, column, &shelf->scratch, out, &err) == HD_OK && out->kind != HD_NULL)
+        return;
     if (err.kind == HD_OK) hd_error_set(&err, HD_E_VALIDATION, "a primary key cannot be NULL");
     hdl_raise_value(L, &err, entity->name, column->core->property);
 }
@@ -128,7 +130,8 @@ void hdl_check_key(lua_State *L, hdl_shelf *shelf, int index, hd_value *key) {
 
 static uint32_t check_slot(lua_State *L, hdl_shelf *shelf, int index) {
     lua_Integer slot = luaL_checkinteger(L, index);
-    luaL_argcheck(L, slot >= 1 && (uint64_t)slot <= hd_shelf_count(shelf->shelf), index, "no such row");
+    luaL_argcheck(L, slot >= 1 && (uint64_t)slot <= hd_shelf_count(shelf->shelf), index,
+                  "no such row");
     return (uint32_t)(slot - 1);
 }
 
@@ -138,8 +141,10 @@ static int shelf_find(lua_State *L) {
     hdl_shelf *shelf = hdl_check_shelf(L, 1);
     hdl_check_key(L, shelf, 2, key);
     uint32_t slot = hd_shelf_find(shelf->shelf, key);
-    if (slot == HD_NO_SLOT) lua_pushnil(L);
-    else lua_pushinteger(L, (lua_Integer)slot + 1);
+    if (slot == HD_NO_SLOT)
+        lua_pushnil(L);
+    else
+        lua_pushinteger(L, (lua_Integer)slot + 1);
     return 1;
 }
 
@@ -157,7 +162,8 @@ static int shelf_set_key(lua_State *L) {
 
 static int shelf_drop_key(lua_State *L) {
     hdl_shelf *shelf = hdl_check_shelf(L, 1);
-    if (hd_shelf_drop_key(shelf->shelf, check_slot(L, shelf, 2)) != 0) return luaL_error(L, "not enough memory");
+    if (hd_shelf_drop_key(shelf->shelf, check_slot(L, shelf, 2)) != 0)
+        return luaL_error(L, "not enough memory");
     return 0;
 }
 
@@ -180,7 +186,8 @@ static int shelf_key(lua_State *L) {
 /* shelf:add(state) -> slot */
 static int shelf_add(lua_State *L) {
     hdl_shelf *shelf = hdl_check_shelf(L, 1);
-    uint32_t slot = hd_shelf_add(shelf->shelf, (hd_row_state)luaL_checkoption(L, 2, NULL, state_names));
+    uint32_t slot =
+        hd_shelf_add(shelf->shelf, (hd_row_state)luaL_checkoption(L, 2, NULL, state_names));
     if (slot == HD_NO_SLOT) return luaL_error(L, "not enough memory");
     lua_pushinteger(L, (lua_Integer)slot + 1);
     return 1;
@@ -195,14 +202,16 @@ static int shelf_state(lua_State *L) {
 static int shelf_set_state(lua_State *L) {
     hdl_shelf *shelf = hdl_check_shelf(L, 1);
     uint32_t slot = check_slot(L, shelf, 2);
-    if (hd_shelf_set_state(shelf->shelf, slot, (hd_row_state)luaL_checkoption(L, 3, NULL, state_names)) != 0)
+    if (hd_shelf_set_state(shelf->shelf, slot,
+                           (hd_row_state)luaL_checkoption(L, 3, NULL, state_names)) != 0)
         return luaL_error(L, "not enough memory");
     return 0;
 }
 
 static int shelf_remove(lua_State *L) {
     hdl_shelf *shelf = hdl_check_shelf(L, 1);
-    if (hd_shelf_remove(shelf->shelf, check_slot(L, shelf, 2)) != 0) return luaL_error(L, "not enough memory");
+    if (hd_shelf_remove(shelf->shelf, check_slot(L, shelf, 2)) != 0)
+        return luaL_error(L, "not enough memory");
     return 0;
 }
 
@@ -211,15 +220,23 @@ static int shelf_count(lua_State *L) {
     return 1;
 }
 
-static const luaL_Reg session_methods[] = {{"mark", session_mark},         {"has_marks", session_has_marks},
-                                           {"note", session_note},         {"rollback", session_rollback},
-                                           {"forget", session_forget},     {"shelf", session_shelf},
+static const luaL_Reg session_methods[] = {{"mark", session_mark},
+                                           {"has_marks", session_has_marks},
+                                           {"note", session_note},
+                                           {"rollback", session_rollback},
+                                           {"forget", session_forget},
+                                           {"shelf", session_shelf},
                                            {NULL, NULL}};
-static const luaL_Reg shelf_methods[] = {{"find", shelf_find},           {"set_key", shelf_set_key},
-                                         {"drop_key", shelf_drop_key},   {"key", shelf_key},
-                                         {"add", shelf_add},             {"state", shelf_state},
-                                         {"set_state", shelf_set_state}, {"remove", shelf_remove},
-                                         {"count", shelf_count},         {NULL, NULL}};
+static const luaL_Reg shelf_methods[] = {{"find", shelf_find},
+                                         {"set_key", shelf_set_key},
+                                         {"drop_key", shelf_drop_key},
+                                         {"key", shelf_key},
+                                         {"add", shelf_add},
+                                         {"state", shelf_state},
+                                         {"set_state", shelf_set_state},
+                                         {"remove", shelf_remove},
+                                         {"count", shelf_count},
+                                         {NULL, NULL}};
 static const luaL_Reg functions[] = {{"session", session_new}, {NULL, NULL}};
 
 void hdl_open_session(lua_State *L) {

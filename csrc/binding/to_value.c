@@ -10,7 +10,7 @@
 #include "base/json.h"
 #include "base/text.h"
 
-#define EXACT 9007199254740992.0 /* 2^53 */
+#define EXACT   9007199254740992.0 /* 2^53 */
 #define LARGEST 9223372036854775808.0
 
 typedef struct converter {
@@ -27,7 +27,8 @@ static hd_error_kind refuse(converter *c, const char *why) {
 }
 
 static hd_error_kind refuse_type(converter *c, const char *wanted) {
-    return hd_error_set(c->err, HD_E_VALIDATION, "expected %s, got %s", wanted, luaL_typename(c->L, c->index));
+    return hd_error_set(c->err, HD_E_VALIDATION, "expected %s, got %s", wanted,
+                        luaL_typename(c->L, c->index));
 }
 
 static hd_error_kind keep_bytes(converter *c, hd_kind kind, const char *text, size_t len) {
@@ -66,11 +67,14 @@ static hd_error_kind integer(converter *c, int64_t low, int64_t high, const char
     if (!to_integer(c->L, c->index, &value)) {
         int kind = lua_type(c->L, c->index);
         if (kind != LUA_TNUMBER && kind != LUA_TSTRING) return refuse_type(c, "an integer");
-        return refuse(c, HDL_DOUBLES && kind == LUA_TNUMBER
-                             ? "not an integer that a double holds exactly (give a decimal string beyond 2^53)"
-                             : "not an integer");
+        return refuse(
+            c,
+            HDL_DOUBLES && kind == LUA_TNUMBER
+                ? "not an integer that a double holds exactly (give a decimal string beyond 2^53)"
+                : "not an integer");
     }
-    if (value < low || value > high) return hd_error_set(c->err, HD_E_VALIDATION, "out of range for %s", type);
+    if (value < low || value > high)
+        return hd_error_set(c->err, HD_E_VALIDATION, "out of range for %s", type);
     *c->out = hd_int(value, (hd_type)c->column->core->type);
     return HD_OK;
 }
@@ -79,10 +83,12 @@ static hd_error_kind floating(converter *c) {
     if (lua_type(c->L, c->index) != LUA_TNUMBER) return refuse_type(c, "a number");
     double value = lua_tonumber(c->L, c->index);
 #if !HDL_DOUBLES
-    if (lua_isinteger(c->L, c->index) && (value >= LARGEST || (int64_t)value != (int64_t)lua_tointeger(c->L, c->index)))
+    if (lua_isinteger(c->L, c->index) &&
+        (value >= LARGEST || (int64_t)value != (int64_t)lua_tointeger(c->L, c->index)))
         return refuse(c, "an integer that a double cannot hold exactly");
 #endif
-    if (c->column->finite && isnan(value)) return refuse(c, "NaN cannot be stored in this database");
+    if (c->column->finite && isnan(value))
+        return refuse(c, "NaN cannot be stored in this database");
     if (c->column->plus_zero && value == 0) value = 0;
     *c->out = hd_null();
     c->out->kind = HD_FLOAT;
@@ -96,14 +102,19 @@ static hd_error_kind decimal(converter *c) {
     size_t len, n;
     const char *text = number;
     int64_t whole;
-    if (lua_type(c->L, c->index) == LUA_TSTRING) text = lua_tolstring(c->L, c->index, &len);
-    else if (lua_type(c->L, c->index) != LUA_TNUMBER) return refuse_type(c, "a decimal as a string");
-    else if (to_integer(c->L, c->index, &whole)) len = hd_integer_format(whole, number);
-    else len = hd_double_format(lua_tonumber(c->L, c->index), number);
+    if (lua_type(c->L, c->index) == LUA_TSTRING)
+        text = lua_tolstring(c->L, c->index, &len);
+    else if (lua_type(c->L, c->index) != LUA_TNUMBER)
+        return refuse_type(c, "a decimal as a string");
+    else if (to_integer(c->L, c->index, &whole))
+        len = hd_integer_format(whole, number);
+    else
+        len = hd_double_format(lua_tonumber(c->L, c->index), number);
     size_t cap = len + 512 + (size_t)(c->column->core->scale > 0 ? c->column->core->scale : 0);
     char *out = hd_arena_alloc(c->arena, cap);
     if (!out) return hd_error_memory(c->err);
-    int scale = c->column->core->precision > 0 || c->column->core->scale >= 0 ? c->column->core->scale : -1;
+    int scale =
+        c->column->core->precision > 0 || c->column->core->scale >= 0 ? c->column->core->scale : -1;
     if (c->column->core->precision > 0 && scale < 0) scale = 0;
     switch (hd_decimal_normalize(text, len, c->column->core->precision, scale, out, cap, &n)) {
     case HD_DECIMAL_OK:
@@ -112,7 +123,8 @@ static hd_error_kind decimal(converter *c) {
     case HD_DECIMAL_SCALE:
         return hd_error_set(c->err, HD_E_VALIDATION, "more than %d digits behind the point", scale);
     case HD_DECIMAL_PRECISION:
-        return hd_error_set(c->err, HD_E_VALIDATION, "more than %d digits", c->column->core->precision);
+        return hd_error_set(c->err, HD_E_VALIDATION, "more than %d digits",
+                            c->column->core->precision);
     default:
         return refuse(c, "not a decimal number");
     }
@@ -123,7 +135,8 @@ static hd_error_kind decimal(converter *c) {
 static hd_error_kind check_label(converter *c, const char *text, size_t len) {
     const hd_column *column = c->column->core;
     for (uint32_t i = 0; i < column->label_count; i++) {
-        if (strlen(column->labels[i]) == len && memcmp(column->labels[i], text, len) == 0) return HD_OK;
+        if (strlen(column->labels[i]) == len && memcmp(column->labels[i], text, len) == 0)
+            return HD_OK;
     }
     return column->label_count ? refuse(c, "not one of the enum's values") : HD_OK;
 }
@@ -135,7 +148,8 @@ static hd_error_kind text_value(converter *c) {
     if (memchr(text, '\0', len)) return refuse(c, "text cannot hold a NUL byte");
     if (hd_utf8_check(text, len, &chars) != 0) return refuse(c, "not valid UTF-8");
     if (c->column->core->length > 0 && chars > (size_t)c->column->core->length)
-        return hd_error_set(c->err, HD_E_VALIDATION, "longer than %d characters", c->column->core->length);
+        return hd_error_set(c->err, HD_E_VALIDATION, "longer than %d characters",
+                            c->column->core->length);
     hd_error_kind kind = check_label(c, text, len);
     return kind == HD_OK ? keep_bytes(c, HD_TEXT, text, len) : kind;
 }
@@ -145,7 +159,8 @@ static hd_error_kind blob_value(converter *c) {
     if (lua_type(c->L, c->index) != LUA_TSTRING) return refuse_type(c, "a string of bytes");
     const char *bytes = lua_tolstring(c->L, c->index, &len);
     if (c->column->core->length > 0 && len > (size_t)c->column->core->length)
-        return hd_error_set(c->err, HD_E_VALIDATION, "longer than %d bytes", c->column->core->length);
+        return hd_error_set(c->err, HD_E_VALIDATION, "longer than %d bytes",
+                            c->column->core->length);
     return keep_bytes(c, HD_BLOB, bytes, len);
 }
 
@@ -161,9 +176,11 @@ static hd_error_kind uuid_value(converter *c) {
 static hd_error_kind date_or_time(converter *c, bool date) {
     char out[HD_TIMESTAMP_TEXT];
     size_t len, n;
-    if (lua_type(c->L, c->index) != LUA_TSTRING) return refuse_type(c, date ? "a date as a string" : "a time as a string");
+    if (lua_type(c->L, c->index) != LUA_TSTRING)
+        return refuse_type(c, date ? "a date as a string" : "a time as a string");
     const char *text = lua_tolstring(c->L, c->index, &len);
-    int result = date ? hd_date_normalize(text, len, out, &n) : hd_time_normalize(text, len, out, &n);
+    int result =
+        date ? hd_date_normalize(text, len, out, &n) : hd_time_normalize(text, len, out, &n);
     if (result != 0) return refuse(c, date ? "not a date (YYYY-MM-DD)" : "not a time (HH:MM:SS)");
     return keep_bytes(c, date ? HD_DATE : HD_TIME, out, n);
 }
@@ -171,14 +188,15 @@ static hd_error_kind date_or_time(converter *c, bool date) {
 /* ---- Timestamps, booleans ---- */
 
 #define FIRST_TIMESTAMP (-210866803200000000) /* 4713 BC, PostgreSQL's first */
-#define LAST_TIMESTAMP INT64_MAX              /* 294247: what 64 bits of microseconds hold */
+#define LAST_TIMESTAMP  INT64_MAX             /* 294247: what 64 bits of microseconds hold */
 
 static hd_error_kind timestamp(converter *c) {
     int64_t us, seconds;
     if (lua_type(c->L, c->index) == LUA_TSTRING) {
         size_t len;
         const char *text = lua_tolstring(c->L, c->index, &len);
-        if (hd_timestamp_parse(text, len, &us) != 0) return refuse(c, "not a timestamp (seconds, or ISO 8601)");
+        if (hd_timestamp_parse(text, len, &us) != 0)
+            return refuse(c, "not a timestamp (seconds, or ISO 8601)");
     } else if (lua_type(c->L, c->index) != LUA_TNUMBER) {
         return refuse_type(c, "a timestamp (seconds, or ISO 8601)");
     } else if (to_integer(c->L, c->index, &seconds)) {
@@ -187,7 +205,8 @@ static hd_error_kind timestamp(converter *c) {
         us = seconds * 1000000;
     } else {
         double value = lua_tonumber(c->L, c->index) * 1e6;
-        if (!(value >= (double)FIRST_TIMESTAMP && value <= 9.2e18)) return refuse(c, "out of range for timestamp");
+        if (!(value >= (double)FIRST_TIMESTAMP && value <= 9.2e18))
+            return refuse(c, "out of range for timestamp");
         us = (int64_t)llround(value);
     }
     *c->out = hd_int(us, HD_T_TIMESTAMP);
@@ -211,7 +230,8 @@ static hd_error_kind json_value(converter *c) {
     hd_error_kind kind = HD_OK;
     if (!hdl_json_encode(c->L, c->index, &text, &problem))
         kind = hd_error_set(c->err, HD_E_VALIDATION, "json cannot hold this: %s", problem);
-    else kind = keep_bytes(c, HD_JSON, text.data, text.len);
+    else
+        kind = keep_bytes(c, HD_JSON, text.data, text.len);
     hd_buffer_free(&text);
     return kind;
 }
@@ -222,7 +242,8 @@ static hd_error_kind list_value(converter *c, hd_type element, hd_type type) {
     if (!lua_checkstack(L, 4)) return hd_error_memory(c->err);
     size_t count = lua_rawlen(L, c->index), keys = 0;
     for (lua_pushnil(L); lua_next(L, c->index); lua_pop(L, 1)) keys++;
-    if (keys != count) return refuse(c, "an array has the keys 1..n and no holes (orm.null is NULL)");
+    if (keys != count)
+        return refuse(c, "an array has the keys 1..n and no holes (orm.null is NULL)");
     hd_list *list = hd_arena_zero(c->arena, sizeof *list);
     hd_value *items = hd_arena_zero(c->arena, (count + 1) * sizeof *items);
     if (!list || !items) return hd_error_memory(c->err);
@@ -250,13 +271,14 @@ static hd_error_kind list_value(converter *c, hd_type element, hd_type type) {
     return HD_OK;
 }
 
-hd_error_kind hdl_to_value(lua_State *L, int index, const hdl_column *column, hd_arena *arena, hd_value *out,
-                           hd_error *err) {
+hd_error_kind hdl_to_value(lua_State *L, int index, const hdl_column *column, hd_arena *arena,
+                           hd_value *out, hd_error *err) {
     converter c = {L, lua_absindex(L, index), column, arena, out, err};
     hd_type type = (hd_type)column->core->type;
     *out = hd_null();
     out->type = (uint8_t)type;
-    if (lua_isnil(L, index) || (lua_islightuserdata(L, index) && !lua_touserdata(L, index))) return HD_OK;
+    if (lua_isnil(L, index) || (lua_islightuserdata(L, index) && !lua_touserdata(L, index)))
+        return HD_OK;
     if (column->list) return list_value(&c, type, type);
     switch (type) {
     case HD_T_SMALLINT:
@@ -296,7 +318,8 @@ hd_error_kind hdl_to_value(lua_State *L, int index, const hdl_column *column, hd
 
 /* ---- Without a type ---- */
 
-hd_error_kind hdl_to_natural(lua_State *L, int index, hd_arena *arena, hd_value *out, hd_error *err) {
+hd_error_kind hdl_to_natural(lua_State *L, int index, hd_arena *arena, hd_value *out,
+                             hd_error *err) {
     static hd_column unknown = {.scale = -1};
     const hdl_column column = {.core = &unknown};
     converter c = {L, lua_absindex(L, index), &column, arena, out, err};
@@ -343,7 +366,8 @@ hd_error_kind hdl_to_natural(lua_State *L, int index, hd_arena *arena, hd_value 
 
 /* ---- For Lua ---- */
 
-static const char *string_field(lua_State *L, int index, const char *name, hd_arena *arena, size_t *len) {
+static const char *string_field(lua_State *L, int index, const char *name, hd_arena *arena,
+                                size_t *len) {
     const char *copy = NULL;
     size_t n = 0;
     if (hdl_getfield(L, index, name) == LUA_TSTRING) {
@@ -492,8 +516,9 @@ static int from_image(lua_State *L) {
     return 1;
 }
 
-static const luaL_Reg functions[] = {{"encode", encode},         {"decode", decode},         {"image", image},
-                                     {"same_image", same_image}, {"from_image", from_image}, {NULL, NULL}};
+static const luaL_Reg functions[] = {{"encode", encode},         {"decode", decode},
+                                     {"image", image},           {"same_image", same_image},
+                                     {"from_image", from_image}, {NULL, NULL}};
 
 void hdl_open_values(lua_State *L) {
     luaL_setfuncs(L, functions, 0);

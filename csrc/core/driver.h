@@ -27,24 +27,25 @@ typedef struct hd_option {
 
 typedef struct hd_statement {
     /* Given by the core. */
-    const char *sql;          /* not necessarily NUL-terminated */
+    const char *sql; /* not necessarily NUL-terminated */
     size_t sql_len;
-    uint64_t hash;            /* of the text: key of the prepared-statement cache */
-    const hd_value *params;   /* repeat * param_count values, row after row */
-    uint32_t param_count;     /* of one execution */
-    uint32_t repeat;          /* executions, at least 1 (0 is taken as 1) */
-    int64_t expect;           /* rows that each execution must touch, -1 any; another count ends the batch
+    uint64_t hash;          /* of the text: key of the prepared-statement cache */
+    const hd_value *params; /* repeat * param_count values, row after row */
+    uint32_t param_count;   /* of one execution */
+    uint32_t repeat;        /* executions, at least 1 (0 is taken as 1) */
+    int64_t expect; /* rows that each execution must touch, -1 any; another count ends the batch
                                  as HD_E_OPTIMISTIC_LOCK with statement and row set (the core words it) */
-    const uint8_t *types;     /* hd_type of each result column, NULL: natural (as the database says) */
+    const uint8_t *types; /* hd_type of each result column, NULL: natural (as the database says) */
     uint32_t type_count;
-    bool cache;               /* keep it prepared (false: one-shot text, e.g. DDL, BEGIN) */
-    bool simple;              /* may hold several statements, no parameters (schema scripts) */
-    bool flush;               /* PostgreSQL: ask the server to send results so far after this one */
+    bool cache;  /* keep it prepared (false: one-shot text, e.g. DDL, BEGIN) */
+    bool simple; /* may hold several statements, no parameters (schema scripts) */
+    bool flush;  /* PostgreSQL: ask the server to send results so far after this one */
     /* Given back by the driver. */
-    int64_t affected;         /* rows touched or returned, summed over executions; -1 not run */
-    int64_t last_id;          /* SQLite: last_insert_rowid after the last execution of an INSERT; else 0 */
-    int64_t elapsed;          /* microseconds, as near as the driver can tell; 0 in the middle of a pipeline */
-    bool sent;                /* it reached the database (for the query log) */
+    int64_t affected; /* rows touched or returned, summed over executions; -1 not run */
+    int64_t last_id;  /* SQLite: last_insert_rowid after the last execution of an INSERT; else 0 */
+    int64_t
+        elapsed; /* microseconds, as near as the driver can tell; 0 in the middle of a pipeline */
+    bool sent;   /* it reached the database (for the query log) */
 } hd_statement;
 
 /* A row that a step announced as HD_ROW. Values and bytes live until the next call on the connection. */
@@ -64,11 +65,11 @@ typedef struct hd_column_name {
 
 /* What state a connection is in; the pool keeps only HD_CONN_IDLE. */
 typedef enum hd_conn_status {
-    HD_CONN_CLOSED = 0, /* not connected, or lost */
-    HD_CONN_IDLE,       /* connected, no transaction, nothing running */
-    HD_CONN_TRANSACTION,/* in a transaction that works */
-    HD_CONN_FAILED,     /* in a transaction that only ROLLBACK [TO] can leave */
-    HD_CONN_BUSY        /* a batch is running */
+    HD_CONN_CLOSED = 0,  /* not connected, or lost */
+    HD_CONN_IDLE,        /* connected, no transaction, nothing running */
+    HD_CONN_TRANSACTION, /* in a transaction that works */
+    HD_CONN_FAILED,      /* in a transaction that only ROLLBACK [TO] can leave */
+    HD_CONN_BUSY         /* a batch is running */
 } hd_conn_status;
 
 /* Every connection begins with this; drivers embed it as their first member. The pool's fields are the
@@ -76,13 +77,13 @@ typedef enum hd_conn_status {
 struct hd_conn {
     const hd_driver *driver;
     const hd_allocator *mem;
-    hd_row row;                   /* the row after HD_ROW */
-    const hd_column_name *names;  /* see hd_column_name */
+    hd_row row;                  /* the row after HD_ROW */
+    const hd_column_name *names; /* see hd_column_name */
     uint32_t name_count;
-    uint64_t id;                  /* pool: number of this connection in its pool */
-    hd_time opened, used;         /* pool */
-    hd_conn *next;                /* pool */
-    bool fresh;                   /* pool: on_connect has not run yet */
+    uint64_t id;          /* pool: number of this connection in its pool */
+    hd_time opened, used; /* pool */
+    hd_conn *next;        /* pool */
+    bool fresh;           /* pool: on_connect has not run yet */
 };
 
 typedef struct hd_services {
@@ -92,12 +93,13 @@ typedef struct hd_services {
 
 /* How statement text differs between databases; read by write_sql.c and the Lua compilers. */
 typedef struct hd_dialect {
-    bool dollar_params;     /* $1, $2 ... (else ?1, ?2 ...) */
-    bool bulk_unnest;       /* multi-row writes over arrays (else VALUES and repeat) */
-    bool row_sequence;      /* keys from max(rowid) under the write lock (else from sequences) */
-    uint32_t max_params;    /* of one statement */
-    uint32_t insert_rows;   /* rows of one VALUES list */
-    const char *transaction_id;    /* statement that gives (and assigns) the open transaction's id; NULL: none */
+    bool dollar_params;   /* $1, $2 ... (else ?1, ?2 ...) */
+    bool bulk_unnest;     /* multi-row writes over arrays (else VALUES and repeat) */
+    bool row_sequence;    /* keys from max(rowid) under the write lock (else from sequences) */
+    uint32_t max_params;  /* of one statement */
+    uint32_t insert_rows; /* rows of one VALUES list */
+    const char *
+        transaction_id; /* statement that gives (and assigns) the open transaction's id; NULL: none */
     const char *transaction_id_if; /* the same, NULL when the transaction has written nothing */
 } hd_dialect;
 
@@ -110,7 +112,8 @@ struct hd_driver {
     const char *(*version)(void); /* "libpq 15.20" */
 
     /* A connection that is not connected yet: copies the options, does no input or output. NULL: err. */
-    hd_conn *(*open)(const hd_services *services, const hd_option *options, size_t count, hd_error *err);
+    hd_conn *(*open)(const hd_services *services, const hd_option *options, size_t count,
+                     hd_error *err);
     /* Connects. DONE, WAIT (the fd may change between steps) or FAILED. `password` overrides the option when
      * not NULL; read during the first call only. */
     hd_step (*connect)(hd_conn *conn, const char *password, hd_wait *wait, hd_error *err);
@@ -130,8 +133,9 @@ struct hd_driver {
     hd_conn_status (*status)(hd_conn *conn, bool probe);
     /* Asks the server to stop what runs; may be called at any time; PostgreSQL's blocks shortly. */
     void (*cancel)(hd_conn *conn);
-    void (*close)(hd_conn *conn);   /* goodbye, free; any state */
-    void (*discard)(hd_conn *conn); /* after a fork, in the child: free without touching the peer or the file */
+    void (*close)(hd_conn *conn); /* goodbye, free; any state */
+    void (*discard)(
+        hd_conn *conn); /* after a fork, in the child: free without touching the peer or the file */
     /* Writes "postgres 15.20 user@host:5432/db" or "sqlite 3.40.1 /path" without any secret. */
     void (*describe)(hd_conn *conn, char *out, size_t cap);
 };

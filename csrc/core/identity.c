@@ -115,14 +115,16 @@ void hd_key_read(const hd_key *key, hd_value *values, uint32_t count) {
 
 static bool same_key(const hd_key *a, const hd_key *b) {
     if (a->length != b->length) return false;
-    return a->length ? memcmp(a->as.bytes, b->as.bytes, a->length) == 0 : a->as.number == b->as.number;
+    return a->length ? memcmp(a->as.bytes, b->as.bytes, a->length) == 0
+                     : a->as.number == b->as.number;
 }
 
 static const hd_key *key_at(const hd_key *keys, size_t stride, uint32_t slot) {
     return (const hd_key *)(const void *)((const char *)keys + stride * slot);
 }
 
-uint32_t hd_identity_find(const hd_identity *map, const hd_key *keys, size_t stride, const hd_value *values) {
+uint32_t hd_identity_find(const hd_identity *map, const hd_key *keys, size_t stride,
+                          const hd_value *values) {
     if (map->used == 0) return UINT32_MAX;
     char small[256];
     hd_key key = {.used = true};
@@ -141,7 +143,8 @@ uint32_t hd_identity_find(const hd_identity *map, const hd_key *keys, size_t str
     uint32_t found = UINT32_MAX;
     for (uint32_t i = (uint32_t)hash & map->mask; map->nodes[i].slot; i = (i + 1) & map->mask) {
         const hd_identity_node *node = &map->nodes[i];
-        if (node->slot != WAS_USED && node->hash == hash && same_key(key_at(keys, stride, node->slot - 1), &key)) {
+        if (node->slot != WAS_USED && node->hash == hash &&
+            same_key(key_at(keys, stride, node->slot - 1), &key)) {
             found = node->slot - 1;
             break;
         }

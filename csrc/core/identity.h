@@ -31,12 +31,15 @@ typedef struct hd_identity {
 void hd_identity_init(hd_identity *map, const hd_allocator *mem, uint32_t key_count);
 void hd_identity_free(hd_identity *map);
 /* `keys` is the shelf's array of keys by slot. */
-uint32_t hd_identity_find(const hd_identity *map, const hd_key *keys, size_t stride, const hd_value *key);
-int hd_identity_reserve(hd_identity *map);                                   /* room for one more; -1: memory */
-void hd_identity_insert(hd_identity *map, const hd_key *key, uint32_t slot); /* after reserve; not there yet */
+uint32_t hd_identity_find(const hd_identity *map, const hd_key *keys, size_t stride,
+                          const hd_value *key);
+int hd_identity_reserve(hd_identity *map); /* room for one more; -1: memory */
+void hd_identity_insert(hd_identity *map, const hd_key *key,
+                        uint32_t slot); /* after reserve; not there yet */
 void hd_identity_remove(hd_identity *map, const hd_key *key, uint32_t slot);
 
-int hd_key_make(const hd_allocator *mem, const hd_value *values, uint32_t count, hd_key *key); /* -1: memory */
+int hd_key_make(const hd_allocator *mem, const hd_value *values, uint32_t count,
+                hd_key *key); /* -1: memory */
 void hd_key_free(const hd_allocator *mem, hd_key *key);
 void hd_key_read(const hd_key *key, hd_value *values, uint32_t count); /* bytes stay the key's */
 

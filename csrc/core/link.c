@@ -72,7 +72,8 @@ static void forget_transaction(hd_link *link) {
 }
 
 static void release_if_free(hd_link *link) {
-    if (link->state == HD_LINK_IDLE && !link->began && !link->pinned) hd_pool_release(&link->ticket);
+    if (link->state == HD_LINK_IDLE && !link->began && !link->pinned)
+        hd_pool_release(&link->ticket);
 }
 
 /* Brings a connection whose user is gone back to rest, as far as that needs no waiting (SQLite: always; an
@@ -93,8 +94,10 @@ static bool settle(hd_link *link) {
 }
 
 void hd_link_reset(hd_link *link) {
-    if (settle(link)) hd_pool_release(&link->ticket);
-    else hd_pool_give_up(&link->ticket);
+    if (settle(link))
+        hd_pool_release(&link->ticket);
+    else
+        hd_pool_give_up(&link->ticket);
     link->state = HD_LINK_IDLE;
     link->need = HD_NEED_NOTHING;
     link->batch = link->parked = NULL;
@@ -162,7 +165,8 @@ static int compose(hd_link *link) {
 /* What the driver found out goes back to the caller's statements. */
 static void copy_back(hd_link *link) {
     for (uint32_t i = 0; i < link->batch->count; i++) {
-        hd_statement *mine = &link->run[link->prefix_count + i], *theirs = &link->batch->statements[i];
+        hd_statement *mine = &link->run[link->prefix_count + i],
+                     *theirs = &link->batch->statements[i];
         theirs->affected = mine->affected;
         theirs->last_id = mine->last_id;
         theirs->elapsed = mine->elapsed;
@@ -182,9 +186,11 @@ hd_error_kind hd_link_run(hd_link *link, const hd_batch *batch, unsigned flags, 
     if (link->state != HD_LINK_IDLE)
         return hd_error_set(&link->error, HD_E_BUSY, "an operation is running on this connection");
     if (link->over && !(flags & HD_RUN_BARE))
-        return hd_error_set(&link->error, HD_E_CONNECTION,
-                            link->lost_conn ? "the transaction is over: its connection was lost; roll back and begin again"
-                                            : "the transaction is over: the database ended it; roll back and begin again");
+        return hd_error_set(
+            &link->error, HD_E_CONNECTION,
+            link->lost_conn
+                ? "the transaction is over: its connection was lost; roll back and begin again"
+                : "the transaction is over: the database ended it; roll back and begin again");
     link->batch = batch;
     link->flags = flags;
     link->deadline = deadline;
@@ -219,8 +225,10 @@ static hd_step run_done(hd_link *link) {
     link->column_count = conn->name_count;
     link->state = HD_LINK_IDLE;
     link->batch = NULL;
-    if (link->flags & HD_RUN_COMMIT) forget_transaction(link);
-    else if (link->began && conn->driver->status(conn, false) == HD_CONN_IDLE) link->over = true;
+    if (link->flags & HD_RUN_COMMIT)
+        forget_transaction(link);
+    else if (link->began && conn->driver->status(conn, false) == HD_CONN_IDLE)
+        link->over = true;
     release_if_free(link);
     return HD_DONE;
 }
@@ -282,14 +290,16 @@ static hd_step step_run(hd_link *link, hd_wait *wait) {
     for (;;) {
         hd_step step = driver->step(conn, wait, &link->error);
         if (step == HD_ROW) {
-            if (conn->row.statement < link->prefix_count || conn->row.statement >= link->prefix_count + link->batch->count) {
+            if (conn->row.statement < link->prefix_count ||
+                conn->row.statement >= link->prefix_count + link->batch->count) {
                 if (conn->row.statement == link->xid_at) keep_xid(link, &conn->row);
                 continue;
             }
             link->row = conn->row;
             link->row.statement -= link->prefix_count;
             if (!link->batch->sink) return HD_ROW;
-            if (link->batch->sink(link->batch->sink_ctx, &link->row, &link->error) != HD_OK) return sink_failed(link);
+            if (link->batch->sink(link->batch->sink_ctx, &link->row, &link->error) != HD_OK)
+                return sink_failed(link);
             continue;
         }
         if (step == HD_DONE) return run_done(link);
@@ -311,7 +321,8 @@ static hd_step step_ready(hd_link *link) {
         hd_error_memory(&link->error);
         return fail_unsent(link);
     }
-    if (conn->driver->start(conn, link->run, link->run_count, &link->error) != HD_OK) return run_failed(link);
+    if (conn->driver->start(conn, link->run, link->run_count, &link->error) != HD_OK)
+        return run_failed(link);
     link->state = HD_LINK_RUN;
     return HD_DONE;
 }
@@ -418,7 +429,8 @@ int hd_link_release(hd_link *link) {
 }
 
 /* Control statements of the link's own, in its arena; they take the place of a caller's batch. */
-static hd_step run_control(hd_link *link, const char *const *texts, uint32_t count, unsigned flags) {
+static hd_step run_control(hd_link *link, const char *const *texts, uint32_t count,
+                           unsigned flags) {
     hd_batch *batch = hd_arena_zero(&link->arena, sizeof *batch);
     hd_statement *statements = hd_arena_zero(&link->arena, (count + 1) * sizeof *statements);
     if (!batch || !statements) {

@@ -16,15 +16,25 @@
 #include "batch.h"
 #include "pool.h"
 
-typedef enum hd_link_state { HD_LINK_IDLE = 0, HD_LINK_ACQUIRE, HD_LINK_READY, HD_LINK_RUN } hd_link_state;
+typedef enum hd_link_state {
+    HD_LINK_IDLE = 0,
+    HD_LINK_ACQUIRE,
+    HD_LINK_READY,
+    HD_LINK_RUN
+} hd_link_state;
 
 /* What the host has to do after HD_HOST. */
-typedef enum hd_link_need { HD_NEED_NOTHING = 0, HD_NEED_PASSWORD, HD_NEED_ON_CONNECT } hd_link_need;
+typedef enum hd_link_need {
+    HD_NEED_NOTHING = 0,
+    HD_NEED_PASSWORD,
+    HD_NEED_ON_CONNECT
+} hd_link_need;
 
 enum hd_run_flags {
-    HD_RUN_COMMIT = 1, /* COMMIT travels behind the batch; the transaction is over when it is done */
-    HD_RUN_XID = 2,    /* make the transaction's id known (a lost COMMIT can be looked up) */
-    HD_RUN_BARE = 4    /* neither prefix nor suffix: for statements between operations (on_connect) */
+    HD_RUN_COMMIT =
+        1,          /* COMMIT travels behind the batch; the transaction is over when it is done */
+    HD_RUN_XID = 2, /* make the transaction's id known (a lost COMMIT can be looked up) */
+    HD_RUN_BARE = 4 /* neither prefix nor suffix: for statements between operations (on_connect) */
 };
 
 #define HD_LINK_XID 24
@@ -33,27 +43,28 @@ typedef struct hd_link {
     const hd_allocator *mem;
     hd_pool *pool;
     hd_ticket ticket;
-    hd_error error;             /* of the last failed operation */
-    hd_arena arena;             /* of the running operation: composed statements, host's parameters */
+    hd_error error; /* of the last failed operation */
+    hd_arena arena; /* of the running operation: composed statements, host's parameters */
     /* The operation. */
     uint8_t state, need;
     unsigned flags;
-    hd_time deadline;           /* of the running batch; HD_NEVER */
+    hd_time deadline; /* of the running batch; HD_NEVER */
     const hd_batch *batch;
-    hd_statement *run;          /* composed: prefix, batch, suffix; kept for the query log until the next run */
+    hd_statement
+        *run; /* composed: prefix, batch, suffix; kept for the query log until the next run */
     uint32_t run_count, prefix_count, xid_at; /* xid_at: its statement, or UINT32_MAX */
-    uint32_t column_count;      /* of the last result, kept when the connection has gone back */
-    hd_row row;                 /* after HD_ROW; statement counts from the batch's first */
+    uint32_t column_count; /* of the last result, kept when the connection has gone back */
+    hd_row row;            /* after HD_ROW; statement counts from the batch's first */
     /* The transaction. */
-    uint32_t depth;             /* 0 none, 1 transaction, 2.. savepoints */
-    char **prefix;              /* owned texts not sent yet, oldest first */
+    uint32_t depth; /* 0 none, 1 transaction, 2.. savepoints */
+    char **prefix;  /* owned texts not sent yet, oldest first */
     size_t prefix_length, prefix_capacity;
-    bool began;                 /* BEGIN was sent */
-    bool over;                  /* the connection or the database ended it; only rollback is taken */
-    bool lost_conn;             /* over because the connection died */
-    bool pinned;                /* keep the connection although no transaction is open */
-    bool want_on_connect;       /* the host runs something on each fresh connection */
-    char xid[HD_LINK_XID];      /* "" unknown */
+    bool began;            /* BEGIN was sent */
+    bool over;             /* the connection or the database ended it; only rollback is taken */
+    bool lost_conn;        /* over because the connection died */
+    bool pinned;           /* keep the connection although no transaction is open */
+    bool want_on_connect;  /* the host runs something on each fresh connection */
+    char xid[HD_LINK_XID]; /* "" unknown */
     /* Parked operation while the host talks to a fresh connection. */
     const hd_batch *parked;
     unsigned parked_flags;
@@ -83,7 +94,7 @@ void hd_link_unpark(hd_link *link);
 /* Transaction control. begin: text is "BEGIN ..." as the host words it. -1: out of memory. */
 int hd_link_begin(hd_link *link, const char *text);
 int hd_link_savepoint(hd_link *link);
-int hd_link_release(hd_link *link);  /* innermost savepoint becomes part of what is around it */
+int hd_link_release(hd_link *link); /* innermost savepoint becomes part of what is around it */
 /* DONE at once when nothing was sent, else as hd_link_run: step until done. The depth falls when it is done. */
 hd_step hd_link_rollback_to(hd_link *link); /* innermost savepoint */
 hd_step hd_link_commit(hd_link *link);

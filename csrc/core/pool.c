@@ -19,10 +19,10 @@ struct hd_pool {
     uint32_t references;
     pid_t process;
     bool closed;
-    hd_conn *idle;       /* newest first */
+    hd_conn *idle; /* newest first */
     uint32_t idle_count, size;
-    hd_ticket *first, *last;      /* the queue */
-    hd_ticket *holders;           /* lent or connecting */
+    hd_ticket *first, *last; /* the queue */
+    hd_ticket *holders;      /* lent or connecting */
     uint32_t waiting;
     uint64_t next_id, opened, closed_count, acquired, timeouts;
 };
@@ -50,8 +50,8 @@ static void destroy(hd_pool *pool) {
     hd_free(pool->mem, pool);
 }
 
-hd_pool *hd_pool_new(const hd_allocator *mem, const hd_driver *driver, const hd_option *options, size_t count,
-                     const hd_pool_limits *limits, hd_error *err) {
+hd_pool *hd_pool_new(const hd_allocator *mem, const hd_driver *driver, const hd_option *options,
+                     size_t count, const hd_pool_limits *limits, hd_error *err) {
     hd_pool *pool = hd_alloc_zero(mem, sizeof *pool);
     if (!pool) {
         hd_error_memory(err);
@@ -133,7 +133,8 @@ static void reap_idle(hd_pool *pool, hd_time now) {
 static hd_conn *take_idle(hd_pool *pool, hd_time now) {
     for (hd_conn *conn; (conn = pop_idle(pool));) {
         bool probe = now - conn->used > pool->limits.check_after;
-        if (!is_stale(pool, conn, now) && pool->driver->status(conn, probe) == HD_CONN_IDLE) return conn;
+        if (!is_stale(pool, conn, now) && pool->driver->status(conn, probe) == HD_CONN_IDLE)
+            return conn;
         forget_conn(pool, conn);
     }
     return NULL;
@@ -142,10 +143,14 @@ static hd_conn *take_idle(hd_pool *pool, hd_time now) {
 /* ---- Queue and holders ---- */
 
 static void list_remove(hd_ticket **first, hd_ticket **last, hd_ticket *ticket) {
-    if (ticket->prev) ticket->prev->next = ticket->next;
-    else *first = ticket->next;
-    if (ticket->next) ticket->next->prev = ticket->prev;
-    else if (last) *last = ticket->prev;
+    if (ticket->prev)
+        ticket->prev->next = ticket->next;
+    else
+        *first = ticket->next;
+    if (ticket->next)
+        ticket->next->prev = ticket->prev;
+    else if (last)
+        *last = ticket->prev;
     ticket->prev = ticket->next = NULL;
 }
 
@@ -167,8 +172,10 @@ static hd_step enqueue(hd_pool *pool, hd_ticket *ticket, hd_error *err) {
     }
     ticket->prev = pool->last;
     ticket->next = NULL;
-    if (pool->last) pool->last->next = ticket;
-    else pool->first = ticket;
+    if (pool->last)
+        pool->last->next = ticket;
+    else
+        pool->first = ticket;
     pool->last = ticket;
     pool->waiting++;
     ticket->state = HD_TICKET_QUEUED;
@@ -260,7 +267,8 @@ static hd_step connect_failed(hd_pool *pool, hd_ticket *ticket) {
     return HD_FAILED;
 }
 
-static hd_step step_connecting(hd_pool *pool, hd_ticket *ticket, hd_time now, hd_wait *wait, hd_error *err) {
+static hd_step step_connecting(hd_pool *pool, hd_ticket *ticket, hd_time now, hd_wait *wait,
+                               hd_error *err) {
     hd_step step = pool->driver->connect(ticket->conn, ticket->password, wait, err);
     drop_password(ticket);
     if (step == HD_DONE) {
@@ -290,7 +298,8 @@ static hd_step queue_timeout(hd_pool *pool, hd_ticket *ticket, hd_error *err) {
     return HD_FAILED;
 }
 
-static hd_step step_queued(hd_pool *pool, hd_ticket *ticket, hd_time now, hd_wait *wait, hd_error *err) {
+static hd_step step_queued(hd_pool *pool, hd_ticket *ticket, hd_time now, hd_wait *wait,
+                           hd_error *err) {
     if (ticket->conn || ticket->granted) {
         bool granted = ticket->granted;
         hd_wake_lower(&ticket->wake);
@@ -330,9 +339,12 @@ hd_step hd_pool_acquire(hd_ticket *ticket, hd_wait *wait, hd_error *err) {
     }
     hd_time now = hd_now();
     hd_step step = HD_WAIT;
-    if (ticket->state == HD_TICKET_NEW) step = step_new(pool, ticket, now, err);
-    else if (ticket->state == HD_TICKET_PASSWORD) step = open_conn(pool, ticket, now, err);
-    if (step == HD_WAIT && ticket->state == HD_TICKET_QUEUED) step = step_queued(pool, ticket, now, wait, err);
+    if (ticket->state == HD_TICKET_NEW)
+        step = step_new(pool, ticket, now, err);
+    else if (ticket->state == HD_TICKET_PASSWORD)
+        step = open_conn(pool, ticket, now, err);
+    if (step == HD_WAIT && ticket->state == HD_TICKET_QUEUED)
+        step = step_queued(pool, ticket, now, wait, err);
     if (step == HD_WAIT && ticket->state == HD_TICKET_CONNECTING) {
         if (!ticket->conn) { /* the process was forked in the middle */
             ticket->state = HD_TICKET_NEW;
@@ -451,7 +463,8 @@ void hd_pool_describe_holders(hd_pool *pool, char *out, size_t cap) {
                      pool->limits.max);
     const char *separator = ": ";
     for (hd_ticket *t = pool->holders; t && n > 0 && (size_t)n < cap; t = t->next) {
-        n += snprintf(out + n, cap - (size_t)n, "%s%s", separator, t->label ? t->label : "an operation");
+        n += snprintf(out + n, cap - (size_t)n, "%s%s", separator,
+                      t->label ? t->label : "an operation");
         separator = "; ";
     }
 }

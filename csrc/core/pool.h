@@ -13,13 +13,15 @@ typedef struct hd_pool hd_pool;
 typedef struct hd_ticket hd_ticket;
 
 typedef struct hd_pool_limits {
-    uint32_t min, max;      /* connections; max at least 1 */
-    hd_time idle_timeout;   /* microseconds; an idle connection beyond `min` is closed after it. 0: never */
-    hd_time max_lifetime;   /* an older connection is closed when it comes back or is looked at. 0: never */
-    hd_time acquire_timeout;/* of a ticket in the queue. 0: none */
-    hd_time connect_timeout;/* of one attempt to connect. 0: none */
-    hd_time check_after;    /* idle for longer: probed before it is lent */
-    bool host_password;     /* the host gives the password for each new connection (HD_HOST) */
+    uint32_t min, max; /* connections; max at least 1 */
+    hd_time
+        idle_timeout; /* microseconds; an idle connection beyond `min` is closed after it. 0: never */
+    hd_time
+        max_lifetime; /* an older connection is closed when it comes back or is looked at. 0: never */
+    hd_time acquire_timeout; /* of a ticket in the queue. 0: none */
+    hd_time connect_timeout; /* of one attempt to connect. 0: none */
+    hd_time check_after;     /* idle for longer: probed before it is lent */
+    bool host_password;      /* the host gives the password for each new connection (HD_HOST) */
 } hd_pool_limits;
 
 typedef struct hd_pool_stats {
@@ -27,7 +29,13 @@ typedef struct hd_pool_stats {
     uint64_t opened, closed, acquired, timeouts;
 } hd_pool_stats;
 
-enum hd_ticket_state { HD_TICKET_NEW = 0, HD_TICKET_PASSWORD, HD_TICKET_CONNECTING, HD_TICKET_QUEUED, HD_TICKET_HELD };
+enum hd_ticket_state {
+    HD_TICKET_NEW = 0,
+    HD_TICKET_PASSWORD,
+    HD_TICKET_CONNECTING,
+    HD_TICKET_QUEUED,
+    HD_TICKET_HELD
+};
 
 struct hd_ticket {
     hd_pool *pool;          /* referenced */
@@ -35,15 +43,15 @@ struct hd_ticket {
     hd_conn *conn;          /* connecting or held */
     hd_wake wake;
     hd_time since, deadline;
-    char *password;         /* from the host, until connect has read it; owned */
-    const char *label;      /* who holds it, for messages; the borrower's, or NULL */
+    char *password;    /* from the host, until connect has read it; owned */
+    const char *label; /* who holds it, for messages; the borrower's, or NULL */
     uint8_t state;
-    bool granted;           /* the queue handed over a free place instead of a connection */
+    bool granted; /* the queue handed over a free place instead of a connection */
 };
 
 /* Copies the options. NULL: out of memory or refused options (err). The pool is referenced once. */
-hd_pool *hd_pool_new(const hd_allocator *mem, const hd_driver *driver, const hd_option *options, size_t count,
-                     const hd_pool_limits *limits, hd_error *err);
+hd_pool *hd_pool_new(const hd_allocator *mem, const hd_driver *driver, const hd_option *options,
+                     size_t count, const hd_pool_limits *limits, hd_error *err);
 hd_pool *hd_pool_ref(hd_pool *pool);
 void hd_pool_unref(hd_pool *pool); /* the last one frees it with its idle connections */
 /* Closes the idle connections now, lent ones when they come back; every ticket fails with `closed`. */

@@ -28,7 +28,7 @@ struct hd_session {
     hd_shelf **shelves; /* by entity id */
     size_t shelf_count, shelf_capacity;
     hd_undo undo;
-    hd_key *dropped;    /* keys that the journal holds; entry.word is the index */
+    hd_key *dropped; /* keys that the journal holds; entry.word is the index */
     size_t dropped_count, dropped_capacity;
 };
 
@@ -52,7 +52,8 @@ static void shelf_free(hd_shelf *shelf) {
 }
 
 static void drop_journaled_keys(hd_session *session, size_t from) {
-    while (session->dropped_count > from) hd_key_free(session->mem, &session->dropped[--session->dropped_count]);
+    while (session->dropped_count > from)
+        hd_key_free(session->mem, &session->dropped[--session->dropped_count]);
 }
 
 void hd_session_clear(hd_session *session) {
@@ -109,15 +110,18 @@ hd_row_state hd_shelf_state(const hd_shelf *shelf, uint32_t slot) {
 }
 
 uint32_t hd_shelf_find(const hd_shelf *shelf, const hd_value *key) {
-    return shelf->count ? hd_identity_find(&shelf->identity, &shelf->rows->key, sizeof *shelf->rows, key)
-                        : HD_NO_SLOT;
+    return shelf->count
+               ? hd_identity_find(&shelf->identity, &shelf->rows->key, sizeof *shelf->rows, key)
+               : HD_NO_SLOT;
 }
 
 static uint32_t fresh_slot(hd_shelf *shelf) {
     hd_session *session = shelf->session;
-    if (shelf->free_count > 0 && session->undo.marks == 0) return shelf->free_slots[--shelf->free_count];
+    if (shelf->free_count > 0 && session->undo.marks == 0)
+        return shelf->free_slots[--shelf->free_count];
     if (shelf->count >= HD_NO_SLOT - 1 ||
-        hd_grow(session->mem, (void **)&shelf->rows, &shelf->capacity, shelf->count + 1, sizeof *shelf->rows) != 0)
+        hd_grow(session->mem, (void **)&shelf->rows, &shelf->capacity, shelf->count + 1,
+                sizeof *shelf->rows) != 0)
         return HD_NO_SLOT;
     memset(&shelf->rows[shelf->count], 0, sizeof *shelf->rows);
     return (uint32_t)shelf->count++;
@@ -135,8 +139,8 @@ uint32_t hd_shelf_add(hd_shelf *shelf, hd_row_state state) {
 
 /* A free slot is remembered for reuse; when even that list cannot grow it is merely never used again. */
 static void note_free(hd_shelf *shelf, uint32_t slot) {
-    if (hd_grow(shelf->session->mem, (void **)&shelf->free_slots, &shelf->free_capacity, shelf->free_count + 1,
-                sizeof *shelf->free_slots) == 0)
+    if (hd_grow(shelf->session->mem, (void **)&shelf->free_slots, &shelf->free_capacity,
+                shelf->free_count + 1, sizeof *shelf->free_slots) == 0)
         shelf->free_slots[shelf->free_count++] = slot;
 }
 
@@ -167,7 +171,8 @@ int hd_shelf_set_key(hd_shelf *shelf, uint32_t slot, const hd_value *key) {
     if (hd_shelf_find(shelf, key) != HD_NO_SLOT) return 1;
     bool failed, journaled = journal(shelf, &failed);
     if (failed || hd_identity_reserve(&shelf->identity) != 0) return -1;
-    if (hd_key_make(shelf->session->mem, key, shelf->key_count, &shelf->rows[slot].key) != 0) return -1;
+    if (hd_key_make(shelf->session->mem, key, shelf->key_count, &shelf->rows[slot].key) != 0)
+        return -1;
     hd_identity_insert(&shelf->identity, &shelf->rows[slot].key, slot);
     if (journaled) push(shelf, HD_UNDO_KEY_SET, slot, 0, 0);
     return 0;

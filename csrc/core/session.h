@@ -31,9 +31,11 @@ void hd_session_clear(hd_session *session);
 /* The shelf of entity `id`, made at first use. key_count columns form its key. NULL: out of memory. */
 hd_shelf *hd_session_shelf(hd_session *session, uint32_t id, uint32_t key_count);
 
-uint32_t hd_shelf_find(const hd_shelf *shelf, const hd_value *key); /* HD_NO_SLOT when nobody has it */
-uint32_t hd_shelf_add(hd_shelf *shelf, hd_row_state state);         /* a new slot; HD_NO_SLOT: out of memory */
-uint32_t hd_shelf_count(const hd_shelf *shelf);                     /* slots ever used: 0 .. count-1 */
+uint32_t hd_shelf_find(const hd_shelf *shelf,
+                       const hd_value *key); /* HD_NO_SLOT when nobody has it */
+uint32_t hd_shelf_add(hd_shelf *shelf,
+                      hd_row_state state);      /* a new slot; HD_NO_SLOT: out of memory */
+uint32_t hd_shelf_count(const hd_shelf *shelf); /* slots ever used: 0 .. count-1 */
 hd_row_state hd_shelf_state(const hd_shelf *shelf, uint32_t slot);
 int hd_shelf_set_state(hd_shelf *shelf, uint32_t slot, hd_row_state state); /* -1: out of memory */
 /* Gives the row its key (it must have none). 0, 1 (another row has it) or -1 (out of memory). */
@@ -48,7 +50,6 @@ int hd_shelf_remove(hd_shelf *shelf, uint32_t slot);
 /* ---- Marks ---- */
 
 typedef size_t hd_mark;
-
 
 hd_mark hd_session_mark(hd_session *session);
 bool hd_session_has_marks(const hd_session *session);

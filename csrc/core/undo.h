@@ -8,13 +8,19 @@
 
 #include "base/alloc.h"
 
-typedef enum hd_undo_kind { HD_UNDO_STATE, HD_UNDO_KEY_SET, HD_UNDO_KEY_DROPPED, HD_UNDO_HOST } hd_undo_kind;
+typedef enum hd_undo_kind {
+    HD_UNDO_STATE,
+    HD_UNDO_KEY_SET,
+    HD_UNDO_KEY_DROPPED,
+    HD_UNDO_HOST
+} hd_undo_kind;
 
 typedef struct hd_undo_entry {
     uint8_t kind;
-    uint8_t state;      /* HD_UNDO_STATE: the former one */
+    uint8_t state; /* HD_UNDO_STATE: the former one */
     uint32_t shelf, slot;
-    uint64_t word;      /* HD_UNDO_HOST: the token. KEY_DROPPED: the key, owned by the journal (see session.c) */
+    uint64_t
+        word; /* HD_UNDO_HOST: the token. KEY_DROPPED: the key, owned by the journal (see session.c) */
 } hd_undo_entry;
 
 typedef struct hd_undo {
@@ -30,6 +36,7 @@ void hd_undo_free(hd_undo *undo); /* entries that own something are the user's t
  * and there is room; *failed is set when memory ran out. */
 bool hd_undo_ready(hd_undo *undo, bool *failed);
 void hd_undo_push(hd_undo *undo, hd_undo_entry entry); /* after hd_undo_ready */
-bool hd_undo_pop(hd_undo *undo, size_t mark, hd_undo_entry *entry); /* newest first; false at the mark */
+bool hd_undo_pop(hd_undo *undo, size_t mark,
+                 hd_undo_entry *entry); /* newest first; false at the mark */
 
 #endif

@@ -32,12 +32,14 @@ int hd_wake_open(hd_wake *wake) {
 
 void hd_wake_raise(hd_wake *wake) {
     uint64_t one = 1;
-    if (wake->write_fd >= 0 && write(wake->write_fd, &one, sizeof one) < 0) return; /* full is raised */
+    if (wake->write_fd >= 0 && write(wake->write_fd, &one, sizeof one) < 0)
+        return; /* full is raised */
 }
 
 void hd_wake_lower(hd_wake *wake) {
     uint64_t count;
-    while (wake->read_fd >= 0 && read(wake->read_fd, &count, sizeof count) == sizeof count) {}
+    while (wake->read_fd >= 0 && read(wake->read_fd, &count, sizeof count) == sizeof count) {
+    }
 }
 
 void hd_wake_close(hd_wake *wake) {

@@ -119,7 +119,7 @@ function Manager:enter()
       .. "coroutine its own: em:fork()"):format(self.context_name), { context = self.context_name })
   end
   local owner = self.transaction_owner
-  if owner and owner ~= co and not (type(owner) ~= "thread" or coroutine.status(owner) == "normal") then
+  if owner and owner ~= co and type(owner) == "thread" and coroutine.status(owner) == "suspended" then
     errors.raise("busy", ("A transaction of another coroutine is open on this entity manager of context '%s'; give each "
       .. "coroutine its own: em:fork()"):format(self.context_name), { context = self.context_name })
   end

@@ -14,10 +14,11 @@ typedef struct hd_allocator {
 /* The C library's. Static, read only. */
 extern const hd_allocator hd_allocator_libc;
 
-void *hd_alloc(const hd_allocator *mem, size_t size);            /* NULL on failure; not cleared */
-void *hd_alloc_zero(const hd_allocator *mem, size_t size);       /* NULL on failure; cleared */
-void *hd_resize(const hd_allocator *mem, void *ptr, size_t size); /* NULL on failure: ptr stays valid */
-void hd_free(const hd_allocator *mem, void *ptr);                /* NULL is fine */
+void *hd_alloc(const hd_allocator *mem, size_t size);      /* NULL on failure; not cleared */
+void *hd_alloc_zero(const hd_allocator *mem, size_t size); /* NULL on failure; cleared */
+void *hd_resize(const hd_allocator *mem, void *ptr,
+                size_t size);                     /* NULL on failure: ptr stays valid */
+void hd_free(const hd_allocator *mem, void *ptr); /* NULL is fine */
 char *hd_strdup_n(const hd_allocator *mem, const char *text, size_t len); /* NUL-terminated copy */
 
 /* Grows *array (items of `item` bytes) so that it holds `need`; doubles. 0 or -1 (out of memory). */

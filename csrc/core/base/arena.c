@@ -5,9 +5,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#define FIRST_BLOCK 4096u
+#define FIRST_BLOCK   4096u
 #define LARGEST_BLOCK (1u << 20)
-#define ALIGN 16u
+#define ALIGN         16u
 
 struct hd_arena_block {
     hd_arena_block *older;

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <time.h>
 
-typedef int64_t hd_time;      /* absolute, monotonic, microseconds; 0 is "never set" */
+typedef int64_t hd_time; /* absolute, monotonic, microseconds; 0 is "never set" */
 #define HD_NEVER INT64_MAX
 
 static inline hd_time hd_now(void) {

@@ -52,18 +52,18 @@ typedef enum hd_error_kind {
 
 /* What is known of the transaction that the error ended (F4). */
 typedef enum hd_outcome {
-    HD_OUTCOME_NONE = 0,    /* nothing was committed by the failed action */
-    HD_OUTCOME_UNKNOWN      /* the connection was lost while a commit was under way */
+    HD_OUTCOME_NONE = 0, /* nothing was committed by the failed action */
+    HD_OUTCOME_UNKNOWN   /* the connection was lost while a commit was under way */
 } hd_outcome;
 
 typedef struct hd_error {
     const hd_allocator *mem;
     hd_error_kind kind;
     hd_outcome outcome;
-    char sqlstate[6];       /* "" where the driver has none */
-    int native;             /* the driver's own code (SQLite's extended result code) */
-    int32_t statement;      /* index in the batch, -1 unknown */
-    int64_t row;            /* which execution of a repeated statement, -1 unknown */
+    char sqlstate[6];  /* "" where the driver has none */
+    int native;        /* the driver's own code (SQLite's extended result code) */
+    int32_t statement; /* index in the batch, -1 unknown */
+    int64_t row;       /* which execution of a repeated statement, -1 unknown */
     /* Owned copies, NULL when absent. */
     char *message, *constraint, *schema, *table, *column, *detail, *hint, *cause, *sql;
 } hd_error;
@@ -78,7 +78,7 @@ hd_error_kind hd_error_set(hd_error *err, hd_error_kind kind, const char *format
 hd_error_kind hd_error_memory(hd_error *err);
 /* Replaces one text field (field is &err->detail and so on); text NULL empties it. */
 void hd_error_text(hd_error *err, char **field, const char *text, size_t len);
-void hd_error_move(hd_error *to, hd_error *from); /* `to` cleared, `from` emptied */
+void hd_error_move(hd_error *to, hd_error *from);   /* `to` cleared, `from` emptied */
 const char *hd_error_kind_name(hd_error_kind kind); /* "unique_violation" */
 
 #endif

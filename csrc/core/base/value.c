@@ -5,12 +5,12 @@
 #include <string.h>
 
 static const char *const type_names[HD_TYPES] = {
-    [HD_T_UNKNOWN] = "unknown", [HD_T_SMALLINT] = "smallint", [HD_T_INTEGER] = "integer",
-    [HD_T_BIGINT] = "bigint",   [HD_T_FLOAT] = "float",       [HD_T_DOUBLE] = "double",
-    [HD_T_DECIMAL] = "decimal", [HD_T_STRING] = "string",     [HD_T_TEXT] = "text",
-    [HD_T_BOOLEAN] = "boolean", [HD_T_UUID] = "uuid",         [HD_T_JSON] = "json",
-    [HD_T_TIMESTAMP] = "timestamp", [HD_T_DATE] = "date",     [HD_T_TIME] = "time",
-    [HD_T_BLOB] = "blob",       [HD_T_ENUM] = "enum",         [HD_T_ARRAY] = "array",
+    [HD_T_UNKNOWN] = "unknown",     [HD_T_SMALLINT] = "smallint", [HD_T_INTEGER] = "integer",
+    [HD_T_BIGINT] = "bigint",       [HD_T_FLOAT] = "float",       [HD_T_DOUBLE] = "double",
+    [HD_T_DECIMAL] = "decimal",     [HD_T_STRING] = "string",     [HD_T_TEXT] = "text",
+    [HD_T_BOOLEAN] = "boolean",     [HD_T_UUID] = "uuid",         [HD_T_JSON] = "json",
+    [HD_T_TIMESTAMP] = "timestamp", [HD_T_DATE] = "date",         [HD_T_TIME] = "time",
+    [HD_T_BLOB] = "blob",           [HD_T_ENUM] = "enum",         [HD_T_ARRAY] = "array",
 };
 
 const char *hd_type_name(hd_type type) {

@@ -21,17 +21,31 @@ typedef enum hd_kind {
     HD_UUID,      /* p,len: 36 characters, lower case */
     HD_JSON,      /* p,len: one JSON text */
     HD_LIST,      /* list: an array value or the elements of a bulk parameter; see hd_list */
-    HD_PENDING,   /* i: index of the change, len: its column whose value this will be; never reaches a driver */
-    HD_DEFAULT    /* column left out; never reaches a driver */
+    HD_PENDING, /* i: index of the change, len: its column whose value this will be; never reaches a driver */
+    HD_DEFAULT /* column left out; never reaches a driver */
 } hd_kind;
 
 /* Column types of the contract; what a parameter is bound as. */
 typedef enum hd_type {
-    HD_T_UNKNOWN = 0, /* the server infers: text format, OID 0. Raw SQL, enums and domains of the server */
-    HD_T_SMALLINT, HD_T_INTEGER, HD_T_BIGINT, HD_T_FLOAT, HD_T_DOUBLE, HD_T_DECIMAL, HD_T_STRING,
-    HD_T_TEXT, HD_T_BOOLEAN, HD_T_UUID, HD_T_JSON, HD_T_TIMESTAMP, HD_T_DATE, HD_T_TIME, HD_T_BLOB,
-    HD_T_ENUM,        /* text with a CHECK */
-    HD_T_ARRAY,       /* the element type stands in hd_list.type */
+    HD_T_UNKNOWN =
+        0, /* the server infers: text format, OID 0. Raw SQL, enums and domains of the server */
+    HD_T_SMALLINT,
+    HD_T_INTEGER,
+    HD_T_BIGINT,
+    HD_T_FLOAT,
+    HD_T_DOUBLE,
+    HD_T_DECIMAL,
+    HD_T_STRING,
+    HD_T_TEXT,
+    HD_T_BOOLEAN,
+    HD_T_UUID,
+    HD_T_JSON,
+    HD_T_TIMESTAMP,
+    HD_T_DATE,
+    HD_T_TIME,
+    HD_T_BLOB,
+    HD_T_ENUM,  /* text with a CHECK */
+    HD_T_ARRAY, /* the element type stands in hd_list.type */
     HD_TYPES
 } hd_type;
 
@@ -58,7 +72,10 @@ struct hd_list {
     const hd_value *items; /* nested HD_LIST for arrays of arrays */
 };
 
-static inline hd_value hd_null(void) { hd_value v = {0, 0, 0, 0, {0}}; return v; }
+static inline hd_value hd_null(void) {
+    hd_value v = {0, 0, 0, 0, {0}};
+    return v;
+}
 static inline hd_value hd_int(int64_t i, hd_type type) {
     hd_value v = {HD_INT, (uint8_t)type, 0, 0, {.i = i}};
     return v;
@@ -68,11 +85,11 @@ static inline hd_value hd_bytes(hd_kind kind, const char *p, size_t len, hd_type
     return v;
 }
 static inline bool hd_has_bytes(const hd_value *v) {
-    return v->kind == HD_TEXT || v->kind == HD_BLOB || (v->kind >= HD_DECIMAL && v->kind <= HD_JSON
-        && v->kind != HD_TIMESTAMP);
+    return v->kind == HD_TEXT || v->kind == HD_BLOB ||
+           (v->kind >= HD_DECIMAL && v->kind <= HD_JSON && v->kind != HD_TIMESTAMP);
 }
-const char *hd_type_name(hd_type type);                     /* "timestamp" */
-hd_type hd_type_from_name(const char *name, size_t len);    /* HD_T_UNKNOWN when there is none */
+const char *hd_type_name(hd_type type);                  /* "timestamp" */
+hd_type hd_type_from_name(const char *name, size_t len); /* HD_T_UNKNOWN when there is none */
 /* Equality and hash as keys: same kind and same bits. Integers, texts, uuids, timestamps, lists of those. */
 bool hd_value_equal(const hd_value *a, const hd_value *b);
 uint64_t hd_value_hash(const hd_value *values, size_t count);
