@@ -56,7 +56,8 @@ end
 function context.init(given, base_dir)
   local made = config.check(given, base_dir)
   if registry.has(made.context_name) then
-    errors.raise("duplicate_context", ("Context '%s' exists already; close it first, or give another context_name"):format(
+    errors.raise("duplicate_context", ("Context '%s' exists already; close it first, "
+      .. "or give another context_name"):format(
       made.context_name), { context = made.context_name })
   end
   local self = setmetatable({

@@ -1,4 +1,5 @@
---- One flush, from pending instances to committed rows: cascade, hooks, gather, then the core's plan and batches, apply,
+--- One flush, from pending instances to committed rows: cascade, hooks, gather, then the core's plan and batches,
+--- apply,
 --- commit; or, at any failure, back to where it began (F1).
 local blame = require("heddle.blame")
 local compat = require("heddle.compat")
@@ -35,14 +36,16 @@ local function cascade_row(em, shelf, slot)
     if meta and not meta.box then
       local prop = shelf.mapping.meta.by_name[name]
       if prop.cascade and not (prop.cascade.persist or prop.cascade.all) then
-        errors.raise("not_managed", ("%s.%s: the %s was never persisted, and this relation does not cascade persist"):format(
+        errors.raise("not_managed", ("%s.%s: the %s was never persisted, "
+          .. "and this relation does not cascade persist"):format(
           shelf.mapping.name, name, meta.definition.name), { context = em.context_name, entity = shelf.mapping.name,
           property = name })
       end
       flush.adopt(em, shelf.mapping.props[name].target, target)
       found = true
     elseif meta and meta.box.shelf == nil then
-      errors.raise("not_managed", ("%s.%s: the entity manager of the %s is gone; em:merge(it)"):format(shelf.mapping.name,
+      errors.raise("not_managed",
+        ("%s.%s: the entity manager of the %s is gone; em:merge(it)"):format(shelf.mapping.name,
         name, meta.definition.name), { context = em.context_name, entity = shelf.mapping.name, property = name })
     end
   end
@@ -331,7 +334,8 @@ local function run_flush(em, state)
   local batch = gather(em, rows)
   if batch:count() == 0 then return end
   local listened = not em.plain and hooks.listens_after(em, rows)
-  local changes = (em.context.listeners.after_commit or em.context.listeners.after_flush) and changes_of(em, batch, rows)
+  local changes = (em.context.listeners.after_commit or em.context.listeners.after_flush) and changes_of(em, batch,
+    rows)
   local failed = batch:plan()
   if failed then raise_record(em, batch, failed) end
   em:open_link()

@@ -16,7 +16,8 @@ end
 
 local methods = {}
 
--- One forwarding function a method, made when it is first asked for. What gives the entity manager itself gives the handle.
+-- One forwarding function a method, made when it is first asked for. What gives the entity manager itself gives the
+-- handle.
 local chained = { persist = true, remove = true, detach = true }
 
 local function forward(name)

@@ -89,7 +89,8 @@ function hooks.before(em, rows)
         local before = count_new(em)
         call(em, row, "before_" .. row.op)
         if count_new(em) ~= before then
-          errors.raise("hook", ("before_%s of %s persisted or removed an entity: a hook may change its own instance only; "
+          errors.raise("hook",
+            ("before_%s of %s persisted or removed an entity: a hook may change its own instance only; "
             .. "use before_flush"):format(row.op, row.shelf.mapping.name), { context = em.context_name,
             entity = row.shelf.mapping.name })
         end

@@ -42,7 +42,8 @@ end
 
 local function raise_unknown(definition, name)
   errors.raise("unknown_property", ("Entity '%s' has no property %s%s"):format(definition.name, errors.quote(name),
-    suggest.hint(name, definition.by_name)), { entity = definition.name, property = type(name) == "string" and name or nil })
+    suggest.hint(name, definition.by_name)), { entity = definition.name, property = type(name) == "string"
+      and name or nil })
 end
 instance.raise_unknown = raise_unknown
 
@@ -194,7 +195,8 @@ end
 
 local function show(value)
   if type(value) == "string" then
-    return #value > 60 and ("%q"):format(value:sub(1, 57) .. "..."):gsub("\\\n", "\\n") or ("%q"):format(value):gsub("\\\n", "\\n")
+    return #value > 60 and ("%q"):format(value:sub(1, 57) .. "..."):gsub("\\\n",
+      "\\n") or ("%q"):format(value):gsub("\\\n", "\\n")
   end
   if value == null then return "null" end
   if type(value) == "table" then return "{...}" end
@@ -362,7 +364,8 @@ local function fill(e, definition, data, resolve, context)
   return e
 end
 
----Makes an unmanaged instance: `User { name = "x" }`. `resolve(context, prop, value)` may turn a relation's value (a key)
+---Makes an unmanaged instance: `User { name = "x" }`. `resolve(context, prop, value)` may turn a relation's value (a
+---key)
 ---into an instance first. Raises `unknown_property`, `validation`.
 function instance.construct(class, data, resolve, context)
   local definition = class_of.definition_of(class)

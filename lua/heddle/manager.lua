@@ -115,12 +115,14 @@ function Manager:enter()
   if self.context.closed then self.context:raise_closed() end
   local co = compat.running()
   if self.running and self.running ~= co then
-    errors.raise("busy", ("The entity manager of context '%s' is waiting for the database in another coroutine; give each "
+    errors.raise("busy",
+      ("The entity manager of context '%s' is waiting for the database in another coroutine; give each "
       .. "coroutine its own: em:fork()"):format(self.context_name), { context = self.context_name })
   end
   local owner = self.transaction_owner
   if owner and owner ~= co and type(owner) == "thread" and coroutine.status(owner) == "suspended" then
-    errors.raise("busy", ("A transaction of another coroutine is open on this entity manager of context '%s'; give each "
+    errors.raise("busy",
+      ("A transaction of another coroutine is open on this entity manager of context '%s'; give each "
       .. "coroutine its own: em:fork()"):format(self.context_name), { context = self.context_name })
   end
   return co

@@ -1,4 +1,5 @@
---- What the hydrator leaves to the host: rows of partial and referenced instances, rows with an overlay (I3, I5), rereading.
+--- What the hydrator leaves to the host: rows of partial and referenced instances, rows with an overlay (I3, I5),
+--- rereading.
 local core = require("heddle.core")
 local errors = require("heddle.errors")
 local instance = require("heddle.instance")
@@ -83,7 +84,8 @@ end
 
 ---Unmanaged instances: what is not raw, and what was not read.
 function merge.unmanaged(plan, results, rest)
-  local views, missing = plan.mapping.props, nil
+  local views = plan.mapping.props
+  local missing
   if plan.partial then
     missing = {}
     for _, column in ipairs(plan.mapping.columns) do missing[column.property] = true end

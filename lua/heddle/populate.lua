@@ -70,7 +70,8 @@ local function view_of(map, name)
     errors.raise("validation", ("populate of %s: '%s' is no relation"):format(map.name, name),
       { entity = map.name, property = name })
   end
-  errors.raise("unsupported", ("populate of %s: '%s' is a %s, which cannot be loaded yet"):format(map.name, name, view.kind),
+  errors.raise("unsupported", ("populate of %s: '%s' is a %s, which cannot be loaded yet"):format(map.name, name,
+    view.kind),
     { entity = map.name, property = name })
 end
 

@@ -27,7 +27,8 @@ end
 local function check_owner(meta, other, prop)
   if not meta.box or not other.box then return end
   if meta.context_name ~= other.context_name then
-    refuse(meta, prop, "wrong_context", ("the %s belongs to context '%s', this %s to '%s'; relate entities of one context, "
+    refuse(meta, prop, "wrong_context", ("the %s belongs to context '%s', "
+      .. "this %s to '%s'; relate entities of one context, "
       .. "or keep the key in a plain property"):format(other.definition.name, other.context_name, meta.definition.name,
       meta.context_name))
   end
@@ -42,7 +43,8 @@ end
 function relate.check(meta, prop, value)
   local other = instance.meta_of(value)
   if not other or other.definition.name ~= target_name(prop) then
-    refuse(meta, prop, "validation", ("takes an instance of %s or nil, not %s"):format(target_name(prop), describe(value)))
+    refuse(meta, prop, "validation", ("takes an instance of %s or nil, not %s"):format(target_name(prop),
+      describe(value)))
   end
   check_owner(meta, other, prop)
 end
@@ -78,7 +80,7 @@ local function loose_reference(view, key)
   return e
 end
 
-function instance.reference(meta, e, view, key)
+function instance.reference(meta, _, view, key)
   local shelf = meta.box and meta.box.shelf
   if shelf then return shelf.em:reference(view.target, key) end
   if meta.own then

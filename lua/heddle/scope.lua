@@ -10,7 +10,8 @@ local wait = require("heddle.wait")
 
 local scope = {}
 
--- Coroutine -> its innermost scope. Entries are removed by whoever made them; weak for coroutines that are never resumed again.
+-- Coroutine -> its innermost scope. Entries are removed by whoever made them; weak for coroutines that are never
+-- resumed again.
 local scopes = setmetatable({}, { __mode = "k" })
 
 local function is_ancestor(co, main_is_ancestor)

@@ -1,6 +1,6 @@
---- Shelf: everything that one entity manager holds of one entity. The fields instances, slot_of, blocks, overlay, shelf,
+--- Shelf: everything that one entity manager holds of one entity. The fields instances, slot_of, blocks, overlay,
+--- shelf,
 --- loaded_meta and partial_meta are read by the core's binding.
-local core = require("heddle.core")
 local errors = require("heddle.errors")
 local instance = require("heddle.instance")
 local null = require("heddle.null")
@@ -228,7 +228,8 @@ end
 
 ---Raises `validation` for a second instance of one key.
 function Shelf:raise_duplicate(key)
-  errors.raise("validation", ("%s#%s is managed already; change that instance (em:find_one gives it), or remove it first")
+  errors.raise("validation", ("%s#%s is managed already; change that instance (em:find_one gives it), "
+    .. "or remove it first")
     :format(self.mapping.name, type(key) == "table" and table.concat(key, ",") or tostring(key)),
     { context = self.mapping.context, entity = self.mapping.name, property = self.mapping.key[1].property })
 end

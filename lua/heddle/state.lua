@@ -1,4 +1,5 @@
---- Where the values of a managed row stand beside the instance: its snapshot (flat arrays in blocks of 4, 8 .. 256 rows,
+--- Where the values of a managed row stand beside the instance: its snapshot (flat arrays in blocks of 4, 8 .. 256
+--- rows,
 --- as hydrate.c lays them out) and its overlay (what was assigned and cannot be raw, and what a partial row has
 --- loaded). Pure functions over a shelf.
 local core = require("heddle.core")

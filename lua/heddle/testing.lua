@@ -30,7 +30,8 @@ local function open(name)
   return setmetatable({ context = context, link = link, item = item }, Test)
 end
 
----Usage, in a spec: `before_each(function() t = orm.testing() end); after_each(function() t:finish() end)`, or around one
+---Usage, in a spec: `before_each(function() t = orm.testing() end); after_each(function() t:finish() end)`, or
+---around one
 ---function: `orm.testing(nil, function() ... end)`
 ---@param name? string context, default "default"
 ---@param fn? function

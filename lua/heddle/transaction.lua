@@ -110,7 +110,8 @@ function transaction.current(em, what)
   return item
 end
 
----Looks up a transaction whose COMMIT was under way when its connection was lost: true, false, or nil when nobody knows.
+---Looks up a transaction whose COMMIT was under way when its connection was lost: true, false, or nil when nobody
+---knows.
 local function look_up(em, xid)
   if not xid then return nil end
   local other = em.context:link()
@@ -123,7 +124,8 @@ local function look_up(em, xid)
   return nil
 end
 
--- COMMIT failed. True: it is committed all the same. Otherwise the record says what is known, and the error is the caller's.
+-- COMMIT failed. True: it is committed all the same. Otherwise the record says what is known, and the error is the
+-- caller's.
 local function settle_commit(em, record, xid)
   if record.outcome ~= "unknown" then return false end
   local committed = look_up(em, xid)
@@ -153,7 +155,8 @@ local function commit_link(em)
   em.context:raise(link, record)
 end
 
----Commits the transaction, or makes a savepoint part of what is around it. Raises what the database says; then everything
+---Commits the transaction, or makes a savepoint part of what is around it. Raises what the database says; then
+---everything
 ---is rolled back, in memory too.
 function transaction.commit(em)
   local item = transaction.current(em, "commit")
@@ -200,7 +203,8 @@ end
 ---Raises when the entity manager does not know what the database holds.
 function transaction.check_usable(em)
   if not em.outcome_unknown then return end
-  errors.raise("connection", "The connection was lost while a commit was under way and nobody knows whether it happened: "
+  errors.raise("connection", "The connection was lost while a commit was under way "
+    .. "and nobody knows whether it happened: "
     .. "em:clear(), and read again", { context = em.context_name, outcome = "unknown" })
 end
 

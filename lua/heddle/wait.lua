@@ -37,7 +37,8 @@ end
 ---Usage: `orm.use(function(fd, events, timeout) return scheduler.wait(fd, events, timeout) end)`
 ---
 ---Raises `config` for an unknown adapter, `unsupported` for one that is not there yet.
----@param given string|function "blocking", or a function: fd (nil: only a pause), events ("r", "w", "rw"), timeout in seconds (nil: none)
+---@param given string|function "blocking", or a function: fd (nil: only a pause), events ("r", "w", "rw"), timeout
+---in seconds (nil: none)
 function wait.use(given)
   if given == "blocking" then
     adapter = nil
@@ -70,7 +71,8 @@ local function blocks_here()
   return true
 end
 
--- Under the blocking adapter nobody else runs, so a place in the pool's queue would be waited for in vain. Garbage may hold a
+-- Under the blocking adapter nobody else runs, so a place in the pool's queue would be waited for in vain. Garbage
+-- may hold a
 -- connection; when it does not, nothing will give one back.
 local function fail_queue(link, owner)
   collectgarbage()

@@ -23,10 +23,12 @@ function write_lock.take(em)
   if holder and holder.em ~= em and holder.em.link ~= em.link and #holder.em.transactions > 0
     and is_self_or_ancestor(holder.co) then
     if made.memory then
-      errors.raise("unsupported", ("Context '%s' is one connection in memory, and a transaction begun at %s is open on it")
+      errors.raise("unsupported", ("Context '%s' is one connection in memory, "
+        .. "and a transaction begun at %s is open on it")
         :format(em.context_name, holder.where), { context = em.context_name })
     end
-    errors.raise("lock_timeout", ("'%s' is being written by a transaction of this very coroutine, begun at %s: waiting for "
+    errors.raise("lock_timeout", ("'%s' is being written by a transaction of this very coroutine, "
+      .. "begun at %s: waiting for "
       .. "it would never end; finish it first, or write through its entity manager"):format(tostring(made.database),
       holder.where), { context = em.context_name })
   end

@@ -208,7 +208,8 @@ function Manager:find_one(entity, where, opts)
   return find(self, entity, where, given, given.all)[1]
 end
 
--- The shortest way: by a key of one value, no options. By key nothing is flushed: what is pending is in the identity map.
+-- The shortest way: by a key of one value, no options. By key nothing is flushed: what is pending is in the identity
+-- map.
 function Manager:read_key(map, key)
   local plan, params = select.find(map, key)
   local results, shelf, before = run_managed(self, plan, params)
@@ -329,7 +330,8 @@ function Manager:check_global()
   local allowed = self.context.config.allow_global_context
   if allowed == nil then allowed = wait.is_blocking() end
   if not allowed then
-    errors.raise("global_context", ("The global entity manager of context '%s' would be shared by everybody: work inside "
+    errors.raise("global_context",
+      ("The global entity manager of context '%s' would be shared by everybody: work inside "
       .. "orm.request_context, on em:fork(), or say allow_global_context = true"):format(self.context_name),
       { context = self.context_name })
   end

@@ -127,7 +127,8 @@ local function can_retry(err)
   return errors.is_error(err, "serialization_failure") or errors.is_error(err, "deadlock")
 end
 
----Runs `fn(em)` in a transaction, flushes and commits; gives back what fn returned. An error rolls back and is raised again.
+---Runs `fn(em)` in a transaction, flushes and commits; gives back what fn returned. An error rolls back and is
+---raised again.
 ---
 ---Usage: `em:transactional(function(tx) tx:persist(order); account.balance = account.balance - 10 end)`
 ---@param fn fun(em: heddle.EntityManager): any

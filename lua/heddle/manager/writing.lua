@@ -76,7 +76,8 @@ local function persist(self, e)
   end
   if not shelf then
     if getmetatable(e).own and getmetatable(e).own.unloaded then
-      errors.raise("not_managed", ("em:persist: this %s was read without the entity manager and only in part; em:merge(it)")
+      errors.raise("not_managed", ("em:persist: this %s was read without the entity manager "
+        .. "and only in part; em:merge(it)")
         :format(map.name), { entity = map.name, context = self.context_name })
     end
     adopt(self, map, e)
@@ -102,7 +103,8 @@ end
 local function remove(self, e)
   local shelf, slot, map = self:locate(e, "em:remove")
   if not shelf then
-    errors.raise("not_managed", ("em:remove: this %s is not managed; read it first, or use em:get_reference"):format(map.name),
+    errors.raise("not_managed", ("em:remove: this %s is not managed; read it first, "
+      .. "or use em:get_reference"):format(map.name),
       { context = self.context_name, entity = map.name })
   end
   if shelf.new[slot] then
@@ -127,7 +129,8 @@ function Manager:remove(e, ...)
   return self
 end
 
----Writes every pending change in one transaction. Raises `validation`, the constraint kinds, `optimistic_lock`, `not_found` ...
+---Writes every pending change in one transaction. Raises `validation`, the constraint kinds, `optimistic_lock`,
+---`not_found` ...
 ---
 ---Usage: `em:flush()`
 function Manager:flush()
@@ -175,7 +178,8 @@ function Manager:assign(e, data)
   return e
 end
 
----This entity manager's own instance of what another one (or none) holds: found by key and given its values, or, without a
+---This entity manager's own instance of what another one (or none) holds: found by key and given its values, or,
+---without a
 ---row, persisted anew.
 ---@return table e
 function Manager:merge(e)
