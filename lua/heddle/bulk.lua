@@ -78,7 +78,10 @@ local function read_data(to, mapping, data)
       .. (type(data) == "table" and "an instance or an operator" or "a " .. type(data)), resolve.fields(mapping))
   end
   local names = {}
-  for name in pairs(data) do names[#names + 1] = resolve.view(mapping, name, "data").name end
+  for name in pairs(data) do
+    -- What an open entity does not declare has no column.
+    if mapping.props[name] or not mapping.meta.open then names[#names + 1] = resolve.view(mapping, name, "data").name end
+  end
   if #names == 0 then
     return errors.raise("validation", "data of " .. mapping.name .. ": an empty table sets nothing",
       resolve.fields(mapping))

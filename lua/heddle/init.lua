@@ -2,6 +2,7 @@
 ---
 --- Usage: `local orm = require "heddle"`
 local array = require("heddle.array")
+local construct = require("heddle.construct")
 local context = require("heddle.context")
 local core = require("heddle.core")
 local date = require("heddle.date")
@@ -20,6 +21,7 @@ local testing = require("heddle.testing")
 local types = require("heddle.types")
 local wait = require("heddle.wait")
 
+require("heddle.manager.by_key")
 require("heddle.manager.reading")
 require("heddle.manager.writing")
 require("heddle.manager.transactions")
@@ -27,7 +29,7 @@ require("heddle.relate")
 require("heddle.schema")
 
 core.on_error(errors.from_core)
-entity.construct = instance.construct
+entity.construct = construct.construct
 
 -- The key of an instance that stands in a filter.
 function filter.hooks.key_of(value, map)

@@ -3,6 +3,7 @@
 --- loaded_meta and partial_meta are read by the core's binding.
 local errors = require("heddle.errors")
 local instance = require("heddle.instance")
+local managed = require("heddle.managed")
 local null = require("heddle.null")
 local scan = require("heddle.scan")
 local state = require("heddle.state")
@@ -23,7 +24,7 @@ function shelf.new(em, map)
     -- Numbers as values: safe with weak keys on every interpreter.
     slot_of = setmetatable({}, WEAK_KEYS),
   }, Shelf)
-  self.loaded_meta, self.partial_meta, self.reference_meta = instance.metatables(self)
+  self.loaded_meta, self.partial_meta, self.reference_meta = managed.metatables(self)
   return self
 end
 

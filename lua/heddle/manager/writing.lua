@@ -1,7 +1,9 @@
 --- The unit of work's calls: create, persist, remove, flush and their kin; and writing without it.
 local bulk = require("heddle.bulk")
+local construct = require("heddle.construct")
 local errors = require("heddle.errors")
 local flushing = require("heddle.flush")
+local gather = require("heddle.flush.gather")
 local instance = require("heddle.instance")
 local manager = require("heddle.manager")
 local null = require("heddle.null")
@@ -43,7 +45,7 @@ end
 function Manager:create(entity, data)
   self:check_global()
   local map = self:mapping(entity)
-  local e = instance.construct(map.class, data, resolve, { em = self, map = map })
+  local e = construct.construct(map.class, data, resolve, { em = self, map = map })
   check_key(self, map, e)
   return e
 end
@@ -86,7 +88,7 @@ local function persist(self, e)
     shelf.shelf:set_state(slot, shelf.overlay[slot] and shelf.overlay[slot].loaded and "partial" or "managed")
   end
 end
-flushing.adopt = adopt
+gather.adopt = adopt
 
 ---Marks new instances for insertion at the next flush. Raises `wrong_context`, `not_managed`, `entity_not_registered`.
 ---

@@ -1,0 +1,128 @@
+--- Running a plan: statement, rows, instances.
+local core = require("heddle.core")
+local errors = require("heddle.errors")
+local instance = require("heddle.instance")
+local manager = require("heddle.manager")
+local merge = require("heddle.merge")
+local populate = require("heddle.populate")
+local select = require("heddle.select")
+local wait = require("heddle.wait")
+
+local fetch = {}
+
+local Manager = manager.class
+local ROW, WAIT = wait.ROW, wait.WAIT
+
+-- What the binding makes of a plan, once.
+local function prepare(self, plan)
+  if plan.model ~= self.model then
+    local indexes = {}
+    for i, column in ipairs(plan.columns) do indexes[i] = column.index end
+    plan.query = core.query(plan.sql, plan.param_columns, plan.columns)
+    plan.hydrator = plan.mapping and plan.columns[1] and plan.columns[1].index and
+      core.hydrator(self.model, plan.mapping.id, indexes)
+    plan.model = self.model
+  end
+  return plan.query
+end
+
+---Starts a plan on the link: status, and fd, events, timeout of a wait.
+function Manager:start(plan, params)
+  self:enter()
+  local query = plan.model == self.model and plan.query or prepare(self, plan)
+  local link = self.link or self:open_link()
+  return self:drive(link:start(query, params, #plan.param_columns))
+end
+
+-- A hydration that fails (out of memory) leaves the operation half read.
+local function hydrate(self, step, ...)
+  local ok, status, fd, events, timeout = pcall(step, ...)
+  if not ok then
+    self.link:finish()
+    error(status, 0)
+  end
+  if status >= WAIT then return self:drive(status, fd, events, timeout) end
+  return status
+end
+
+---Runs a plan: managed instances; with the shelf, and the number of its slots before.
+---@return table[] results
+---@return table shelf
+---@return integer before
+function fetch.managed(self, plan, params)
+  local results, late = {}, {}
+  local status = self:start(plan, params)
+  local shelf = self:shelf_of(plan.mapping)
+  local before = shelf.shelf:count()
+  while status == ROW do
+    status = hydrate(self, core.hydrate, shelf.shelf, self.link, plan.hydrator, shelf, results, late)
+  end
+  if self.context:is_logged() then self.context:log(self.link) end
+  if late[1] then merge.late(shelf, plan, late) end
+  return results, shelf, before
+end
+
+---Runs a plan: instances of no entity manager.
+---@return table[] results
+function fetch.unmanaged(self, plan, params)
+  local results, rest = {}, {}
+  local status = self:start(plan, params)
+  while status == ROW do
+    status = hydrate(self, core.hydrate_plain, self.link, plan.hydrator, instance.unmanaged(plan.mapping.class),
+      results, rest)
+  end
+  if self.context:is_logged() then self.context:log(self.link) end
+  merge.unmanaged(plan, results, rest)
+  return results
+end
+
+---Calls on_load for what was not there before.
+function fetch.on_load(self, shelf, results, before)
+  local hook = shelf.mapping.meta.hooks.on_load
+  local listened = self.context.listeners.on_load
+  if not hook and not listened then return end
+  for _, e in ipairs(results) do
+    if shelf.slot_of[e] > before then
+      if hook then hook(e, { entity = e, em = self }) end
+      if listened then self.context:emit("on_load", { entity = e, em = self }) end
+    end
+  end
+end
+---A query that reads what has changes pending flushes them first.
+function fetch.flush_before(self, plan, opts)
+  local mode = opts and opts.flush_mode or self.flush_mode
+  if mode == "commit" or self.flushing then return end
+  if mode == "always" then return self:flush() end
+  for _, map in ipairs(plan.reads) do
+    local shelf = self.shelves[map]
+    if shelf and (next(shelf.new) or next(shelf.removed) or shelf:dirty(1)[1]) then return self:flush() end
+  end
+end
+
+local function lock_check(self, plan)
+  if plan.lock and plan.lock ~= "optimistic" and #self.transactions == 0 then
+    errors.raise("transaction_required", "a lock lasts as long as its transaction, and none is open: use "
+      .. "em:transactional", { context = self.context_name, entity = plan.mapping.name })
+  end
+end
+
+---What find and its kin do: filter, flush, statement, instances, relations.
+---@return table[]
+function fetch.find(self, entity, where, opts, allow_empty)
+  self:check_global()
+  local map = self:mapping(entity)
+  local plan, params = select.find(map, where, opts, allow_empty)
+  lock_check(self, plan)
+  fetch.flush_before(self, plan, opts)
+  if opts and opts.managed == false then return fetch.unmanaged(self, plan, params) end
+  local results, shelf, before = fetch.managed(self, plan, params)
+  if opts and opts.refresh then
+    for _, e in ipairs(results) do merge.reread(self, e) end
+  end
+  fetch.on_load(self, shelf, results, before)
+  if opts and opts.populate then populate.run(self, map, results, opts.populate) end
+  populate.eager(self, map, results)
+  return results
+end
+
+return fetch

@@ -1,0 +1,157 @@
+--- Instances of an entity manager: metatables shared by (entity, entity manager, load state).
+---
+--- They know the entity manager's shelf through a weak box, so that an instance which outlives its entity manager keeps
+--- nothing alive; snapshots, which hold scalars only, are held strongly, so that what was loaded stays readable.
+--- `__index` and `__newindex` are Lua, not C: LuaJIT compiles them.
+local errors = require("heddle.errors")
+local instance = require("heddle.instance")
+local null = require("heddle.null")
+local state = require("heddle.state")
+
+local managed = {}
+
+local WEAK = { __mode = "v" }
+local kind_of, raise_unknown = instance.kind_of, instance.raise_unknown
+local raise_not_loaded, raise_later = instance.raise_not_loaded, instance.raise_later
+
+local function place_of(meta, e)
+  return meta.box.shelf, meta.slot_of[e]
+end
+
+-- The key in the foreign key columns of a view, from the snapshot; nil when the relation is NULL.
+local function foreign_key(meta, slot, view)
+  local key = {}
+  for i, column in ipairs(view.columns) do
+    key[i] = state.snapshot(meta, slot, column.index)
+    if key[i] == nil then return nil end
+  end
+  return key
+end
+
+local function is_loaded(overlay, view)
+  if not overlay or not overlay.loaded then return true end
+  for _, column in ipairs(view.columns or { view.column }) do
+    if not overlay.loaded[column.index] then return false end
+  end
+  return true
+end
+
+local function read_hidden(meta, e, slot, overlay, view)
+  local assigned = overlay and overlay.hidden[view.name]
+  if assigned ~= nil then
+    if assigned == null then return nil end
+    return assigned
+  end
+  if not is_loaded(overlay, view) then
+    raise_not_loaded(meta, e, view.name, "name it in 'fields', or call em:refresh")
+  end
+  return state.value(view.column, state.snapshot(meta, slot, view.column.index))
+end
+
+local function read_relation(meta, e, slot, overlay, view)
+  local assigned = overlay and overlay.rel[view.name]
+  if assigned ~= nil then
+    if assigned == null then return nil end
+    return assigned
+  end
+  if not is_loaded(overlay, view) then
+    raise_not_loaded(meta, e, view.name, "name it in 'fields', or call em:refresh")
+  end
+  local key = foreign_key(meta, slot, view)
+  return key and instance.reference(meta, e, view, key)
+end
+
+local function read_virtual(meta, e, view)
+  local shelf, slot = place_of(meta, e)
+  local overlay = shelf and slot and shelf.overlay[slot]
+  local kind = kind_of(view.prop)
+  if not slot then return nil end
+  if kind == "hidden" then
+    if not view.column then return overlay and overlay.hidden[view.name] end
+    return read_hidden(meta, e, slot, overlay, view)
+  end
+  if kind == "one" then return read_relation(meta, e, slot, overlay, view) end
+  return raise_later(meta, view.prop)
+end
+
+local function write_virtual(meta, e, view, value)
+  local kind = kind_of(view.prop)
+  if kind == "one" then return instance.relate(e, meta, view.prop, value) end
+  if kind ~= "hidden" then return raise_later(meta, view.prop) end
+  local shelf, slot = place_of(meta, e)
+  if not shelf then
+    errors.raise("not_managed", ("%s.%s: the entity manager of this instance is gone; merge it into another"):format(
+      meta.definition.name, view.name), { entity = meta.definition.name, property = view.name })
+  end
+  local overlay = state.overlay(shelf, slot)
+  if value == nil then value = null end
+  overlay.hidden[view.name] = value
+  if view.column then overlay.assigned[view.column.index] = true end
+end
+
+local function index_loaded(e, key)
+  local meta = getmetatable(e)
+  local method = meta.class[key]
+  if method ~= nil then return method end
+  local view = meta.views[key]
+  if view == nil or view.raw then return nil end
+  return read_virtual(meta, e, view)
+end
+
+local function index_partial(e, key)
+  local meta = getmetatable(e)
+  local method = meta.class[key]
+  if method ~= nil then return method end
+  local view = meta.views[key]
+  if view == nil then return nil end
+  if not view.raw then return read_virtual(meta, e, view) end
+  local shelf, slot = place_of(meta, e)
+  local overlay = shelf and shelf.overlay[slot]
+  if not view.column or not overlay or not overlay.loaded then return nil end
+  local index = view.column.index
+  if overlay.loaded[index] or overlay.assigned[index] then return nil end
+  return raise_not_loaded(meta, e, key, meta.load_state == "reference" and "load it with em:find_one, or populate it"
+    or "name it in 'fields', or call em:refresh")
+end
+
+local function write_loaded(e, key, value)
+  local meta = getmetatable(e)
+  local view = meta.views[key]
+  if view == nil then
+    if meta.definition.open then return rawset(e, key, value) end
+    return raise_unknown(meta.definition, key)
+  end
+  if view.raw then return rawset(e, key, value) end
+  return write_virtual(meta, e, view, value)
+end
+
+local function write_partial(e, key, value)
+  local meta = getmetatable(e)
+  local view = meta.views[key]
+  if view and view.raw and view.column then
+    local shelf, slot = place_of(meta, e)
+    if shelf then state.overlay(shelf, slot).assigned[view.column.index] = true end
+    return rawset(e, key, value)
+  end
+  return write_loaded(e, key, value)
+end
+
+---@return table loaded
+---@return table partial
+---@return table reference
+function managed.metatables(shelf)
+  local map = shelf.mapping
+  local box = setmetatable({ shelf = shelf }, WEAK)
+  local function make(load_state, index, newindex)
+    return {
+      is_heddle = true, load_state = load_state, class = map.class, definition = map.meta, mapping = map,
+      views = map.props, context_name = map.context, box = box, slot_of = shelf.slot_of, blocks = shelf.blocks,
+      width = shelf.width, __index = index, __newindex = newindex, __tostring = instance.to_string,
+      __name = "heddle." .. map.name,
+    }
+  end
+  return make("loaded", index_loaded, write_loaded), make("partial", index_partial, write_partial),
+    make("reference", index_partial, write_partial)
+end
+
+return managed

@@ -1,0 +1,123 @@
+--- Reading one entity: by its key, answered from the identity map when it is there, or by a filter.
+local errors = require("heddle.errors")
+local fetch = require("heddle.fetch")
+local find_options = require("heddle.find_options")
+local manager = require("heddle.manager")
+local null = require("heddle.null")
+local populate = require("heddle.populate")
+local select = require("heddle.select")
+
+local Manager = manager.class
+
+-- The key that a filter is, when it is nothing else: a bare key, or a table of exactly the key's properties.
+local function key_of(map, where)
+  local kind = type(where)
+  local key = map.key
+  if kind == "number" or kind == "string" then return #key == 1 and where or nil end
+  if kind ~= "table" or getmetatable(where) ~= nil then return nil end
+  local values, count = {}, 0
+  for i, column in ipairs(key) do
+    local value = where[column.property]
+    if value == nil then value = where[i] end
+    local value_kind = type(value)
+    if value_kind ~= "number" and value_kind ~= "string" then return nil end
+    values[i] = value
+  end
+  for _ in pairs(where) do count = count + 1 end
+  if count ~= #key then return nil end
+  if #key == 1 then return where[key[1].property] end
+  return values
+end
+
+-- The managed instance of a key: answered without SQL when it is loaded. Second result: nothing is there to be read.
+local function find_managed(self, map, where)
+  local key = key_of(map, where)
+  local shelf = key ~= nil and self.shelves[map]
+  if not shelf then return nil end
+  local e, slot = shelf:find(key)
+  if not e then return nil end
+  local state = shelf:state(slot)
+  if state == "removed" then return nil, true end
+  return (state == "managed" or state == "new") and e or nil
+end
+
+local simple_options = { populate = true, flush_mode = true, all = true }
+
+local function answers_from_memory(opts)
+  if opts == nil then return true end
+  for name in pairs(opts) do
+    if not simple_options[name] then return false end
+  end
+  return true
+end
+
+---The first entity that a filter or a key finds, or nil. A managed entity is found by its key without SQL.
+---
+---Usage: `local user = em:find_one(User, 7)` or `em:find_one(User, { email = "a@x" })`
+---@return table|nil
+function Manager:find_one(entity, where, opts)
+  self:check_global()
+  local map = self:mapping(entity)
+  if answers_from_memory(opts) then
+    local e, gone = find_managed(self, map, where)
+    if gone then return nil end
+    if e then
+      if opts then find_options.check(map, opts) end
+      if opts and opts.populate then populate.run(self, map, { e }, opts.populate) end
+      return e
+    end
+  end
+  if opts == nil and type(where) ~= "table" and #map.key == 1 and where ~= nil then
+    return self:read_key(map, where)
+  end
+  local by_key = key_of(map, where) ~= nil
+  local given = {}
+  for name, value in pairs(opts or {}) do given[name] = value end
+  given.limit = given.limit or (not by_key and 1) or nil
+  if by_key then given.flush_mode = "commit" end
+  return fetch.find(self, entity, where, given, given.all)[1]
+end
+
+-- The shortest way: by a key of one value, no options. By key nothing is flushed: what is pending is in the identity
+-- map.
+function Manager:read_key(map, key)
+  local plan, params = select.find(map, key)
+  local results, shelf, before = fetch.managed(self, plan, params)
+  fetch.on_load(self, shelf, results, before)
+  populate.eager(self, map, results)
+  return results[1]
+end
+
+---As find_one, and raises `not_found` when there is none.
+function Manager:find_one_or_fail(entity, where, opts)
+  local e = self:find_one(entity, where, opts)
+  if e then return e end
+  local map = self:mapping(entity)
+  errors.raise("not_found", ("No %s was found by this filter"):format(map.name),
+    { context = self.context_name, entity = map.name })
+end
+
+---An entity of which only the key is known; nothing is read.
+---
+---Usage: `book.author = em:get_reference(Author, 7)`
+---@return table
+function Manager:get_reference(entity, key)
+  self:check_global()
+  local map = self:mapping(entity)
+  if key == nil or key == null then
+    errors.raise("validation", ("get_reference of %s takes a key, not %s"):format(map.name,
+      key == nil and "nil" or "orm.null"), { entity = map.name, context = self.context_name })
+  end
+  local values = type(key) == "table" and key or { key }
+  if type(key) == "table" and key[1] == nil then
+    values = {}
+    for i, column in ipairs(map.key) do values[i] = key[column.property] end
+  end
+  if #values ~= #map.key then
+    errors.raise("validation", ("the key of %s has %d values"):format(map.name, #map.key),
+      { entity = map.name, context = self.context_name })
+  end
+  return self:reference(map, #values == 1 and values[1] or values)
+end
+
+return Manager
