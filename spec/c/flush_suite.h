@@ -373,6 +373,19 @@ static void I6_a_cascade_that_took_a_row_is_no_missing_row(void **state) {
     assert_string_equal(query("SELECT count(*) FROM books"), "0");
 }
 
+static void I6_a_cascade_within_a_ring_takes_rows_that_are_not_missed(void **state) {
+    (void)state;
+    exec("DROP TABLE rings; CREATE TABLE rings (id INTEGER PRIMARY KEY,"
+         " next_id INTEGER NOT NULL REFERENCES rings ON DELETE CASCADE);"
+         "INSERT INTO rings (id, next_id) VALUES (1, 2), (2, 3), (3, 1)");
+    ring_fks[0].on_delete = HD_RULE_CASCADE;
+    new_flush();
+    for (int i = 0; i < 3; i++)
+        delete_row(flush, &ring, i + 1)->old[1] = int_value((i + 1) % 3 + 1);
+    must_flush();
+    assert_string_equal(query("SELECT count(*) FROM rings"), "0");
+}
+
 /* ---- sizes ------------------------------------------------------------------------------- */
 
 static void every_number_of_rows_is_written(void **state) {
@@ -418,6 +431,7 @@ static void every_number_of_rows_is_written(void **state) {
         SUITE_TEST(I4_a_missing_row_is_not_found, setup, teardown),                                \
         SUITE_TEST(F5_a_violated_constraint_names_its_column, setup, teardown),                    \
         SUITE_TEST(I6_a_cascade_that_took_a_row_is_no_missing_row, setup, teardown),               \
+        SUITE_TEST(I6_a_cascade_within_a_ring_takes_rows_that_are_not_missed, setup, teardown),    \
         SUITE_TEST(every_number_of_rows_is_written, setup, teardown)
 #define SUITE_TEST(name, setup, teardown) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
