@@ -137,7 +137,24 @@ static int push_change(lua_State *L, const hd_change *change) {
     return 1;
 }
 
-/* flush:insert(id, state, slot, values) -> change. An absent value leaves its column out; orm.null in `values` says NULL. */
+/* A relation that was never assigned is NULL, not a column left out: rows of one tree stay rows of one statement. */
+static void fill_relations(gather *g) {
+    const hd_entity *entity = &g->entity->core;
+    const unsigned filled = HD_COL_AUTO_KEY | HD_COL_SERVER_DEFAULT | HD_COL_GENERATED;
+    for (int k = 0; k < entity->foreign_key_count; k++) {
+        const hd_foreign_key *key = &entity->foreign_keys[k];
+        for (int i = 0; i < key->count; i++) {
+            hd_value *set = &g->change->set[key->columns[i]];
+            const hd_column *column = &entity->columns[key->columns[i]];
+            if (set->kind != HD_DEFAULT || !(column->flags & HD_COL_NULLABLE) || (column->flags & filled)) continue;
+            *set = hd_null();
+            set->type = column->type;
+        }
+    }
+}
+
+/* flush:insert(id, state, slot, values) -> change. An absent value leaves its column out, unless it is a relation's;
+ * orm.null in `values` says NULL. */
 static int flush_insert(lua_State *L) {
     gather g;
     prepare(L, &g, HD_INSERT);
@@ -147,6 +164,7 @@ static int flush_insert(lua_State *L) {
         if (!lua_isnil(L, -1)) convert(&g, c, &g.change->set[c]);
         lua_pop(L, 1);
     }
+    fill_relations(&g);
     return push_change(L, g.change);
 }
 
