@@ -94,7 +94,8 @@ static bool settle(hd_link *link) {
 }
 
 void hd_link_reset(hd_link *link) {
-    if (settle(link))
+    /* A connection that on_connect has not done with is of no use to anybody. */
+    if (!link->parked && settle(link))
         hd_pool_release(&link->ticket);
     else
         hd_pool_give_up(&link->ticket);

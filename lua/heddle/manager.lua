@@ -38,7 +38,7 @@ end
 -- A test's scope lends its own connection to every entity manager that is made inside it.
 local function lent_link(item, scope)
   while scope do
-    local link = scope.links and scope.links[item.name]
+    local link = scope.links and scope.links[item]
     if link then return link end
     scope = scope.below
   end
@@ -51,14 +51,20 @@ end
 
 -- Shelves --------------------------------------------------------------------------------------------------
 
+-- Entities were registered since: what is managed moves over to their mappings.
+local function take_up(self)
+  self.model, self.mappings = self.context.model, self.context.mappings
+  self.shelves = {}
+  for _, shelf in ipairs(self.order) do
+    shelf:move(self.mappings.by_class[shelf.mapping.class])
+    self.shelves[shelf.mapping] = shelf
+  end
+end
+
 ---The shelf of a mapping, made at first use.
 function Manager:shelf_of(map)
   local shelf = self.shelves[map]
   if not shelf then
-    -- Entities may have been registered since: then what is there belongs to the old mappings.
-    if self.mappings ~= self.context.mappings and next(self.shelves) == nil then
-      self.model, self.mappings = self.context.model, self.context.mappings
-    end
     shelf = shelves.new(self, map)
     self.shelves[map] = shelf
     self.order[#self.order + 1] = shelf
@@ -71,9 +77,7 @@ function Manager:mapping(entity)
   local known = self.mappings
   local map = known.by_class[entity] or known.by_name[entity]
   if map then return map end
-  if self.mappings ~= self.context.mappings and next(self.shelves) == nil then
-    self.model, self.mappings = self.context.model, self.context.mappings
-  end
+  if self.mappings ~= self.context.mappings then take_up(self) end
   return self.mappings.by_class[entity] or self.mappings.by_name[entity] or self.context:mapping(entity)
 end
 

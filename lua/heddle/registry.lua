@@ -36,8 +36,10 @@ function registry.get(name)
     { context = type(name) == "string" and name or nil })
 end
 
+---A context is there: entities kept for it are its own now.
 function registry.add(context)
   registry.contexts[context.name] = context
+  early[context.name] = nil
 end
 
 function registry.remove(name)
@@ -49,15 +51,12 @@ function registry.has(name)
   return registry.contexts[name] ~= nil
 end
 
----Keeps entities for a context that does not exist yet; takes them out again when called without a list.
+---Keeps entities for a context that does not exist yet; gives those that are kept.
 function registry.early(name, classes)
   local list = early[name] or {}
-  if not classes then
-    early[name] = nil
-    return list
-  end
-  for _, item in ipairs(classes) do list[#list + 1] = item end
+  for _, item in ipairs(classes or {}) do list[#list + 1] = item end
   early[name] = list
+  return list
 end
 
 ---Raises `entity_not_registered`, naming the contexts that have the entity.

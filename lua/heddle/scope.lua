@@ -42,7 +42,7 @@ wait.is_inner = function()
 end
 
 ---Opens a scope for the running coroutine; give the result to `leave`.
----@param item table { forks = {} } or { overrides = {} }
+---@param item table { forks = {} } or { overrides = {} }, each by context
 function scope.enter(item)
   local co = compat.running()
   local below = scope.current()
@@ -116,13 +116,13 @@ end
 function scope.find(context)
   local item = scope.current()
   while item do
-    local em = item.overrides and item.overrides[context.name]
+    local em = item.overrides and item.overrides[context]
     if em then return em, true end
     if item.forks then
-      em = item.forks[context.name]
+      em = item.forks[context]
       if not em then
         em = context:new_manager(item)
-        item.forks[context.name] = em
+        item.forks[context] = em
       end
       return em, true
     end

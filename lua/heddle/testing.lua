@@ -26,7 +26,7 @@ local function open(name)
   local link = context:link()
   link:begin(context.driver_name == "sqlite" and "BEGIN IMMEDIATE" or "BEGIN")
   link:label("orm.testing")
-  local item = scope.enter({ forks = {}, links = { [context.name] = link } })
+  local item = scope.enter({ forks = {}, links = { [context] = link } })
   return setmetatable({ context = context, link = link, item = item }, Test)
 end
 

@@ -68,7 +68,7 @@ local propagations = {
 
 -- Runs fn with this entity manager as the context's one.
 local function inside(self, fn)
-  local item = scope.enter({ overrides = { [self.context_name] = self } })
+  local item = scope.enter({ overrides = { [self.context] = self } })
   local results = compat.pack(pcall(fn, self))
   scope.leave(item)
   return results
