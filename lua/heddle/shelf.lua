@@ -28,6 +28,15 @@ function shelf.new(em, map)
   return self
 end
 
+---The context has a newer mapping of the same entity: same columns, perhaps new relations that lead here.
+---@param map table
+function Shelf:move(map)
+  self.mapping, self.shelf = map, self.em.session:shelf(self.em.model, map.id)
+  for _, meta in ipairs({ self.loaded_meta, self.partial_meta, self.reference_meta }) do
+    meta.mapping, meta.views = map, map.props
+  end
+end
+
 -- Keys -----------------------------------------------------------------------------------------------------
 
 ---The values of the key in an instance that is not managed, nil when it is not complete.
