@@ -117,19 +117,10 @@ static void convert(gather *g, int column, hd_value *out) {
 
 /* The snapshot on top of the stack as a value. */
 static void convert_snapshot(gather *g, int column, hd_value *out) {
-    const hdl_column *c = &g->entity->columns[column];
-    size_t len;
-    if (!hdl_is_mutable(c)) {
-        convert(g, column, out);
-        return;
-    }
-    const char *image = lua_tolstring(g->L, -1, &len);
-    *out = hd_null();
-    if (!image || len < sizeof(hd_hash128)) return;
-    const char *text = hd_arena_copy(hd_flush_arena(g->f->flush), image + sizeof(hd_hash128),
-                                     len - sizeof(hd_hash128));
-    if (!text) luaL_error(g->L, "not enough memory");
-    *out = hd_bytes(HD_JSON, text, len - sizeof(hd_hash128), (hd_type)c->core->type);
+    hd_error err;
+    hd_error_init(&err, &hd_allocator_libc);
+    if (hdl_from_snapshot(g->L, -1, &g->entity->columns[column], hd_flush_arena(g->f->flush), out, &err) != HD_OK)
+        hdl_raise(g->L, &err);
 }
 
 static int push_change(lua_State *L, const hd_change *change) {
@@ -321,6 +312,12 @@ static int flush_plan(lua_State *L) {
     return hd_flush_plan(f->flush, &err) == HD_OK ? 0 : push_record(L, &err);
 }
 
+/* flush:is_last(): whether the batch that flush:body gave last is the last one. */
+static int flush_is_last(lua_State *L) {
+    lua_pushboolean(L, hd_flush_is_last(check_flush(L, 1)->flush));
+    return 1;
+}
+
 static int flush_is_bare(lua_State *L) {
     lua_pushboolean(L, hd_flush_is_bare(check_flush(L, 1)->flush));
     return 1;
@@ -338,6 +335,7 @@ static int start(lua_State *L, next_batch next, unsigned flags) {
     hd_error_init(&err, &hd_allocator_libc);
     const hd_batch *batch = next(f->flush, &err);
     if (!batch) return err.kind == HD_OK ? 0 : hdl_raise(L, &err);
+    if (!hd_flush_is_last(f->flush)) flags &= ~(unsigned)HD_RUN_COMMIT;
     hd_link_prepare(link);
     return hdl_link_start(L, 2, batch, flags, deadline, 1);
 }
@@ -375,8 +373,13 @@ static int flush_blame(lua_State *L) {
     hdl_flush *f = check_flush(L, 1);
     hd_link *link = hdl_check_link(L, 2);
     hd_change *change = NULL;
+    const hd_entity *entity = hd_flush_blamed_entity(f->flush, &link->error);
     bool again = hd_flush_blame(f->flush, &link->error, &change);
     hdl_push_error(L, &link->error);
+    if (entity) {
+        lua_pushstring(L, entity->name);
+        lua_setfield(L, -2, "entity");
+    }
     if (change)
         push_change(L, change);
     else
@@ -455,23 +458,6 @@ static void note_given(apply *a, int column) {
     lua_rawseti(L, a->normal, ++a->normal_count);
 }
 
-/* The value on top becomes the property, when it is not that already. Pops it. */
-static void set_property(apply *a, int column, bool came) {
-    lua_State *L = a->L;
-    push_name(L, a->entity, column);
-    lua_pushvalue(L, -1);
-    lua_rawget(L, a->instance);
-    bool same = lua_rawequal(L, -1, -3);
-    lua_pop(L, 1);
-    if (same) {
-        lua_pop(L, 2);
-        return;
-    }
-    if (!came) note_given(a, column);
-    lua_insert(L, -2);
-    lua_rawset(L, a->instance);
-}
-
 static void push_json_image(lua_State *L, const hd_value *value) {
     hd_hash128 hash;
     if (hd_json_hash(value->as.p, value->len, &hd_allocator_libc, &hash) != 0) {
@@ -505,17 +491,51 @@ static bool is_written(const hd_value *value) {
     return value->kind != HD_DEFAULT && value->kind != HD_PENDING;
 }
 
+/* Equal, integers and floats told apart. */
+static bool is_identical(lua_State *L, int a, int b) {
+#if !HDL_DOUBLES
+    if (lua_isinteger(L, a) != lua_isinteger(L, b)) return false;
+#endif
+    return lua_rawequal(L, a, b);
+}
+
+/* U7: a property that is given in another form than the stored one gets that. A table stays the program's own while
+ * reading it gives the same. */
+static void settle_column(apply *a, int c) {
+    lua_State *L = a->L;
+    const hdl_column *column = &a->entity->columns[c];
+    const unsigned servers = HD_COL_GENERATED | HD_COL_VERSION;
+    if (!column->raw || (column->core->flags & servers)) return;
+    int top = lua_gettop(L);
+    push_name(L, a->entity, c);
+    lua_rawget(L, a->instance);
+    lua_rawgeti(L, a->block, a->base + c + 1);
+    if (hdl_is_mutable(column) ? !hdl_same_image(L, top + 1, top + 2) : !is_identical(L, top + 1, top + 2)) {
+        note_given(a, c);
+        push_name(L, a->entity, c);
+        if (hdl_is_mutable(column))
+            hdl_push_from_image(L, top + 2, column);
+        else
+            lua_pushvalue(L, top + 2);
+        lua_rawset(L, a->instance);
+    }
+    lua_settop(L, top);
+}
+
+static void apply_column(apply *a, int c, const hd_value *value, bool came) {
+    lua_State *L = a->L;
+    set_snapshot(a, c, value);
+    if (!came || !a->entity->columns[c].raw) return;
+    push_name(L, a->entity, c);
+    hdl_push_value(L, value, &a->entity->columns[c]);
+    lua_rawset(L, a->instance);
+}
+
 static void apply_columns(apply *a, const hd_change *change) {
     for (int c = 0; c < a->entity->core.column_count; c++) {
-        const hd_value *value = &change->set[c];
-        const hdl_column *column = &a->entity->columns[c];
-        if (!is_written(value)) continue;
-        bool came = change->came[c] != 0;
-        if (column->raw && (came || !hdl_is_mutable(column))) {
-            hdl_push_value(a->L, value, column);
-            set_property(a, c, came);
-        }
-        set_snapshot(a, c, value);
+        bool written = is_written(&change->set[c]);
+        if (written) apply_column(a, c, &change->set[c], change->came[c] != 0);
+        if (!written || !change->came[c]) settle_column(a, c);
     }
 }
 
@@ -550,6 +570,16 @@ static int flush_apply(lua_State *L) {
             hd_shelf_set_state(a.shelf, change->slot, HD_ROW_MANAGED) != 0)
             return luaL_error(L, "not enough memory");
     }
+    return 0;
+}
+
+/* flush:settle(id, state, slot): a row without a change gets the forms that a read would give. */
+static int flush_settle(lua_State *L) {
+    apply a;
+    lua_Integer slot = luaL_checkinteger(L, 4);
+    prepare_apply(L, &a);
+    enter_row(&a, (uint32_t)slot - 1);
+    for (int c = 0; c < a.entity->core.column_count; c++) settle_column(&a, c);
     return 0;
 }
 
@@ -633,8 +663,9 @@ static int flush_columns(lua_State *L) {
 
 static const luaL_Reg methods[] = {
     {"insert", flush_insert},   {"update", flush_update},   {"delete", flush_delete},
-    {"touch", flush_touch},     {"set", flush_set},         {"pending", flush_pending},
+    {"touch", flush_touch}, {"settle", flush_settle},     {"set", flush_set},         {"pending", flush_pending},
     {"missing", flush_missing}, {"plan", flush_plan},       {"is_bare", flush_is_bare},
+                                   {"is_last", flush_is_last},
     {"keys", flush_keys},       {"body", flush_body},       {"verify", flush_verify},
     {"blame", flush_blame},     {"replan", flush_replan},   {"apply", flush_apply},
     {"revert", flush_revert},   {"given", flush_given},     {"count", flush_count},

@@ -146,6 +146,7 @@ static void read_foreign_key(lua_State *L, hdl_model *model, int at, hd_foreign_
     uint16_t target_count;
     key->columns = take_columns(L, model, at, "columns", &key->count);
     key->target_columns = take_columns(L, model, at, "target_columns", &target_count);
+    key->name = take_text(L, model, at, "name");
     key->nullable = take_flag(L, at, "nullable");
     key->deferrable = take_flag(L, at, "deferrable");
     key->on_delete = take_rule(L, at, "on_delete");

@@ -45,10 +45,10 @@ end
 ---@param record table
 function blame.raise(context, record)
   record.context = record.context or context.name
-  if (record.table or record.constraint) and not record.entity then
+  if record.table or record.constraint then
     local map = find_mapping(context, record)
     if map then
-      record.entity = map.name
+      record.entity = record.entity or map.name
       record.property = record.property or find_property(map, record)
     end
   end

@@ -5,6 +5,7 @@ local errors = require("heddle.errors")
 local execute = require("heddle.flush.execute")
 local gather = require("heddle.flush.gather")
 local hooks = require("heddle.hooks")
+local merge = require("heddle.merge")
 local transaction = require("heddle.transaction")
 local undo = require("heddle.undo")
 
@@ -18,6 +19,13 @@ local function changes_of(em, batch, rows)
     end
   end
   return changes
+end
+
+-- What the database filled in was lost with the connection: it is read again.
+local function reread(em, rows)
+  for _, row in ipairs(rows) do
+    if row.index and row.op ~= "delete" then merge.reread(em, row.e) end
+  end
 end
 
 local function run_flush(em, state)
@@ -35,14 +43,15 @@ local function run_flush(em, state)
   local failed = batch:plan()
   if failed then execute.raise(em, batch, failed) end
   em:open_link()
-  state.commits, state.own = execute.run(em, batch, rows, listened)
-  state.written = true
+  local outcome = execute.run(em, batch, listened)
+  state.written, state.own, state.open = true, outcome.own, outcome.open
   local note = { kind = "flush", flush = batch, shelves = {}, deleted = {}, inserted = {}, overlays = {} }
   undo.note(em, note)
   apply(batch, rows, note)
+  if outcome.blind then reread(em, rows) end
   if listened then hooks.after(em, rows) end
   em.context:emit("after_flush", changes)
-  if state.commits then transaction.commit_flush(em) end
+  if state.open then transaction.commit_flush(em) end
   if not state.own then em.link:release() end
   state.done = true
   if state.own then
@@ -54,7 +63,7 @@ end
 
 -- What is on its way when something fails behind the body: a hook, the commit.
 local function abandon(em, state)
-  if state.written and not state.done and (state.commits or not state.own) and not em.outcome_unknown then
+  if state.written and not state.done and (state.open or not state.own) and not em.outcome_unknown then
     pcall(transaction.undo_flush, em, state.own)
   end
 end

@@ -156,16 +156,17 @@ local function commit_link(em)
 end
 
 ---Commits the transaction, or makes a savepoint part of what is around it. Raises what the database says; then
----everything
----is rolled back, in memory too.
+---everything is rolled back, in memory too.
 function transaction.commit(em)
   local item = transaction.current(em, "commit")
   if item.nested then
     em.link:release()
     pop(em)
     undo.forget(em, item.mark)
-    merge_changes(em.transactions[#em.transactions].changes, item.changes)
-    return
+    local outer = em.transactions[#em.transactions]
+    -- The outermost one of a test is a savepoint too.
+    if not outer then return em.context:emit("after_commit", item.changes) end
+    return merge_changes(outer.changes, item.changes)
   end
   if em.link:failed() then
     transaction.rollback(em)
@@ -197,7 +198,7 @@ function transaction.rollback(em)
   pop(em)
   em.flush_mode = item.former_mode
   undo.rollback(em, item.mark)
-  if not item.nested then em.context:emit("after_rollback", { em = em, changes = item.changes }) end
+  if #em.transactions == 0 then em.context:emit("after_rollback", { em = em, changes = item.changes }) end
 end
 
 ---Raises when the entity manager does not know what the database holds.
@@ -210,10 +211,15 @@ end
 
 -- Of a flush -----------------------------------------------------------------------------------------------
 
----A transaction around one flush.
-function transaction.begin_flush(em)
+---A transaction around one flush; a bare one is a single statement that needs none.
+function transaction.begin_flush(em, bare)
   holding(em, "flush")
-  em.link:begin(begin_text(em))
+  if not bare then em.link:begin(begin_text(em)) end
+end
+
+---The flush's own transaction was committed with its last batch.
+function transaction.end_flush(em)
+  write_lock.release(em)
 end
 
 ---Takes back what a flush wrote: its own transaction, or its savepoint.

@@ -53,48 +53,59 @@ end
 
 -- Batches --------------------------------------------------------------------------------------------------
 
-local function has_inserts(rows)
-  for _, row in ipairs(rows) do
-    if row.op == "create" and row.index then return true end
-  end
-  return false
-end
-
--- Keys, then the body, wave by wave.
-local function write(em, batch, merged)
+-- Keys, then the body, wave by wave. The last wave may carry COMMIT: second result of a success.
+local function write(em, batch, may_commit)
   local link = em.link
   local status, fd, events, timeout = batch:keys(link)
   if status then
     local record, index, again = run(em, batch, status, fd, events, timeout)
     if record then return record, index, again end
   end
-  while true do
-    status, fd, events, timeout = batch:body(link, nil, merged)
+  local merged = false
+  while not merged do
+    status, fd, events, timeout = batch:body(link, nil, may_commit)
     if not status then break end
+    merged = may_commit and batch:is_last()
     local record, index, again = run(em, batch, status, fd, events, timeout)
-    if record then return record, index, again end
-    if merged then break end
+    if record then return record, index, again, merged end
   end
-  return batch:verify()
+  local record, index, again = batch:verify()
+  if record then return record, index, again, merged end
+  return nil, merged
+end
+
+-- What the core refuses between two batches is undone like what the database refuses.
+local function write_or_undo(em, batch, own, may_commit)
+  local results = compat.pack(pcall(write, em, batch, may_commit))
+  if results[1] then return compat.unpack(results, 2, results.n) end
+  transaction.undo_flush(em, own)
+  error(results[2], 0)
 end
 
 local TRIES = 4
 
--- Runs the plan inside the transaction that is open, or one of its own. When it comes back the rows are written and, if
--- `merged` was possible, committed.
-function execute.run(em, batch, rows, listened)
+---Runs the plan, inside the transaction that is open or in one of its own.
+---@return table outcome { own = its own transaction, open = it still has to be committed, blind = it was committed,
+---but the
+---answers of the last batch were lost on the way }
+function execute.run(em, batch, listened)
   local own = transaction.depth(em) == 0
   local bare = own and not listened and batch:is_bare()
-  local merged = own and not bare and not listened and not has_inserts(rows)
+  -- On SQLite there is no round trip to save.
+  local may_commit = own and not bare and not listened and em.context.driver_name == "postgres"
   for try = 1, TRIES do
-    if own and not bare then transaction.begin_flush(em) end
-    if not own then em.link:savepoint() end
-    local record, index, again = write(em, batch, merged)
-    if not record then return own and not bare and not merged, own end
-    if merged and record.outcome == "unknown" and transaction.was_committed(em) then return false, own end
+    if own then transaction.begin_flush(em, bare) else em.link:savepoint() end
+    local record, index, again, merged = write_or_undo(em, batch, own, may_commit)
+    if not record then
+      local committed = bare or index
+      if own and committed then transaction.end_flush(em) end
+      return { own = own, open = own and not committed }
+    end
+    if merged and record.outcome == "unknown" and transaction.was_committed(em) then return { own = own,
+      blind = true } end
     transaction.undo_flush(em, own)
     if not again or try == TRIES then
-      if merged or bare then transaction.note_outcome(em, record) end
+      transaction.note_outcome(em, record)
       execute.raise(em, batch, record, index)
     end
     batch:replan()
