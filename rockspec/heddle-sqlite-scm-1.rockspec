@@ -143,6 +143,7 @@ build = {
         ["heddle.managed"] = "lua/heddle/managed.lua",
         ["heddle.manager"] = "lua/heddle/manager.lua",
         ["heddle.manager.by_key"] = "lua/heddle/manager/by_key.lua",
+        ["heddle.manager.merging"] = "lua/heddle/manager/merging.lua",
         ["heddle.manager.reading"] = "lua/heddle/manager/reading.lua",
         ["heddle.manager.transactions"] = "lua/heddle/manager/transactions.lua",
         ["heddle.manager.writing"] = "lua/heddle/manager/writing.lua",

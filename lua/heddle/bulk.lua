@@ -80,7 +80,9 @@ local function read_data(to, mapping, data)
   local names = {}
   for name in pairs(data) do
     -- What an open entity does not declare has no column.
-    if mapping.props[name] or not mapping.meta.open then names[#names + 1] = resolve.view(mapping, name, "data").name end
+    if mapping.props[name] or not mapping.meta.open then
+      names[#names + 1] = resolve.view(mapping, name, "data").name
+    end
   end
   if #names == 0 then
     return errors.raise("validation", "data of " .. mapping.name .. ": an empty table sets nothing",

@@ -94,21 +94,19 @@ local function index_unmanaged(e, key)
   local meta = getmetatable(e)
   local method = meta.class[key]
   if method ~= nil then return method end
-  local prop = meta.definition.by_name[key]
-  local own = meta.own
-  if prop == nil or kind_of(prop) == "raw" then
-    if prop and own and own.unloaded and own.unloaded[key] then
-      instance.raise_not_loaded(meta, e, key, "this instance is not managed: read it again with that property")
-    end
-    return nil
+  local prop, own = meta.definition.by_name[key], meta.own
+  if prop == nil then return nil end
+  local kind = kind_of(prop)
+  if kind == "other" then return instance.raise_later(meta, prop) end
+  if not own then return nil end
+  local value = own.values[key]
+  if value == null then return nil end
+  if value ~= nil then return value end
+  if own.unloaded and own.unloaded[key] then
+    instance.raise_not_loaded(meta, e, key, "this instance is not managed: read it again with that property, or "
+      .. "em:merge it")
   end
-  if kind_of(prop) == "other" then return instance.raise_later(meta, prop) end
-  local value = own and own.values[key]
-  if value ~= nil then
-    if value == null then return nil end
-    return value
-  end
-  local key_values = own and own.keys and own.keys[key]
+  local key_values = own.keys and own.keys[key]
   return key_values and instance.reference(meta, e, own.views[key], key_values) or nil
 end
 
@@ -123,7 +121,7 @@ local function write_unmanaged(e, key, value)
   end
   local kind = kind_of(prop)
   if kind == "raw" then
-    if meta.own and meta.own.unloaded then meta.own.unloaded[key] = nil end
+    if meta.own and meta.own.unloaded then meta.own.unloaded[key] = false end
     return rawset(e, key, value)
   end
   if kind == "one" then return instance.relate(e, meta, prop, value) end
@@ -149,7 +147,7 @@ function instance.unmanaged(class)
   return meta
 end
 
----The state of an unmanaged instance that holds more than raw values: { values = {}, keys =, views = }.
+---The state of an unmanaged instance that holds more than raw values: { values = {}, keys =, views =, unloaded = }.
 function instance.own(e)
   local meta = getmetatable(e)
   if not meta.own then

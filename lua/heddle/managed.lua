@@ -1,7 +1,8 @@
 --- Instances of an entity manager: metatables shared by (entity, entity manager, load state).
 ---
 --- They know the entity manager's shelf through a weak box, so that an instance which outlives its entity manager keeps
---- nothing alive; snapshots, which hold scalars only, are held strongly, so that what was loaded stays readable.
+--- nothing alive; snapshots and overlays, which hold no instance but what was assigned and not written, are held
+--- strongly, so that what was loaded stays readable, and what was not says so.
 --- `__index` and `__newindex` are Lua, not C: LuaJIT compiles them.
 local errors = require("heddle.errors")
 local instance = require("heddle.instance")
@@ -62,8 +63,8 @@ local function read_relation(meta, e, slot, overlay, view)
 end
 
 local function read_virtual(meta, e, view)
-  local shelf, slot = place_of(meta, e)
-  local overlay = shelf and slot and shelf.overlay[slot]
+  local slot = meta.slot_of[e]
+  local overlay = slot and meta.overlay[slot]
   local kind = kind_of(view.prop)
   if not slot then return nil end
   if kind == "hidden" then
@@ -105,8 +106,7 @@ local function index_partial(e, key)
   local view = meta.views[key]
   if view == nil then return nil end
   if not view.raw then return read_virtual(meta, e, view) end
-  local shelf, slot = place_of(meta, e)
-  local overlay = shelf and shelf.overlay[slot]
+  local overlay = meta.overlay[meta.slot_of[e]]
   if not view.column or not overlay or not overlay.loaded then return nil end
   local index = view.column.index
   if overlay.loaded[index] or overlay.assigned[index] then return nil end
@@ -146,8 +146,8 @@ function managed.metatables(shelf)
     return {
       is_heddle = true, load_state = load_state, class = map.class, definition = map.meta, mapping = map,
       views = map.props, context_name = map.context, box = box, slot_of = shelf.slot_of, blocks = shelf.blocks,
-      width = shelf.width, __index = index, __newindex = newindex, __tostring = instance.to_string,
-      __name = "heddle." .. map.name,
+      overlay = shelf.overlay, width = shelf.width, __index = index, __newindex = newindex,
+      __tostring = instance.to_string, __name = "heddle." .. map.name,
     }
   end
   return make("loaded", index_loaded, write_loaded), make("partial", index_partial, write_partial),

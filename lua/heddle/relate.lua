@@ -23,19 +23,45 @@ local function describe(value)
   return type(value) == "table" and "a plain table" or "a " .. type(value)
 end
 
--- Both managed: they must be managed by the same entity manager.
-local function check_owner(meta, other, prop)
-  if not meta.box or not other.box then return end
-  if meta.context_name ~= other.context_name then
-    refuse(meta, prop, "wrong_context", ("the %s belongs to context '%s', "
-      .. "this %s to '%s'; relate entities of one context, "
-      .. "or keep the key in a plain property"):format(other.definition.name, other.context_name, meta.definition.name,
-      meta.context_name))
+-- What an entity manager's instance points at has to be the same entity manager's, or nobody's.
+local function check_owner(em, meta, other, prop)
+  if other.context_name ~= em.context_name then
+    refuse(meta, prop, "wrong_context", ("the %s belongs to context '%s', this %s to '%s'; relate entities of one "
+      .. "context, or keep the key in a plain property"):format(other.definition.name, other.context_name,
+      meta.definition.name, em.context_name))
   end
-  local a, b = meta.box.shelf, other.box.shelf
-  if a and b and a.em ~= b.em then
-    refuse(meta, prop, "not_managed", ("the %s is managed by another entity manager; em:merge(it) gives this one's own")
-      :format(other.definition.name))
+  local shelf = other.box.shelf
+  if shelf and shelf.em == em then return end
+  refuse(meta, prop, "not_managed", shelf
+    and ("the %s is managed by another entity manager; em:merge(it) gives this one's own"):format(other.definition.name)
+    or ("the entity manager of the %s is gone; em:merge(it) gives this one's own"):format(other.definition.name))
+end
+
+-- A part of a row is not a new one.
+local function check_whole(meta, other, prop)
+  if not (other.own and other.own.unloaded) then return end
+  refuse(meta, prop, "not_managed", ("the %s was read without an entity manager and only in part; em:merge(it) gives "
+    .. "one's own"):format(other.definition.name))
+end
+
+---Checks what an instance of no entity manager leads to, now that one is about to write it.
+---@param em table
+---@param e table
+---@param seen table?
+function relate.check_reach(em, e, seen)
+  local meta = getmetatable(e)
+  if meta.box or not meta.own then return end
+  seen = seen or {}
+  if seen[e] then return end
+  seen[e] = true
+  for name, target in pairs(meta.own.values) do
+    local other = instance.meta_of(target)
+    if other and other.box then
+      check_owner(em, meta, other, meta.definition.by_name[name])
+    elseif other then
+      check_whole(meta, other, meta.definition.by_name[name])
+      relate.check_reach(em, target, seen)
+    end
   end
 end
 
@@ -46,7 +72,11 @@ function relate.check(meta, prop, value)
     refuse(meta, prop, "validation", ("takes an instance of %s or nil, not %s"):format(target_name(prop),
       describe(value)))
   end
-  check_owner(meta, other, prop)
+  local shelf = meta.box and meta.box.shelf
+  if not shelf then return end
+  if other.box then return check_owner(shelf.em, meta, other, prop) end
+  check_whole(meta, other, prop)
+  relate.check_reach(shelf.em, value)
 end
 
 function instance.relate(e, meta, prop, value)
@@ -72,7 +102,7 @@ local function loose_reference(view, key)
   local e = setmetatable({}, instance.unmanaged(target.class))
   local own = instance.own(e)
   own.unloaded = {}
-  for _, prop in ipairs(target.meta.properties) do own.unloaded[prop.name] = true end
+  for _, column in ipairs(target.columns) do own.unloaded[column.property] = true end
   for i, column in ipairs(target.key) do
     if column.raw then rawset(e, column.property, key[i]) end
     own.unloaded[column.property] = nil

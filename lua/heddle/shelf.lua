@@ -79,6 +79,12 @@ local function take_own(self, e, slot)
     local kind = instance.kind_of(self.mapping.meta.by_name[name])
     overlay[kind == "one" and "rel" or "hidden"][name] = value
   end
+  for name, key in pairs(own.keys or {}) do
+    if own.values[name] == nil then
+      overlay = overlay or state.overlay(self, slot)
+      overlay.rel[name] = self.em:reference(self.mapping.props[name].target, #key == 1 and key[1] or key)
+    end
+  end
 end
 
 ---An unmanaged instance becomes a new row.
@@ -109,36 +115,42 @@ function Shelf:make_reference(key)
   return e, slot
 end
 
--- What an instance takes along when it leaves: assigned relations and hidden values.
+local function keep_relation(self, own, slot, view)
+  local key = {}
+  for i, column in ipairs(view.columns) do key[i] = state.snapshot(self, slot, column.index) end
+  if #key < #view.columns then return end
+  own.keys, own.views = own.keys or {}, self.mapping.props
+  own.keys[view.name] = key
+end
+
+local function is_unloaded(overlay, view)
+  local column = view.column or view.columns and view.columns[1]
+  return column and not overlay.loaded[column.index] and not overlay.assigned[column.index]
+end
+
+-- What an instance takes along when it leaves: relations, hidden values, and what of it was never loaded.
 local function leave_own(self, e, slot)
-  local overlay = self.overlay[slot]
-  local definition = self.mapping.meta
+  local overlay = self.overlay[slot] or { rel = {}, hidden = {}, assigned = {} }
   setmetatable(e, instance.unmanaged(self.mapping.class))
-  local own
   for _, view in ipairs(self.mapping.list) do
     local kind = instance.kind_of(view.prop)
-    local value
-    if kind == "one" then value = overlay and overlay.rel[view.name] end
+    local value = overlay.rel[view.name]
     if kind == "hidden" then
-      value = overlay and overlay.hidden[view.name]
+      value = overlay.hidden[view.name]
       if value == nil and view.column then
         value = state.value(view.column, state.snapshot(self, slot, view.column.index))
       end
     end
     if value ~= nil then
-      own = own or instance.own(e)
-      own.values[view.name] = value
-    elseif kind == "one" and view.columns then
-      local key = {}
-      for i, column in ipairs(view.columns) do key[i] = state.snapshot(self, slot, column.index) end
-      if #key == #view.columns then
-        own = own or instance.own(e)
-        own.keys, own.views = own.keys or {}, self.mapping.props
-        own.keys[view.name] = key
-      end
+      instance.own(e).values[view.name] = value
+    elseif overlay.loaded and is_unloaded(overlay, view) then
+      local own = instance.own(e)
+      own.unloaded = own.unloaded or {}
+      own.unloaded[view.name] = true
+    elseif kind == "one" and state.snapshot(self, slot, view.columns[1].index) ~= nil then
+      keep_relation(self, instance.own(e), slot, view)
     end
   end
-  return definition
 end
 
 ---A row leaves the entity manager; its instance becomes unmanaged. `keep_slot`: the session has freed it already.

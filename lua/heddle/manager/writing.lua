@@ -82,6 +82,7 @@ local function persist(self, e)
         .. "and only in part; em:merge(it)")
         :format(map.name), { entity = map.name, context = self.context_name })
     end
+    relate.check_reach(self, e)
     adopt(self, map, e)
   elseif shelf.removed[slot] then
     shelf.removed[slot] = nil
@@ -160,57 +161,28 @@ end
 ---Usage: `em:assign(user, { name = "Jane", team = 3 })`
 ---@return table e
 function Manager:assign(e, data)
-  local _, _, map = self:locate(e, "em:assign")
+  local shelf, slot, map = self:locate(e, "em:assign")
   if type(data) ~= "table" or getmetatable(data) ~= nil then
     errors.raise("validation", "em:assign takes a plain table of properties", { entity = map.name })
   end
-  local by_name, at = map.meta.by_name, { em = self, map = map }
-  for name in pairs(data) do
-    if by_name[name] == nil and not map.meta.open then instance.raise_unknown(map.meta, name) end
-  end
+  local by_name, at, values = map.meta.by_name, { em = self, map = map }, {}
+  local is_new = not shelf or shelf.new[slot]
   for name, value in pairs(data) do
     local prop = by_name[name]
-    if value == null then value = nil end
-    if prop and value ~= nil and instance.kind_of(prop) == "one" then
+    if prop == nil and not map.meta.open then instance.raise_unknown(map.meta, name) end
+    if prop and value ~= null and instance.kind_of(prop) == "one" then
       value = resolve(at, prop, value)
       relate.check(getmetatable(e), prop, value)
     end
+    values[name] = value
+  end
+  for name, value in pairs(values) do
+    local prop = by_name[name]
+    -- To a new row an absent field means the database's default: NULL has to be said.
+    if value == null and not (is_new and prop and prop.default_sql) then value = nil end
     e[name] = value
   end
   return e
-end
-
----This entity manager's own instance of what another one (or none) holds: found by key and given its values, or,
----without a
----row, persisted anew.
----@return table e
-function Manager:merge(e)
-  local meta = instance.meta_of(e)
-  if not meta then errors.raise("validation", "em:merge takes an instance of an entity") end
-  local owner = meta.box and meta.box.shelf
-  if owner and owner.em == self then return e end
-  local map = self:mapping(meta.class)
-  local key = owner and { owner:key(meta.slot_of[e]) } or nil
-  if key and #key < 2 then key = key[1] end
-  if not owner then key = self:shelf_of(map):given_key(e) end
-  local own = key ~= nil and self:find_one(map.class, key) or nil
-  local data = {}
-  for _, view in ipairs(map.list) do
-    local column = view.column
-    local overlay = owner and owner.overlay[meta.slot_of[e]]
-    local loaded = not (overlay and overlay.loaded and column and not overlay.loaded[column.index])
-    if view.raw and loaded then
-      local value = rawget(e, view.name)
-      if value ~= nil or own then data[view.name] = value == nil and null or instance.copy(value) end
-    end
-  end
-  if own then
-    for _, column in ipairs(map.key) do data[column.property] = nil end
-    return self:assign(own, data)
-  end
-  own = self:create(map.class, data)
-  self:persist(own)
-  return own
 end
 
 ---The entity is managed no more; what was pending for it is not written.
@@ -260,18 +232,37 @@ function Manager:delete_where(entity, where, opts)
   return run(self, plan, params)
 end
 
+-- An instance in data stands for its key: the row is written through another identity map than this one's.
+local function with_keys(self, map, data)
+  local copy = {}
+  for name, value in pairs(type(data) == "table" and data or {}) do
+    local prop = map.meta.by_name[name]
+    if prop and instance.kind_of(prop) == "one" and instance.meta_of(value) then
+      local shelf, slot = self:locate(value, map.name .. "." .. name)
+      local key = shelf and { shelf:key(slot) } or {}
+      if #key == 0 then
+        errors.raise("not_managed", ("%s.%s: this %s has no row yet; flush it first"):format(map.name, name,
+          getmetatable(value).definition.name), { context = self.context_name, entity = map.name, property = name })
+      end
+      value = #key == 1 and key[1] or key
+    end
+    copy[name] = value
+  end
+  return getmetatable(data) == nil and copy or data
+end
+
 -- Rows written through an identity map of their own, on this one's connection and transaction.
 local function insert_rows(self, entity, list)
   local aside = self:sibling()
   aside.plain = true
   aside.transactions, aside.transaction_owner = self.transactions, self.transaction_owner
-  local map, made = aside:mapping(entity), {}
+  local map, made = self:mapping(entity), {}
   for i, data in ipairs(list) do
-    made[i] = aside:create(entity, data)
+    made[i] = aside:create(entity, with_keys(self, map, data))
     aside:persist(made[i])
   end
   aside:flush()
-  local shelf, keys = aside:shelf_of(map), {}
+  local shelf, keys = aside:shelf_of(aside:mapping(entity)), {}
   for i, e in ipairs(made) do
     local key = { shelf:key(shelf.slot_of[e]) }
     keys[i] = #key == 1 and key[1] or key
