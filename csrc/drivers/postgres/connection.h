@@ -38,11 +38,11 @@ typedef struct hd_pg_run {
     size_t unflushed; /* bytes since the socket last took everything, roughly */
     hd_error error;   /* the first; the batch goes on to its sync, silently */
     hd_time mark;     /* when what runs now began */
+    int attempts;     /* at taking input before the next wait */
     hd_pg_stale stale;
     bool active;
     bool open;     /* something was sent that no sync follows yet */
     bool stopped;  /* nothing more is sent */
-    bool resumed;  /* a wait is over: there may be input */
     bool waited;   /* this batch has waited before */
     bool was_idle; /* began outside a transaction */
     bool reused;   /* ran a statement that had been prepared before */

@@ -125,7 +125,7 @@ static bool unhex_blob(const char *bytes, size_t len, char *to, size_t *n) {
 }
 
 static bool decode_blob_text(hd_pg_decoding *to, const char *bytes, size_t len, hd_value *out) {
-    size_t n;
+    size_t n = 0;
     char *copy = hd_arena_alloc(to->arena, len);
     if (!copy) return hd_pg_no_memory(to);
     bool hex = len >= 2 && bytes[0] == '\\' && bytes[1] == 'x';

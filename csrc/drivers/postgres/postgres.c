@@ -115,7 +115,7 @@ static hd_conn_status status(hd_conn *conn, bool probe) {
 static void cancel(hd_conn *conn) {
     hd_pg *pg = (hd_pg *)conn;
     char complaint[256];
-    PGcancel *request = pg->pq ? PQgetCancel(pg->pq) : NULL;
+    PGcancel *request = pg->connected && !pg->broken ? PQgetCancel(pg->pq) : NULL;
     if (request) PQcancel(request, complaint, sizeof complaint);
     PQfreeCancel(request);
 }

@@ -9,7 +9,8 @@
  *     prepare           "off" is statement_cache = 0 (a pooler in transaction mode in between)
  *
  * Whatever "options" says, a session speaks UTF-8 and has TimeZone=UTC and DateStyle=ISO: these are
- * sent with the startup packet. */
+ * sent with the startup packet, the last two within "options", which a pooler must let pass. What
+ * is not given here libpq takes from its own places (PGHOST and its kin, service file, .pgpass). */
 #ifndef HD_POSTGRES_H
 #define HD_POSTGRES_H
 

@@ -171,14 +171,14 @@ static hd_step take(hd_pg *pg, PGresult *result) {
     return step;
 }
 
-/* The command at the head is answered. After a sync libpq gives no NULL, unless it is confused. */
+/* The command at the head is answered. After a sync libpq gives no NULL, unless the connection is
+ * gone; then it gives nothing else any more. */
 static hd_step answered(hd_pg *pg) {
     hd_pg_run *run = &pg->run;
     hd_pg_reply_kind kind = run->replies[run->head].kind;
-    if (kind == HD_PG_SYNC || kind == HD_PG_CLOSED || PQstatus(pg->pq) == CONNECTION_BAD) {
-        return HD_FAILED;
-    }
+    if (kind == HD_PG_SYNC || kind == HD_PG_CLOSED) return HD_FAILED;
     run->head++;
+    if (PQstatus(pg->pq) == CONNECTION_BAD) return HD_FAILED;
     if (kind == HD_PG_SIMPLE && !PQenterPipelineMode(pg->pq)) return HD_FAILED;
     return HD_DONE;
 }

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#define KEPT_BYTES 65536 /* of the arena, between results */
+
 void hd_pg_rows_init(hd_pg_rows *rows, const hd_allocator *mem) {
     memset(rows, 0, sizeof *rows);
     hd_arena_init(&rows->arena, mem);
@@ -25,6 +27,7 @@ void hd_pg_rows_end(hd_pg_rows *rows) {
     PQclear(rows->result);
     rows->result = NULL;
     hd_arena_reset(&rows->arena);
+    if (rows->arena.end - rows->arena.next > KEPT_BYTES) hd_arena_free(&rows->arena);
 }
 
 static bool grow(const hd_allocator *mem, void *array, size_t *capacity, size_t need, size_t item) {

@@ -9,6 +9,7 @@
 #include "connection.h"
 
 #define ENCRYPTED_SLICE 20000 /* microseconds */
+#define KEPT_BYTES      65536
 
 hd_error_kind hd_pg_start(hd_conn *conn, hd_statement *statements, uint32_t count, hd_error *err) {
     hd_pg *pg = (hd_pg *)conn;
@@ -44,13 +45,15 @@ static bool is_encrypted(const hd_pg *pg) {
     return PQsslInUse(pg->pq) || PQgssEncInUse(pg->pq);
 }
 
-/* An encrypted record is up to 16 KiB and libpq may take half of one; the rest then stands in the
- * encryption library, where no wait for the socket sees it. Hence more than one attempt here, and
- * slices below. */
-static void consume(hd_pg *pg) {
-    int attempts = is_encrypted(pg) ? 3 : 1;
-    pg->run.resumed = false;
-    while (attempts-- > 0 && PQconsumeInput(pg->pq)) continue;
+/* Takes input when a wait is over. An encrypted record is up to 16 KiB and libpq may take half of
+ * one; the rest then stands in the encryption library, where no wait for the socket sees it. Hence
+ * more than one attempt, and slices below. Between attempts what arrived is used up: libpq forgets
+ * the rest of a pipeline when it meets the end of the stream. */
+static bool consume(hd_pg *pg) {
+    if (pg->run.attempts == 0) return false;
+    pg->run.attempts--;
+    PQconsumeInput(pg->pq);
+    return true;
 }
 
 static hd_step await(hd_pg *pg, hd_wait *wait) {
@@ -58,7 +61,8 @@ static hd_step await(hd_pg *pg, hd_wait *wait) {
     wait->fd = PQsocket(pg->pq);
     wait->events = PQflush(pg->pq) == 1 ? HD_READ | HD_WRITE : HD_READ;
     wait->until = run->waited && is_encrypted(pg) ? hd_now() + ENCRYPTED_SLICE : HD_NEVER;
-    run->resumed = run->waited = true;
+    run->attempts = is_encrypted(pg) ? 3 : 1;
+    run->waited = true;
     return HD_WAIT;
 }
 
@@ -87,11 +91,23 @@ static bool handle_stale(hd_pg *pg) {
     return true;
 }
 
+/* A connection that rests in a pool keeps no more than small buffers. */
+static void shrink(hd_pg *pg) {
+    hd_pg_run *run = &pg->run;
+    hd_pg_rows_end(&pg->rows);
+    hd_pg_params_shrink(&pg->params);
+    if (pg->text.capacity > KEPT_BYTES) hd_buffer_free(&pg->text);
+    if (run->capacity * sizeof *run->replies > KEPT_BYTES) {
+        hd_free(pg->base.mem, run->replies);
+        run->replies = NULL;
+        run->capacity = run->head = run->tail = 0;
+    }
+}
+
 static hd_step finish(hd_pg *pg, hd_error *err) {
     hd_pg_run *run = &pg->run;
     run->active = false;
-    hd_pg_rows_end(&pg->rows);
-    hd_pg_params_shrink(&pg->params);
+    shrink(pg);
     if (run->forget) hd_pg_statements_clear(&pg->cache, true);
     if (!pg->broken) drop_notifications(pg);
     if (run->error.kind == HD_OK) return HD_DONE;
@@ -99,25 +115,30 @@ static hd_step finish(hd_pg *pg, hd_error *err) {
     return HD_FAILED;
 }
 
+/* The culprit is the statement that waits for its answer; for a sync, the last one before it. */
 static void lose(hd_pg *pg) {
     hd_pg_run *run = &pg->run;
     pg->broken = true;
     if (run->error.kind != HD_OK) return;
     hd_pg_report_lost(&run->error, pg->pq);
-    if (run->head != run->tail) hd_pg_fail_at(run, run->replies[run->head].statement, -1);
+    if (run->head == run->tail) return;
+    uint32_t statement = run->replies[run->head].statement;
+    hd_pg_fail_at(run, statement < run->count ? statement : run->count - 1, -1);
 }
 
 hd_step hd_pg_step(hd_conn *conn, hd_wait *wait, hd_error *err) {
     hd_pg *pg = (hd_pg *)conn;
     hd_pg_run *run = &pg->run;
     if (!run->active) return HD_DONE;
-    if (run->resumed) consume(pg);
     for (;;) {
         if (!pg->rows.result && hd_pg_sending(pg)) hd_pg_send(pg); /* rows at hand go first */
         hd_step step = hd_pg_receive(pg);
         if (step == HD_ROW) return step;
         if (step == HD_FAILED) lose(pg);
-        if (step == HD_WAIT) return await(pg, wait);
+        if (step == HD_WAIT) {
+            if (consume(pg)) continue;
+            return await(pg, wait);
+        }
         if (step == HD_DONE && hd_pg_sending(pg)) continue;
         hd_pg_statements_drop_pending(&pg->cache);
         if (!handle_stale(pg)) return finish(pg, err);
@@ -134,7 +155,7 @@ void hd_pg_abandon(hd_conn *conn) {
     run->stopped = true;
     if (run->error.kind == HD_OK)
         hd_error_set(&run->error, HD_E_CANCELED, "the batch was abandoned");
-    consume(pg);
+    PQconsumeInput(pg->pq);
     if (hd_pg_receive(pg) != HD_DONE) return;
     hd_error_init(&dropped, conn->mem);
     hd_pg_statements_drop_pending(&pg->cache);
