@@ -54,4 +54,12 @@ function raw_sql.run(context, link, sql, params, bare)
   return rows, affected
 end
 
+---Runs one statement as it stands, question marks and all, kept prepared nowhere: DDL.
+---@param context table
+---@param link userdata
+---@param sql string
+function raw_sql.statement(context, link, sql)
+  context:finish(link, link:start(core.query(sql, nil, nil, { cache = false }), {}, 0))
+end
+
 return raw_sql

@@ -1,6 +1,6 @@
 --- `instance.schema`: the tables of a context's entities.
-local compat = require("heddle.compat")
 local context = require("heddle.context")
+local raw_sql = require("heddle.raw_sql")
 local sql = require("heddle.schema.sql")
 
 local Schema = { __name = "heddle.schema" }
@@ -26,7 +26,7 @@ local function run(self, statements)
   local link = item:link()
   link:begin(item.driver_name == "sqlite" and "BEGIN IMMEDIATE" or "BEGIN")
   local ok, err = pcall(function()
-    for _, text in ipairs(statements) do item:run_sql(link, (text:gsub("%?", "??")), compat.pack()) end
+    for _, text in ipairs(statements) do raw_sql.statement(item, link, text) end
     item:finish(link, link:commit())
   end)
   if not ok then item:finish(link, link:rollback()) end

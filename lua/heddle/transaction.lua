@@ -33,7 +33,10 @@ end
 -- half way that somebody else had it.
 local function begin_text(em, opts)
   opts = opts or {}
-  if em.context.driver_name == "sqlite" then return opts.read_only and "BEGIN" or "BEGIN IMMEDIATE" end
+  if em.context.driver_name == "sqlite" then
+    if opts.read_only then return "BEGIN", "PRAGMA query_only = 1" end
+    return "BEGIN IMMEDIATE"
+  end
   local text = "BEGIN"
   if opts.isolation then text = text .. " ISOLATION LEVEL " .. isolations[opts.isolation:lower():gsub("_", " ")] end
   if opts.read_only then text = text .. " READ ONLY" end
@@ -54,8 +57,8 @@ local function quietly(em, ...)
   return status ~= wait.FAILED
 end
 
-local function holding(em, text)
-  write_lock.take(em)
+local function holding(em, text, read_only)
+  if not read_only then write_lock.take(em) end
   em.link:label(text .. " at " .. tostring(errors.where() or "?"))
 end
 
@@ -72,8 +75,10 @@ function transaction.begin(em, opts)
   if nested then
     link:savepoint()
   else
-    holding(em, "transaction begun")
-    link:begin(begin_text(em, opts))
+    holding(em, "transaction begun", opts and opts.read_only)
+    local text, more = begin_text(em, opts)
+    link:begin(text)
+    if more then link:begin(more) end
     em.transaction_owner = compat.running()
   end
   local item = { mark = mark, nested = nested, opts = opts, owner = compat.running(), changes = {},

@@ -21,6 +21,10 @@ enum { HD_SQLITE_REFUSED = -1 };
 
 typedef struct hd_sqlite_conn hd_sqlite_conn;
 
+/* SQLite has no BEGIN READ ONLY. This statement behind BEGIN makes the transaction one, and the driver
+ * takes it back when the transaction is over, however it ended. */
+#define HD_SQLITE_READ_ONLY "PRAGMA query_only = 1"
+
 /* ---- options ---- */
 
 typedef struct hd_sqlite_pragma {
@@ -116,6 +120,7 @@ struct hd_sqlite_conn {
     hd_sqlite_decoder **decoders;
     size_t value_cap, decoder_cap;
     hd_arena decoded; /* texts that had to be made */
+    bool read_only; /* the open transaction said HD_SQLITE_READ_ONLY */
 };
 
 static inline hd_sqlite_conn *hd_sqlite_of(hd_conn *conn) {

@@ -168,12 +168,25 @@ static hd_step wait_for_lock(hd_sqlite_conn *conn, int code, hd_wait *wait, hd_e
     return step == HD_WAIT ? step : fail(conn, HD_SQLITE_REFUSED, err);
 }
 
+static bool is_read_only(const hd_statement *s) {
+    return s->sql_len == sizeof HD_SQLITE_READ_ONLY - 1 &&
+           memcmp(s->sql, HD_SQLITE_READ_ONLY, s->sql_len) == 0;
+}
+
 static void finish(hd_sqlite_conn *conn, hd_statement *s) {
     if (conn->current && conn->current->insert && s->affected > 0) {
         s->last_id = sqlite3_last_insert_rowid(conn->db);
     }
     s->elapsed = hd_now() - conn->began;
+    if (is_read_only(s)) conn->read_only = true;
     end_statement(conn);
+}
+
+/* The next user of the connection may write again. */
+static void leave_read_only(hd_sqlite_conn *conn) {
+    if (!conn->read_only || !sqlite3_get_autocommit(conn->db)) return;
+    sqlite3_exec(conn->db, "PRAGMA query_only = 0", NULL, NULL, NULL);
+    conn->read_only = false;
 }
 
 hd_error_kind hd_sqlite_start(hd_conn *base, hd_statement *statements, uint32_t count,
@@ -182,6 +195,7 @@ hd_error_kind hd_sqlite_start(hd_conn *base, hd_statement *statements, uint32_t 
     if (!conn->db) return hd_error_set(err, HD_E_CLOSED, "the connection is closed");
     if (conn->running) return hd_error_set(err, HD_E_BUSY, "the connection is running a batch");
     hd_sqlite_forget_names(conn);
+    leave_read_only(conn);
     for (uint32_t i = 0; i < count; i++) {
         statements[i].affected = -1;
         statements[i].last_id = statements[i].elapsed = 0;
