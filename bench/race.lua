@@ -23,14 +23,18 @@ local function close(entry)
   entry.handle = nil
 end
 
-local function once(entry, workload, database, options)
+local function untimed(fn, ...)
+  return nil, fn(...)
+end
+
+local function once(entry, workload, database, options, measure)
   local source = database:fresh(workload.full)
   if not entry.handle then open(entry, source) end
   local handle = entry.handle
   local run = { contender = entry.contender, database = database, source = source, rows = options.rows }
   local input = workload.prepare and workload.prepare(run, handle)
   collect()
-  local seconds, result = clock.measure(workload.run, handle, input)
+  local seconds, result = measure(workload.run, handle, input)
   workload.check(run, result, input)
   if handle.forget then handle:forget() end
   if database.renews then close(entry) end
@@ -52,10 +56,9 @@ local function unpin(database)
 end
 
 -- A contender that fails is out of the race, and must not hold locks that the others would wait for.
-local function try(entry, workload, database, options)
-  local handler = options.traceback and debug.traceback or tostring
-  local ok, result = xpcall(function() return once(entry, workload, database, options) end, handler)
-  if ok then return result end
+local function try(entry, workload, database, options, measure)
+  local ok, result = xpcall(function() return once(entry, workload, database, options, measure) end, debug.traceback)
+    if ok then return result end
   pcall(close, entry)
   return nil, result
 end
@@ -66,9 +69,8 @@ local function run_all(entries, workload, database, options, result)
       local entry = entries[(turn + run) % #entries + 1]
       local name = entry.contender.name
       if not result.failures[name] then
-        local seconds, reason = try(entry, workload, database, options)
-        result.failures[name] = reason
-        if seconds and run > 0 then result.times[name][run] = seconds end -- the first warms up
+        local measure = run > 0 and clock.measure or untimed -- the first run warms up
+        result.times[name][run], result.failures[name] = try(entry, workload, database, options, measure)
       end
     end
   end

@@ -1,4 +1,5 @@
---- LuaDBI, as one uses it who knows it: every statement prepared once, rows written through it.
+--- LuaDBI, as one uses it who knows it: every statement prepared once, 100 rows written by each execution. PostgreSQL's
+--- integers and floats arrive as numbers.
 
 local authors = require "bench.authors"
 
@@ -6,7 +7,24 @@ local luadbi = { name = "LuaDBI", text_instants = true }
 luadbi.__index = luadbi
 
 local SELECT = "SELECT " .. authors.columns .. " FROM authors"
-local INSERT = "INSERT INTO authors (name, email, age, rating, created_at) VALUES (?, ?, ?, ?, ?)"
+local BLOCK = 100
+local unpack = table.unpack or unpack
+
+-- SQLite names the columns of VALUES itself and takes numbers as they come; PostgreSQL wants to be told.
+local texts = {
+  sqlite = {
+    insert = "INSERT INTO authors (name, email, age, rating, created_at) VALUES %s",
+    update = "UPDATE authors SET age = given.column2 FROM (VALUES %s) AS given WHERE authors.id = given.column1",
+  },
+  postgres = {
+    insert = "INSERT INTO authors (name, email, age, rating, created_at) VALUES %s RETURNING id",
+    update = "UPDATE authors SET age = given.age FROM (VALUES %s) AS given (id, age) WHERE authors.id = given.id",
+  },
+}
+
+local function prepare(conn, text, group, count)
+  return assert(conn:prepare((text:gsub("%%s", group .. (", " .. group):rep(count - 1)))))
+end
 
 function luadbi.load(driver)
   luadbi.DBI = require "DBI"
@@ -34,18 +52,22 @@ function luadbi.open(source)
   else
     run(conn, "SET timezone = 'UTC'")
   end
-  local insert = source.driver == "sqlite" and INSERT or INSERT .. " RETURNING id"
+  local text, pair = texts[source.driver], source.driver == "sqlite" and "(?, ?)" or "(?::int, ?::int)"
   return setmetatable({
     conn = conn, driver = source.driver,
-    load_statement = assert(conn:prepare(SELECT)),
-    find_statement = assert(conn:prepare(SELECT .. " WHERE id = ?")),
-    insert_statement = assert(conn:prepare(insert)),
-    update_statement = assert(conn:prepare("UPDATE authors SET age = ? WHERE id = ?")),
+    statements = {
+      load = assert(conn:prepare(SELECT)),
+      find = assert(conn:prepare(SELECT .. " WHERE id = ?")),
+      save = assert(conn:prepare("UPDATE authors SET age = ? WHERE id = ?")),
+      insert = prepare(conn, text.insert, "(?, ?, ?, ?, ?)", 1),
+      insert_block = prepare(conn, text.insert, "(?, ?, ?, ?, ?)", BLOCK),
+      update_block = prepare(conn, text.update, pair, BLOCK),
+    },
   }, luadbi)
 end
 
 function luadbi:load_all()
-  local statement, rows, n = self.load_statement, {}, 0
+  local statement, rows, n = self.statements.load, {}, 0
   assert(statement:execute())
   for row in statement:rows(true) do
     n = n + 1
@@ -60,47 +82,83 @@ local function find(statement, key)
 end
 
 function luadbi:find_each(keys)
-  local statement, rows = self.find_statement, {}
+  local statement, rows = self.statements.find, {}
   for i = 1, #keys do rows[i] = find(statement, keys[i]) end
   return rows
 end
 
-function luadbi:insert(rows)
-  local conn, statement, sqlite = self.conn, self.insert_statement, self.driver == "sqlite"
-  conn:autocommit(false)
-  for i = 1, #rows do
-    local row = rows[i]
-    assert(statement:execute(row.name, row.email, row.age, row.rating, row.created_at))
-    row.id = sqlite and conn:last_id() or statement:fetch()[1]
+-- Calls fn(first, last) for blocks of `size`, and gives the first row that fits into none.
+local function each_block(rows, size, fn)
+  local first = 1
+  while first + size - 1 <= #rows do
+    fn(first, first + size - 1)
+    first = first + size
   end
-  conn:commit()
-  conn:autocommit(true)
+  return first
+end
+
+function luadbi:insert_rows(statement, rows, first, last)
+  local values, n = {}, 0
+  for i = first, last do
+    local row = rows[i]
+    values[n + 1], values[n + 2], values[n + 3] = row.name, row.email, row.age
+    values[n + 4], values[n + 5] = row.rating, row.created_at
+    n = n + 5
+  end
+  assert(statement:execute(unpack(values, 1, n)))
+  local before = self.driver == "sqlite" and self.conn:last_id() - (last - first + 1)
+  for i = first, last do rows[i].id = before and before + i - first + 1 or statement:fetch()[1] end
+end
+
+function luadbi:insert(rows)
+  local statements = self.statements
+  self.conn:autocommit(false)
+  local rest = each_block(rows, BLOCK, function(first, last)
+    self:insert_rows(statements.insert_block, rows, first, last)
+  end)
+  for i = rest, #rows do self:insert_rows(statements.insert, rows, i, i) end
+  self.conn:commit()
+  self.conn:autocommit(true)
   return rows
 end
 
+function luadbi:update(rows)
+  local statements = self.statements
+  self.conn:autocommit(false)
+  local rest = each_block(rows, BLOCK, function(first, last)
+    local values, n = {}, 0
+    for i = first, last do
+      values[n + 1], values[n + 2] = rows[i].id, rows[i].age
+      n = n + 2
+    end
+    assert(statements.update_block:execute(unpack(values, 1, n)))
+  end)
+  for i = rest, #rows do assert(statements.save:execute(rows[i].age, rows[i].id)) end
+  self.conn:commit()
+  self.conn:autocommit(true)
+end
+
 function luadbi:age(rows, step)
-  local conn, statement = self.conn, self.update_statement
-  conn:autocommit(false)
+  local changed = {}
   for i = step, #rows, step do
     local row = rows[i]
     row.age = row.age + 1
-    assert(statement:execute(row.age, row.id))
+    changed[#changed + 1] = row
   end
-  conn:commit()
-  conn:autocommit(true)
+  self:update(changed)
 end
 
 function luadbi:units(keys)
-  local find_statement, update_statement = self.find_statement, self.update_statement
+  local find_statement, save_statement = self.statements.find, self.statements.save
   for i = 1, #keys do
     local row = find(find_statement, keys[i])
     row.age = row.age + 1
-    assert(update_statement:execute(row.age, row.id))
+    assert(save_statement:execute(row.age, row.id))
   end
 end
 
 function luadbi:close()
-  for _, name in ipairs { "load", "find", "insert", "update" } do self[name .. "_statement"]:close() end
+  for _, statement in pairs(self.statements) do statement:close() end
   self.conn:close()
 end
 

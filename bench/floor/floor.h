@@ -15,8 +15,7 @@
 #include <string.h>
 
 #if LUA_VERSION_NUM < 502
-#define lua_rawlen(L, i)       lua_objlen(L, i)
-#define luaL_setfuncs(L, l, n) luaL_register(L, NULL, l)
+#define lua_rawlen(L, i) lua_objlen(L, i)
 #endif
 
 #define FLOOR_EXPORT __attribute__((visibility("default")))
@@ -78,11 +77,21 @@ static inline void floor_stamp(int64_t instant, char out[FLOOR_STAMP]) {
 
 /* ---- authors as Lua tables ---- */
 
-/* Pushes the six names; `names` below is the stack index of the first. */
-static inline int floor_push_names(lua_State *L) {
+/* Fills the module's metatable: every method has the six names as its upvalues. */
+static inline void floor_set_methods(lua_State *L, const luaL_Reg *methods) {
     static const char *const names[] = {"id", "name", "email", "age", "rating", "created_at"};
-    luaL_checkstack(L, FLOOR_COLUMNS + LUA_MINSTACK, "floor");
-    for (int i = 0; i < FLOOR_COLUMNS; i++) lua_pushstring(L, names[i]);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -2, "__index");
+    for (; methods->name; methods++) {
+        for (int i = 0; i < FLOOR_COLUMNS; i++) lua_pushstring(L, names[i]);
+        lua_pushcclosure(L, methods->func, FLOOR_COLUMNS);
+        lua_setfield(L, -2, methods->name);
+    }
+}
+
+/* Pushes the names; `names` below is the stack index of the first. */
+static inline int floor_push_names(lua_State *L) {
+    for (int i = 1; i <= FLOOR_COLUMNS; i++) lua_pushvalue(L, lua_upvalueindex(i));
     return lua_gettop(L) - FLOOR_COLUMNS + 1;
 }
 

@@ -252,9 +252,7 @@ FLOOR_EXPORT int luaopen_bench_floor_sqlite(lua_State *L);
 
 int luaopen_bench_floor_sqlite(lua_State *L) {
     luaL_newmetatable(L, TYPE);
-    luaL_setfuncs(L, methods, 0);
-    lua_pushvalue(L, -1);
-    lua_setfield(L, -2, "__index");
+    floor_set_methods(L, methods);
     lua_createtable(L, 0, 2);
     lua_pushcfunction(L, floor_open);
     lua_setfield(L, -2, "open");
