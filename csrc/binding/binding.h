@@ -18,7 +18,8 @@ typedef struct hdl_column {
     hd_column *core;
     uint8_t as;     /* hdl_as */
     bool list;      /* a bulk parameter: a Lua table of such values */
-    bool raw;       /* held raw in the instance */
+    bool raw;       /* held raw in the instance, in the form that the core gives it */
+    bool converts;  /* a custom type: the host turns its values into the program's and back */
     bool finite;    /* NaN cannot be stored (SQLite) */
     bool plus_zero; /* -0.0 is stored as 0.0 (SQLite) */
 } hdl_column;
@@ -47,6 +48,10 @@ void hdl_push_image(lua_State *L, int index);
 /* Does the value at `index` still stand as the image at `image` says? */
 bool hdl_same_image(lua_State *L, int index, int image);
 void hdl_push_from_image(lua_State *L, int image, const hdl_column *column); /* the value again */
+/* The snapshot at index (a value, or a mutable one's image) as a value. What the column would not take from a program
+ * it takes from here: it was read. */
+hd_error_kind hdl_from_snapshot(lua_State *L, int index, const hdl_column *column, hd_arena *arena, hd_value *out,
+                                hd_error *err);
 
 /* ---- JSON ---- */
 
@@ -117,6 +122,8 @@ hdl_shelf *hdl_check_shelf(lua_State *L, int index);
 hdl_query *hdl_check_query(lua_State *L, int index);
 /* The primary key at index (a scalar, or a table of the key's values in order) as values; raises validation. */
 void hdl_check_key(lua_State *L, hdl_shelf *shelf, int index, hd_value *key);
+/* Does the value at `index` stand for the snapshot's value of the database? False for what cannot be stored. */
+bool hdl_same_value(lua_State *L, hdl_shelf *shelf, int column, int index, int snapshot);
 /* Runs a batch on the link and steps once; pushes the status (and keeps `pin` alive until the next run). */
 int hdl_link_start(lua_State *L, int link_index, const hd_batch *batch, unsigned flags,
                    hd_time deadline, int pin);

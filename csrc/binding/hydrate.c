@@ -20,6 +20,7 @@ typedef struct hdl_hydrator {
     uint16_t *columns; /* of the entity, by position in the result */
     int *key;          /* position of each key column */
     bool full;         /* every column of the entity */
+    bool converts;     /* some column is of a custom type: the host finishes every row */
 } hdl_hydrator;
 
 /* ---- Hydrators ---- */
@@ -70,6 +71,7 @@ static int hydrator_new(lua_State *L) {
         if (index < 0 || index >= entity->core.column_count) return luaL_error(L, "no such column");
         h->columns[i] = (uint16_t)index;
         h->raw_count += entity->columns[index].raw;
+        h->converts = h->converts || entity->columns[index].converts;
         lua_pushlstring(L, entity->core.columns[index].property,
                         entity->core.columns[index].property_len);
         lua_rawseti(L, -2, (int)i + 1);
@@ -188,8 +190,8 @@ static bool is_changed(run *r, uint32_t i, int at) {
     lua_pushvalue(L, NAMES + (int)i);
     lua_rawget(L, -2);
     lua_rawgeti(L, BLOCK, at);
-    bool same = hdl_is_mutable(column) ? hdl_same_image(L, lua_gettop(L) - 1, lua_gettop(L))
-                                       : lua_rawequal(L, -1, -2);
+    int top = lua_gettop(L);
+    bool same = hdl_same_value(L, r->shelf, r->h->columns[i], top - 1, top);
     lua_pop(L, 2);
     return !same;
 }
@@ -261,7 +263,7 @@ static void push_known(run *r, const hd_row *row, uint32_t slot) {
     lua_rawgeti(r->L, INSTANCES, (int)slot + 1);
     switch (hd_shelf_state(r->shelf->shelf, slot)) {
     case HD_ROW_MANAGED:
-        if (r->h->full && !has_overlay(r, slot))
+        if (r->h->full && !r->h->converts && !has_overlay(r, slot))
             merge(r, row, slot);
         else
             add_late(r, row, slot, false);
@@ -288,7 +290,7 @@ static void add_row(run *r, const hd_row *row) {
         if (slot == HD_NO_SLOT || hd_shelf_set_key(r->shelf->shelf, slot, key) != 0)
             luaL_error(L, "not enough memory");
         push_fresh(r, row, slot);
-        if (!r->h->full) add_late(r, row, slot, true);
+        if (!r->h->full || r->h->converts) add_late(r, row, slot, true);
     } else {
         push_known(r, row, slot);
     }

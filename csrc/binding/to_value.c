@@ -79,9 +79,23 @@ static hd_error_kind integer(converter *c, int64_t low, int64_t high, const char
     return HD_OK;
 }
 
+/* as = "string": the program holds numbers as texts. */
+static hd_error_kind floating_text(converter *c, double *value) {
+    size_t len;
+    const char *text = lua_tolstring(c->L, c->index, &len);
+    return hd_double_parse(text, len, value) == 0 ? HD_OK : refuse(c, "not a number");
+}
+
 static hd_error_kind floating(converter *c) {
-    if (lua_type(c->L, c->index) != LUA_TNUMBER) return refuse_type(c, "a number");
-    double value = lua_tonumber(c->L, c->index);
+    double value = 0;
+    if (c->column->as == HDL_AS_STRING && lua_type(c->L, c->index) == LUA_TSTRING) {
+        hd_error_kind kind = floating_text(c, &value);
+        if (kind != HD_OK) return kind;
+    } else if (lua_type(c->L, c->index) == LUA_TNUMBER) {
+        value = lua_tonumber(c->L, c->index);
+    } else {
+        return refuse_type(c, "a number");
+    }
 #if !HDL_DOUBLES
     if (lua_isinteger(c->L, c->index) &&
         (value >= LARGEST || (int64_t)value != (int64_t)lua_tointeger(c->L, c->index)))
@@ -89,11 +103,11 @@ static hd_error_kind floating(converter *c) {
 #endif
     if (c->column->finite && isnan(value))
         return refuse(c, "NaN cannot be stored in this database");
-    if (c->column->plus_zero && value == 0) value = 0;
+    if (c->column->plus_zero && value == 0) value = 0.0;
     *c->out = hd_null();
     c->out->kind = HD_FLOAT;
     c->out->type = c->column->core->type;
-    c->out->as.f = value == 0 && c->column->plus_zero ? 0.0 : value;
+    c->out->as.f = isnan(value) ? (double)NAN : value; /* there is one NaN, without a sign */
     return HD_OK;
 }
 
@@ -466,6 +480,7 @@ void hdl_column_read(lua_State *L, int index, hd_arena *arena, hdl_column *colum
     const char *as = string_field(L, index, "as", arena, &len);
     column->as = !as ? HDL_AS_PLAIN : strcmp(as, "iso8601") == 0 ? HDL_AS_ISO8601 : HDL_AS_STRING;
     column->raw = flag_field(L, index, "raw");
+    column->converts = flag_field(L, index, "converts");
     column->finite = column->plus_zero = flag_field(L, index, "sqlite");
 }
 
@@ -495,6 +510,31 @@ static int decode(lua_State *L) {
     hd_error_init(&err, &hd_allocator_libc);
     hd_error_set(&err, HD_E_VALIDATION, "not JSON: %s", problem);
     return hdl_raise(L, &err);
+}
+
+hd_error_kind hdl_from_snapshot(lua_State *L, int index, const hdl_column *column, hd_arena *arena,
+                                hd_value *out, hd_error *err) {
+    size_t len;
+    index = lua_absindex(L, index);
+    if (column->core->type == HD_T_JSON) {
+        converter c = {L, index, column, arena, out, err};
+        const char *image = lua_tolstring(L, index, &len);
+        *out = hd_null();
+        if (!image || len < sizeof(hd_hash128)) return HD_OK;
+        return keep_bytes(&c, HD_JSON, image + sizeof(hd_hash128), len - sizeof(hd_hash128));
+    }
+    if (hdl_is_mutable(column))
+        hdl_push_from_image(L, index, column);
+    else
+        lua_pushvalue(L, index);
+    hd_error_kind kind = hdl_to_value(L, -1, column, arena, out, err);
+    if (kind == HD_E_VALIDATION) {
+        hd_error_clear(err);
+        kind = hdl_to_natural(L, -1, arena, out, err);
+        out->type = column->core->type;
+    }
+    lua_pop(L, 1);
+    return kind;
 }
 
 /* core.image(value), core.same_image(value, image), core.from_image(image) */

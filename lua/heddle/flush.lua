@@ -36,7 +36,7 @@ local function run_flush(em, state)
   hooks.before(em, rows)
   gather.cascade(em)
   local batch = gather.changes(em, rows)
-  if batch:count() == 0 then return end
+  if batch:count() == 0 then return apply.forms(batch, rows) end
   local listened = not em.plain and hooks.listens_after(em, rows)
   local changes = (em.context.listeners.after_commit or em.context.listeners.after_flush) and changes_of(em, batch,
     rows)
@@ -45,9 +45,9 @@ local function run_flush(em, state)
   em:open_link()
   local outcome = execute.run(em, batch, listened)
   state.written, state.own, state.open = true, outcome.own, outcome.open
-  local note = { kind = "flush", flush = batch, shelves = {}, deleted = {}, inserted = {}, overlays = {} }
+  local note = { kind = "flush", flush = batch, shelves = {}, deleted = {}, inserted = {}, overlays = {}, given = {} }
   undo.note(em, note)
-  apply(batch, rows, note)
+  apply.changes(batch, rows, note)
   if outcome.blind then reread(em, rows) end
   if listened then hooks.after(em, rows) end
   em.context:emit("after_flush", changes)

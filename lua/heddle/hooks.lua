@@ -3,8 +3,9 @@
 --- `before_*` may change the instance's own values, and what they changed is taken back when the flush fails; `after_*`
 --- see keys and defaults, still inside the transaction.
 local core = require("heddle.core")
+local custom = require("heddle.custom")
 local errors = require("heddle.errors")
-local state = require("heddle.state")
+local null = require("heddle.null")
 local undo = require("heddle.undo")
 
 local hooks = {}
@@ -123,8 +124,9 @@ function hooks.change(batch, row)
   local values, old = batch:columns(row.index)
   local named, former = {}, {}
   for _, column in ipairs(map.columns) do
-    if values[column.index] ~= nil then named[column.property] = values[column.index] end
-    if old[column.index] ~= nil then former[column.property] = state.value(column, old[column.index]) end
+    local value, before = values[column.index], old[column.index]
+    if value ~= nil then named[column.property] = value == null and null or custom.from_db(column, value) end
+    if before ~= nil then former[column.property] = before == null and null or custom.from_db(column, before) end
   end
   return { op = row.op, entity = row.e, name = map.name, values = named, old = former }
 end

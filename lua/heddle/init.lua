@@ -47,7 +47,7 @@ function filter.hooks.key_of(value, map)
   end
   local key
   if shelf then
-    key = { shelf:key(meta.slot_of[value]) }
+    key = shelf:program_key(meta.slot_of[value])
   else
     key = {}
     for i, column in ipairs(map.key) do key[i] = rawget(value, column.property) end

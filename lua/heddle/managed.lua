@@ -46,7 +46,11 @@ local function read_hidden(meta, e, slot, overlay, view)
   if not is_loaded(overlay, view) then
     raise_not_loaded(meta, e, view.name, "name it in 'fields', or call em:refresh")
   end
-  return state.value(view.column, state.snapshot(meta, slot, view.column.index))
+  local value = state.value(view.column, state.snapshot(meta, slot, view.column.index))
+  -- What can change inside has to be the same table each time.
+  local shelf = meta.box.shelf
+  if shelf and type(value) == "table" then state.overlay(shelf, slot).hidden[view.name] = value end
+  return value
 end
 
 local function read_relation(meta, e, slot, overlay, view)

@@ -1,6 +1,7 @@
 --- What the hydrator leaves to the host: rows of partial and referenced instances, rows with an overlay (I3, I5),
 --- rereading.
 local core = require("heddle.core")
+local custom = require("heddle.custom")
 local errors = require("heddle.errors")
 local instance = require("heddle.instance")
 local select = require("heddle.select")
@@ -18,10 +19,19 @@ end
 
 -- Was this column changed in memory since it was loaded?
 local function is_changed(shelf, slot, e, column, overlay)
-  if overlay.assigned[column.index] then return true end
-  if overlay.loaded and not overlay.loaded[column.index] then return false end
-  if not column.raw then return false end
-  return state.differs(column, rawget(e, column.property), state.snapshot(shelf, slot, column.index))
+  if overlay.loaded and not overlay.loaded[column.index] then return overlay.assigned[column.index] end
+  local view = column.view
+  if view.columns then
+    local target = overlay.rel[view.name]
+    return target ~= nil and state.points_elsewhere(shelf, slot, view, target)
+  end
+  local value = overlay.hidden[view.name]
+  if view.raw then
+    value = rawget(e, view.name)
+  elseif value == nil then
+    return false
+  end
+  return state.differs(shelf, column, value, state.snapshot(shelf, slot, column.index))
 end
 
 local function is_row_changed(shelf, slot, e, overlay)
@@ -31,9 +41,14 @@ local function is_row_changed(shelf, slot, e, overlay)
   return false
 end
 
-local function take(shelf, slot, e, column, value)
-  state.set_snapshot(shelf, slot, column.index, state.image(column, value))
-  if column.raw then rawset(e, column.property, value) end
+-- The program's table stays where the row says nothing new.
+local function take(shelf, slot, e, column, overlay, value)
+  local image = state.snapshot(shelf, slot, column.index)
+  if value == image or state.is_mutable(column) and core.same_image(value, image) then return end
+  image = state.image(column, value)
+  state.set_snapshot(shelf, slot, column.index, image)
+  overlay.rel[column.property], overlay.hidden[column.property] = nil, nil
+  if column.view.raw then rawset(e, column.property, state.value(column, image)) end
 end
 
 local function is_complete(shelf, overlay)
@@ -54,7 +69,7 @@ local function one(shelf, plan, row)
   end
   for _, column in ipairs(plan.columns) do
     if not is_changed(shelf, slot, e, column, overlay) then
-      take(shelf, slot, e, column, row[column.index])
+      take(shelf, slot, e, column, overlay, row[column.index])
     elseif overlay.loaded and not overlay.loaded[column.index] then
       -- Assigned before it was loaded: now there is something to compare it with.
       state.set_snapshot(shelf, slot, column.index, state.image(column, row[column.index]))
@@ -72,13 +87,23 @@ local function one(shelf, plan, row)
   end
 end
 
----Rows that the hydrator could not merge by itself.
+-- A row that was not there before.
+local function fresh(shelf, plan, slot)
+  if plan.partial then note_loaded(shelf, slot, plan.columns) end
+  for _, column in ipairs(plan.columns) do
+    if column.converts and column.view.raw then
+      rawset(shelf.instances[slot], column.property, state.value(column, state.snapshot(shelf, slot, column.index)))
+    end
+  end
+end
+
+---Rows that the hydrator could not finish by itself.
 ---@param shelf table
 ---@param plan table
 ---@param late table[] { slot =, fresh =, [column index] = value }
 function merge.late(shelf, plan, late)
   for _, row in ipairs(late) do
-    if row.fresh then note_loaded(shelf, row.slot, plan.columns) else one(shelf, plan, row) end
+    if row.fresh then fresh(shelf, plan, row.slot) else one(shelf, plan, row) end
   end
 end
 
@@ -97,7 +122,8 @@ function merge.unmanaged(plan, results, rest)
     own.keys, own.views = {}, views
     for _, view in ipairs(plan.mapping.list) do
       if view.column and not view.column.raw then
-        own.values[view.name] = row[view.column.index]
+        local value = custom.from_db(view.column, row[view.column.index])
+        if view.raw then rawset(row.instance, view.name, value) else own.values[view.name] = value end
       elseif view.columns then
         local key = {}
         for i, column in ipairs(view.columns) do key[i] = row[column.index] end
@@ -110,10 +136,11 @@ end
 local function drop_changes(shelf, slot, e)
   local overlay = shelf.overlay[slot]
   for _, column in ipairs(shelf.mapping.columns) do
-    if column.raw and (not overlay or not overlay.loaded or overlay.loaded[column.index]) then
-      rawset(e, column.property, state.value(column, state.snapshot(shelf, slot, column.index)))
-    elseif column.raw then
-      rawset(e, column.property, nil)
+    if column.view.raw then
+      local loaded = not overlay or not overlay.loaded or overlay.loaded[column.index]
+      local value
+      if loaded then value = state.value(column, state.snapshot(shelf, slot, column.index)) end
+      rawset(e, column.property, value)
     end
   end
   if overlay then
@@ -130,7 +157,7 @@ function merge.reread(em, e)
   local map = shelf.mapping
   local params = { shelf:key(slot) }
   drop_changes(shelf, slot, e)
-  local plan = select.by_key(map)
+  local plan = select.by_key(map, true)
   local results, late = {}, {}
   local status = em:start(plan, params)
   while status == wait.ROW do

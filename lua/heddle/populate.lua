@@ -29,12 +29,12 @@ end
 local function filter_of(map, shelf, slots, first, last)
   if #map.key == 1 then
     local keys = {}
-    for i = first, last do keys[#keys + 1] = (shelf:key(slots[i])) end
+    for i = first, last do keys[#keys + 1] = shelf:program_key(slots[i])[1] end
     return { [map.key[1].property] = op.one_of(keys) }
   end
   local any = {}
   for i = first, last do
-    local values, where = { shelf:key(slots[i]) }, {}
+    local values, where = shelf:program_key(slots[i]), {}
     for k, column in ipairs(map.key) do where[column.property] = values[k] end
     any[#any + 1] = where
   end

@@ -7,7 +7,7 @@ local state = require("heddle.state")
 local scan = {}
 
 local HEAD = [[
-local same = ...
+local same, is_other, columns = ...
 return function(instances, blocks, overlay, count, found, limit, new, removed)
   local slot, block, size, n = 1, 1, 4, #found
   while slot <= count and n < limit do
@@ -36,17 +36,21 @@ local function same(value, image)
   return core.same_image(value, image)
 end
 
+local function term(column)
+  if column.converts then return (" or is_other(columns[%d], e[%q], s[base + %d])"):format(column.index,
+    column.property, column.index) end
+  local pattern = state.is_mutable(column) and " or not same(e[%q], s[base + %d])" or " or e[%q] ~= s[base + %d]"
+  return pattern:format(column.property, column.index)
+end
+
 local function generate(map)
   local terms = {}
   for _, column in ipairs(map.columns) do
     -- Versions and generated values are the database's to change.
-    if column.raw and not column.version and not column.generated then
-      local pattern = state.is_mutable(column) and " or not same(e[%q], s[base + %d])" or " or e[%q] ~= s[base + %d]"
-      terms[#terms + 1] = pattern:format(column.property, column.index)
-    end
+    if column.view.raw and not column.version and not column.generated then terms[#terms + 1] = term(column) end
   end
   local text = HEAD:format(table.concat(terms), #map.columns)
-  return assert(compat.load(text, "=heddle.scan." .. map.name))(same)
+  return assert(compat.load(text, "=heddle.scan." .. map.name))(same, state.is_other, map.columns)
 end
 
 ---@param map table

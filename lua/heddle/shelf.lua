@@ -1,6 +1,7 @@
 --- Shelf: everything that one entity manager holds of one entity. The fields instances, slot_of, blocks, overlay,
 --- shelf,
 --- loaded_meta and partial_meta are read by the core's binding.
+local custom = require("heddle.custom")
 local errors = require("heddle.errors")
 local instance = require("heddle.instance")
 local managed = require("heddle.managed")
@@ -49,7 +50,9 @@ function Shelf:given_key(e)
     if column.foreign_key then
       local target = e[column.property]
       local meta = target and instance.meta_of(target)
-      value = meta and meta.box and meta.box.shelf and meta.box.shelf:key(meta.slot_of[target], i)
+      value = meta and meta.box and meta.box.shelf and meta.box.shelf:key_part(meta.slot_of[target], column)
+    else
+      value = custom.to_db(column, value)
     end
     if value == nil or value == null then return nil end
     key[i] = value
@@ -60,6 +63,19 @@ end
 ---Values of the key of a managed row, in order; nothing when it has none yet.
 function Shelf:key(slot)
   return self.shelf:key(slot)
+end
+
+-- The value that a foreign key column has when it points to a row.
+function Shelf:key_part(slot, foreign)
+  for i, column in ipairs(foreign.view.columns) do
+    if column == foreign then return (select(i, self.shelf:key(slot))) end
+  end
+end
+
+---Values of the key in the program's form.
+---@return any[]
+function Shelf:program_key(slot)
+  return custom.key(self.mapping.key, { self.shelf:key(slot) }, custom.from_db)
 end
 
 ---The slot and instance of a key, nil when it is not managed. Raises `validation` for what cannot be a key.
@@ -108,7 +124,7 @@ function Shelf:make_reference(key)
     local value = select(i, self.shelf:key(slot))
     state.set_snapshot(self, slot, column.index, value)
     self.overlay[slot].loaded[column.index] = true
-    if column.raw then e[column.property] = value end
+    if column.view.raw then e[column.property] = custom.from_db(column, value) end
   end
   setmetatable(e, self.reference_meta)
   self.instances[slot], self.slot_of[e] = e, slot
@@ -204,13 +220,13 @@ end
 ---the columns that count. A relation to a row without a key is given to `pending(view, target)`.
 function Shelf:written(slot, pending)
   local overlay = self.overlay[slot]
-  if not overlay then return nil, nil end
-  local values
+  local values = self:converted(slot)
+  if not overlay then return values, nil end
   for _, view in ipairs(self.mapping.list) do
     local value = overlay.hidden[view.name]
     if value ~= nil and view.column then
       values = values or {}
-      values[view.column.index] = value
+      values[view.column.index] = custom.to_db(view.column, value)
     end
     local target = overlay.rel[view.name]
     if target ~= nil then
@@ -219,6 +235,23 @@ function Shelf:written(slot, pending)
     end
   end
   return values, self:mask(overlay)
+end
+
+-- Database values of the raw properties that a custom type converts. What equals its snapshot is not among them; to a
+-- new row nil is the database's default, to others NULL.
+function Shelf:converted(slot)
+  local values
+  for _, column in ipairs(custom.columns(self.mapping)) do
+    local value = rawget(self.instances[slot], column.property)
+    if value == nil and not self.new[slot] then value = null end
+    if column.view.raw and value ~= nil
+      and state.differs(self, column, value, state.snapshot(self, slot, column.index)) then
+      values = values or {}
+      values[column.index] = custom.to_db(column, value)
+      if values[column.index] == nil then values[column.index] = null end
+    end
+  end
+  return values
 end
 
 function Shelf.write_relation(_, values, view, target, pending)

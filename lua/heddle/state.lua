@@ -3,6 +3,7 @@
 --- as hydrate.c lays them out) and its overlay (what was assigned and cannot be raw, and what a partial row has
 --- loaded). Pure functions over a shelf.
 local core = require("heddle.core")
+local custom = require("heddle.custom")
 local null = require("heddle.null")
 
 local state = {}
@@ -55,23 +56,64 @@ function state.is_mutable(column)
   return column.type == "json" or column.type == "array"
 end
 
----What a value is in the snapshot.
+---What a database value is in the snapshot.
 function state.image(column, value)
   if value ~= nil and state.is_mutable(column) then return core.image(value) end
   return value
 end
 
----The value that a snapshot stands for.
+---The program's value that a snapshot stands for.
 function state.value(column, image)
-  if image ~= nil and state.is_mutable(column) then return core.from_image(image) end
-  return image
+  if image ~= nil and state.is_mutable(column) then image = core.from_image(image) end
+  return custom.from_db(column, image)
 end
 
----Whether a value in memory differs from its snapshot, as far as that can be told without converting.
-function state.differs(column, value, image)
-  if value == null and not state.is_mutable(column) then value = nil end
-  if state.is_mutable(column) and value ~= nil then return not core.same_image(value, image) end
-  return value ~= image
+---Whether reading a value gives a table, or may: one that can change inside.
+function state.is_held(column)
+  return column.converts or state.is_mutable(column)
+end
+
+---Whether a custom type's value is another one than its snapshot, or may be: its form counts unless the type says when
+---two values are equal.
+function state.is_other(column, value, image)
+  if value == nil or value == null or image == nil then return value ~= nil or image ~= nil end
+  local equals = column.custom.equals
+  if equals then return not equals(value, state.value(column, image)) end
+  local ok, stored = pcall(custom.to_db, column, value)
+  if not ok then return true end
+  if state.is_mutable(column) then return not core.same_image(stored, image) end
+  return stored ~= image
+end
+
+---Whether a program's value is another one than its snapshot, in whatever form. A value that cannot be stored is.
+function state.differs(shelf, column, value, image)
+  if value == nil or image == nil then return not (value == nil or value == null) or image ~= nil end
+  if column.converts then
+    if not state.is_other(column, value, image) then return false end
+    if value == null or column.custom.equals then return true end
+    local ok, stored = pcall(custom.to_db, column, value)
+    if not ok then return true end
+    value = stored
+  end
+  return not shelf.shelf:same(column.index, value, image)
+end
+
+---Whether two values of the program's are one to the database.
+function state.is_equal(shelf, column, a, b)
+  local ok, stored = pcall(custom.to_db, column, b)
+  return ok and not state.differs(shelf, column, a, state.image(column, stored))
+end
+
+---Whether a relation that was assigned points elsewhere than its snapshot.
+function state.points_elsewhere(shelf, slot, view, target)
+  local meta = target ~= null and getmetatable(target)
+  local other = meta and meta.box and meta.box.shelf
+  local key = other and { other:key(meta.slot_of[target]) } or {}
+  if meta and #key == 0 then return true end
+  for i, column in ipairs(view.columns) do
+    if key[i] ~= state.snapshot(shelf, slot, column.index) then return true end
+  end
+  return false
 end
 
 ---The row's overlay, made when it has none: { rel = {}, hidden = {}, loaded = {} or nil, assigned = {} }.

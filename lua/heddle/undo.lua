@@ -51,6 +51,7 @@ function reverse.flush(note)
     if item.overlay then item.shelf.overlay[item.slot] = item.overlay end
   end
   for _, item in ipairs(note.overlays) do item.shelf.overlay[item.slot] = item.overlay end
+  for _, item in ipairs(note.given) do rawset(item.e, item.property, item.value) end
   local given = note.flush:given()
   for i = 1, given and #given or 0, 3 do rawset(given[i], given[i + 1], given[i + 2]) end
 end
@@ -69,7 +70,7 @@ function undo.copy_row(shelf, slot)
   local overlay = shelf.overlay[slot]
   local kept = overlay and { rel = {}, hidden = {}, assigned = {}, loaded = overlay.loaded and {} }
   for _, part in ipairs(kept and { "rel", "hidden", "assigned", overlay.loaded and "loaded" } or {}) do
-    for name, value in pairs(overlay[part]) do kept[part][name] = value end
+    for name, value in pairs(overlay[part]) do kept[part][name] = part == "hidden" and instance.copy(value) or value end
   end
   return { e = e, raw = raw, overlay = kept }
 end
@@ -85,7 +86,7 @@ function undo.restore_row(shelf, slot, copy)
     local view = shelf.mapping.props[name]
     local now = rawget(e, name)
     if not (type(value) == "table" and view and view.column and now ~= nil
-      and not state.differs(view.column, now, state.image(view.column, value))) then
+      and state.is_equal(shelf, view.column, now, value)) then
       rawset(e, name, value)
     end
   end

@@ -1,5 +1,6 @@
 --- What a value in a filter stands for: a column, or the key of an entity (a relation's target; at the root
 --- the entity itself). A place checks the values that are put there, so that data can be a value and nothing else.
+local custom = require("heddle.custom")
 local errors = require("heddle.errors")
 local null = require("heddle.null")
 local op = require("heddle.op")
@@ -89,8 +90,7 @@ local holds_tables = { json = true, array = true }
 ---@param value any
 ---@return any
 function place.scalar(self, column, value)
-  local custom = column.custom
-  if custom and custom.to_db and not op.is_operator(value) then value = custom.to_db(value) end
+  if not op.is_operator(value) then value = custom.to_db(column, value) end
   local kind = type(value)
   if scalars[kind] then return value end
   if kind == "table" then

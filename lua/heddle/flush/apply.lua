@@ -1,6 +1,10 @@
 --- Apply: what the database gave goes into instances and snapshots, deleted instances leave, and all of it is noted, so
 --- that a failure behind it can be undone.
+local custom = require("heddle.custom")
+local null = require("heddle.null")
 local row_state = require("heddle.state")
+
+local apply = {}
 
 local function keep_snapshot(shelf, slot)
   local values = {}
@@ -35,12 +39,15 @@ local function settle_overlay(note, row)
   end
 end
 
+-- Hidden values that have no column, and tables that the program may hold.
 local function keep_virtual(row)
-  local overlay = row.shelf.overlay[row.slot]
+  local shelf, slot = row.shelf, row.slot
+  local overlay = shelf.overlay[slot]
   local kept
   for name, value in pairs(overlay and overlay.hidden or {}) do
-    local view = row.shelf.mapping.props[name]
-    if not view.column then
+    local column = shelf.mapping.props[name].column
+    if not column or row_state.is_held(column) and value ~= null
+      and not row_state.differs(shelf, column, value, row_state.snapshot(shelf, slot, column.index)) then
       kept = kept or {}
       kept[name] = value
     end
@@ -48,10 +55,34 @@ local function keep_virtual(row)
   return kept
 end
 
+-- A property of a custom type holds what a read would give, unless it does already.
+local function settle_custom(note, row)
+  local shelf, slot = row.shelf, row.slot
+  for _, column in ipairs(custom.columns(shelf.mapping)) do
+    local image, value = row_state.snapshot(shelf, slot, column.index), rawget(row.e, column.property)
+    if column.view.raw and row_state.is_other(column, value, image) then
+      note.given[#note.given + 1] = { e = row.e, property = column.property, value = value }
+      rawset(row.e, column.property, row_state.value(column, image))
+    end
+  end
+end
+
+-- A row that differed in form only ("1.5" and "1.50") gets the form that a read gives.
+local function settle_form(batch, row)
+  if row.op == "update" and not row.index then batch:settle(row.shelf.mapping.id, row.shelf, row.slot) end
+end
+
+---For a change set in which nothing changed.
 ---@param batch userdata
 ---@param rows table[]
----@param note table the flush's note for undo: shelves, deleted, inserted, overlays
-local function apply(batch, rows, note)
+function apply.forms(batch, rows)
+  for _, row in ipairs(rows) do settle_form(batch, row) end
+end
+
+---@param batch userdata
+---@param rows table[]
+---@param note table the flush's note for undo: shelves, deleted, inserted, overlays, given
+function apply.changes(batch, rows, note)
   local touched = {}
   for _, row in ipairs(rows) do
     if row.index and not touched[row.shelf] then
@@ -61,7 +92,9 @@ local function apply(batch, rows, note)
     end
   end
   for _, row in ipairs(rows) do
+    settle_form(batch, row)
     if row.index and row.op ~= "delete" then
+      settle_custom(note, row)
       local kept = keep_virtual(row)
       settle_overlay(note, row)
       if kept then row_state.overlay(row.shelf, row.slot).hidden = kept end

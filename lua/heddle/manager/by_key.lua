@@ -1,4 +1,5 @@
 --- Reading one entity: by its key, answered from the identity map when it is there, or by a filter.
+local custom = require("heddle.custom")
 local errors = require("heddle.errors")
 local fetch = require("heddle.fetch")
 local find_options = require("heddle.find_options")
@@ -29,12 +30,20 @@ local function key_of(map, where)
   return values
 end
 
+-- A key as the database has it: what shelves know rows by.
+local function stored_key(map, key)
+  local first = map.key[1]
+  if not first.converts and #map.key == 1 then return key end
+  key = custom.key(map.key, #map.key == 1 and { key } or key, custom.to_db)
+  return #key == 1 and key[1] or key
+end
+
 -- The managed instance of a key: answered without SQL when it is loaded. Second result: nothing is there to be read.
 local function find_managed(self, map, where)
   local key = key_of(map, where)
   local shelf = key ~= nil and self.shelves[map]
   if not shelf then return nil end
-  local e, slot = shelf:find(key)
+  local e, slot = shelf:find(stored_key(map, key))
   if not e then return nil end
   local state = shelf:state(slot)
   if state == "removed" then return nil, true end
@@ -117,7 +126,7 @@ function Manager:get_reference(entity, key)
     errors.raise("validation", ("the key of %s has %d values"):format(map.name, #map.key),
       { entity = map.name, context = self.context_name })
   end
-  return self:reference(map, #values == 1 and values[1] or values)
+  return self:reference(map, stored_key(map, #values == 1 and values[1] or values))
 end
 
 return Manager

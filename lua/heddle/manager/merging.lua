@@ -1,4 +1,5 @@
 --- `em:merge`: this entity manager's own instance of what another one, or none, holds.
+local custom = require("heddle.custom")
 local errors = require("heddle.errors")
 local instance = require("heddle.instance")
 local manager = require("heddle.manager")
@@ -81,11 +82,12 @@ function Manager:merge(e)
   local map = self:mapping(meta.class)
   local key
   if owner then
-    key = { owner:key(meta.slot_of[e]) }
-    if #key < 2 then key = key[1] end
+    key = owner:program_key(meta.slot_of[e])
   else
     key = self:shelf_of(map):given_key(e)
+    key = custom.key(map.key, type(key) == "table" and key or { key }, custom.from_db)
   end
+  if #key < 2 then key = key[1] end
   local own = key ~= nil and self:find_one(map.class, key) or nil
   if own then
     check_version(self, map, e, own)

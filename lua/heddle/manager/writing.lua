@@ -2,6 +2,7 @@
 local bulk = require("heddle.bulk")
 local construct = require("heddle.construct")
 local errors = require("heddle.errors")
+local fetch = require("heddle.fetch")
 local flushing = require("heddle.flush")
 local gather = require("heddle.flush.gather")
 local instance = require("heddle.instance")
@@ -202,14 +203,6 @@ local function run(self, plan, params)
   return affected
 end
 
-local function flush_pending(self, plan)
-  if self.flush_mode == "commit" or self.flushing then return end
-  for _, map in ipairs(plan.reads) do
-    local shelf = self.shelves[map]
-    if shelf and (next(shelf.new) or next(shelf.removed) or shelf:dirty(1)[1]) then return self:flush() end
-  end
-end
-
 ---Updates rows by filter, without entities. Raises `validation` for an empty filter unless `all = true`.
 ---
 ---Usage: `em:update_where(User, { team = 3 }, { active = false })`
@@ -217,7 +210,7 @@ end
 function Manager:update_where(entity, where, data, opts)
   self:check_global()
   local plan, params = bulk.update(self:mapping(entity), where, data, opts)
-  flush_pending(self, plan)
+  fetch.flush_before(self, plan)
   return run(self, plan, params)
 end
 
@@ -228,7 +221,7 @@ end
 function Manager:delete_where(entity, where, opts)
   self:check_global()
   local plan, params = bulk.delete(self:mapping(entity), where, opts)
-  flush_pending(self, plan)
+  fetch.flush_before(self, plan)
   return run(self, plan, params)
 end
 
@@ -239,7 +232,7 @@ local function with_keys(self, map, data)
     local prop = map.meta.by_name[name]
     if prop and instance.kind_of(prop) == "one" and instance.meta_of(value) then
       local shelf, slot = self:locate(value, map.name .. "." .. name)
-      local key = shelf and { shelf:key(slot) } or {}
+      local key = shelf and shelf:program_key(slot) or {}
       if #key == 0 then
         errors.raise("not_managed", ("%s.%s: this %s has no row yet; flush it first"):format(map.name, name,
           getmetatable(value).definition.name), { context = self.context_name, entity = map.name, property = name })
@@ -264,7 +257,7 @@ local function insert_rows(self, entity, list)
   aside:flush()
   local shelf, keys = aside:shelf_of(aside:mapping(entity)), {}
   for i, e in ipairs(made) do
-    local key = { shelf:key(shelf.slot_of[e]) }
+    local key = shelf:program_key(shelf.slot_of[e])
     keys[i] = #key == 1 and key[1] or key
   end
   aside:clear()

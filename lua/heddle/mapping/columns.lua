@@ -2,6 +2,7 @@
 ---
 --- A foreign key's columns have the types of the target's key, which may itself be a foreign key. So keys are
 --- made first, each after those it refers to; the rest follows in declared order.
+local custom = require("heddle.custom")
 local naming = require("heddle.naming")
 local types = require("heddle.types")
 
@@ -27,6 +28,9 @@ local function scalar_column(context, view)
     autoincrement = false, comment = prop.comment, check = prop.check,
   }
   for _, field in ipairs(inherited) do column[field] = prop[field] end
+  -- What converts is the host's to hold.
+  column.converts = custom.converts(prop.custom)
+  column.raw = column.raw and not column.converts
   view.column = column
   return { column }
 end
@@ -101,7 +105,7 @@ local function add_column(context, map, column)
       .. "another with '%s'"):format(column.name, owner.property, column.view.columns and "join_column" or "column"))
   end
   map.columns[#map.columns + 1], map.column_of[column.name] = column, column
-  column.index = #map.columns
+  column.index, column.entity = #map.columns, map.name
   if column.version then map.version = column end
 end
 
