@@ -42,7 +42,6 @@ static void read_limits(lua_State *L, int index, hd_pool_limits *limits) {
     limits->max_lifetime = seconds_field(L, index, "max_lifetime");
     limits->acquire_timeout = seconds_field(L, index, "acquire_timeout");
     limits->connect_timeout = seconds_field(L, index, "connect_timeout");
-    limits->check_after = seconds_field(L, index, "check_after");
     lua_getfield(L, index, "host_password");
     limits->host_password = lua_toboolean(L, -1);
     lua_pop(L, 1);

@@ -48,8 +48,8 @@ bool hd_flush_is_bare(const hd_flush *flush);
 /* Next batch or NULL when there is none (err->kind says whether that is a failure). */
 const hd_batch *hd_flush_keys(hd_flush *flush, hd_error *err);
 const hd_batch *hd_flush_body(hd_flush *flush, hd_error *err);
-/* The batch that is out is the body's last: COMMIT may go with it, as every write in it guards
- * itself. */
+/* The batch that is out is the body's last and COMMIT may go with it: every write in it guards
+ * itself, and no key is told by its answers alone. */
 bool hd_flush_is_last(const hd_flush *flush);
 hd_error_kind hd_flush_check(hd_flush *flush, hd_error *err);
 

@@ -93,6 +93,14 @@ static bool settle(hd_link *link) {
     return driver->status(conn, false) == HD_CONN_IDLE;
 }
 
+/* A transaction that the database knew is over, and says so until it is rolled back; one that it never saw begins with
+ * the next batch. */
+static void lose_transaction(hd_link *link) {
+    if (!link->began) return;
+    prefix_drop_first(link, link->prefix_length);
+    link->over = link->lost_conn = true;
+}
+
 void hd_link_reset(hd_link *link) {
     /* A connection that on_connect has not done with is of no use to anybody. */
     if (!link->parked && settle(link))
@@ -103,12 +111,13 @@ void hd_link_reset(hd_link *link) {
     link->need = HD_NEED_NOTHING;
     link->batch = link->parked = NULL;
     link->pinned = false;
-    forget_transaction(link);
+    lose_transaction(link);
 }
 
 void hd_link_free(hd_link *link) {
     if (!link->mem) return;
     hd_link_reset(link);
+    forget_transaction(link);
     hd_ticket_free(&link->ticket);
     hd_free(link->mem, link->prefix);
     hd_error_clear(&link->error);
@@ -242,8 +251,9 @@ static hd_step run_failed(hd_link *link) {
     bool alive = conn && hd_pool_driver(link->pool)->status(conn, false) != HD_CONN_CLOSED;
     note_executed_prefix(link, failed < 0 ? link->prefix_count : (uint32_t)failed);
     copy_back(link);
-    bool at_commit = (link->flags & HD_RUN_COMMIT) && !alive;
-    if (at_commit) link->error.outcome = HD_OUTCOME_UNKNOWN;
+    /* A write without a transaction is its own commit. */
+    bool commits = (link->flags & HD_RUN_COMMIT) || ((link->flags & HD_RUN_XID) && link->depth == 0);
+    if (commits && !alive) link->error.outcome = HD_OUTCOME_UNKNOWN;
     link->error.statement = failed < 0 ? -1 : failed - (int32_t)link->prefix_count;
     link->state = HD_LINK_IDLE;
     link->batch = NULL;

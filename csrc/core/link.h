@@ -82,7 +82,7 @@ hd_error_kind hd_link_run(hd_link *link, const hd_batch *batch, unsigned flags, 
 hd_step hd_link_step(hd_link *link, hd_wait *wait);
 /* Stops reading a result (rows left are dropped) and ends the operation. */
 void hd_link_finish(hd_link *link);
-/* Gives up whatever runs: connection closed, transaction gone. */
+/* Gives up whatever runs: its connection is closed. A transaction that was open there is over; only rollback is taken. */
 void hd_link_reset(hd_link *link);
 bool hd_link_is_queued(const hd_link *link); /* waiting for somebody else's connection */
 

@@ -132,8 +132,7 @@ static void reap_idle(hd_pool *pool, hd_time now) {
 
 static hd_conn *take_idle(hd_pool *pool, hd_time now) {
     for (hd_conn *conn; (conn = pop_idle(pool));) {
-        bool probe = now - conn->used > pool->limits.check_after;
-        if (!is_stale(pool, conn, now) && pool->driver->status(conn, probe) == HD_CONN_IDLE)
+        if (!is_stale(pool, conn, now) && pool->driver->status(conn, true) == HD_CONN_IDLE)
             return conn;
         forget_conn(pool, conn);
     }

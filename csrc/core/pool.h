@@ -20,7 +20,6 @@ typedef struct hd_pool_limits {
         max_lifetime; /* an older connection is closed when it comes back or is looked at. 0: never */
     hd_time acquire_timeout; /* of a ticket in the queue. 0: none */
     hd_time connect_timeout; /* of one attempt to connect. 0: none */
-    hd_time check_after;     /* idle for longer: probed before it is lent */
     bool host_password;      /* the host gives the password for each new connection (HD_HOST) */
 } hd_pool_limits;
 

@@ -46,8 +46,6 @@ local function limits_of(made)
   return {
     min = pool.min, max = pool.max, acquire_timeout = pool.acquire_timeout, idle_timeout = pool.idle_timeout,
     max_lifetime = pool.max_lifetime, connect_timeout = made.connect_timeout,
-    -- A server may close a connection at any moment, and asking costs a system call; a file seldom goes away.
-    check_after = made.driver == "postgres" and 0 or 0.5,
     host_password = made.password_function ~= nil,
   }
 end

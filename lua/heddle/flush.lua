@@ -28,13 +28,21 @@ local function reread(em, rows)
   end
 end
 
+-- What is to be written, once every hook has had its say. A hook may reach further than its own instance: what it
+-- made new or changed gets its hooks too.
+local function prepare(em)
+  local rows, seen = nil, {}
+  repeat
+    gather.cascade(em)
+    rows = gather.collect(em)
+  until not hooks.before(em, rows, seen)
+  return rows
+end
+
 local function run_flush(em, state)
   em.context:emit("before_flush", { em = em })
-  gather.cascade(em)
-  local rows = gather.collect(em)
+  local rows = prepare(em)
   if #rows == 0 then return end
-  hooks.before(em, rows)
-  gather.cascade(em)
   local batch = gather.changes(em, rows)
   if batch:count() == 0 then return apply.forms(batch, rows) end
   local listened = not em.plain and hooks.listens_after(em, rows)
@@ -43,28 +51,19 @@ local function run_flush(em, state)
   local failed = batch:plan()
   if failed then execute.raise(em, batch, failed) end
   em:open_link()
-  local outcome = execute.run(em, batch, listened)
-  state.written, state.own, state.open = true, outcome.own, outcome.open
+  execute.run(em, batch, listened, state)
   local note = { kind = "flush", flush = batch, shelves = {}, deleted = {}, inserted = {}, overlays = {}, given = {} }
   undo.note(em, note)
   apply.changes(batch, rows, note)
-  if outcome.blind then reread(em, rows) end
+  if state.blind then reread(em, rows) end
   if listened then hooks.after(em, rows) end
   em.context:emit("after_flush", changes)
-  if state.open then transaction.commit_flush(em) end
-  if not state.own then em.link:release() end
+  if state.open then transaction.end_flush(em, state) end
   state.done = true
   if state.own then
     em.context:emit("after_commit", changes)
   else
     transaction.collect_changes(em, changes)
-  end
-end
-
--- What is on its way when something fails behind the body: a hook, the commit.
-local function abandon(em, state)
-  if state.written and not state.done and (state.open or not state.own) and not em.outcome_unknown then
-    pcall(transaction.undo_flush, em, state.own)
   end
 end
 
@@ -80,12 +79,13 @@ function flush.flush(em)
   local mark, state = undo.mark(em), {}
   local ok, err = pcall(run_flush, em, state)
   if not ok and not state.done then
-    abandon(em, state)
+    -- Something else than a statement failed: a hook, a wait.
+    if state.open then pcall(transaction.undo_flush, em, state) end
     undo.rollback(em, mark)
   else
     undo.forget(em, mark)
   end
-  em.flushing = false
+  em.flushing, em.in_hook = false, nil
   if not ok then error(err, 0) end
 end
 

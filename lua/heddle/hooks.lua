@@ -65,39 +65,44 @@ local function is_changed(probe, row)
   return not ok or index ~= nil
 end
 
-local function count_new(em)
-  local n = 0
-  for _, shelf in ipairs(em.order) do
-    for _ in pairs(shelf.new) do n = n + 1 end
-    for _ in pairs(shelf.removed) do n = n + 1 end
-  end
-  return n
+-- While a hook runs, em.in_hook makes persist and remove refuse: what is to be written has been gathered.
+local function call_before(em, row)
+  local event = "before_" .. row.op
+  local hook, listeners = listener(em, row, event)
+  if not hook and not listeners or em.plain then return false end
+  em.in_hook = event .. " of " .. row.shelf.mapping.name
+  call(em, row, event)
+  em.in_hook = nil
+  return true
 end
 
----Runs on_create, on_update and the `before_*` hooks of the rows.
-function hooks.before(em, rows)
+---Runs on_create, on_update and the `before_*` hooks of the rows that have not been seen.
+---@param seen table set of instances
+---@return boolean called whether a hook ran, so that there may be more to write
+function hooks.before(em, rows, seen)
   local probe
+  local called = false
   for _, row in ipairs(rows) do
-    local works = has_work(em, row)
+    local works = not seen[row.e] and has_work(em, row)
     if works and row.op == "update" then
       probe = probe or core.flush(em.model)
       works = is_changed(probe, row)
     end
     if works then
+      seen[row.e] = true
       undo.note(em, { kind = "hooks", shelf = row.shelf, slot = row.slot, copy = undo.copy_row(row.shelf, row.slot) })
       generate(em, row)
-      if not em.plain then
-        local before = count_new(em)
-        call(em, row, "before_" .. row.op)
-        if count_new(em) ~= before then
-          errors.raise("hook",
-            ("before_%s of %s persisted or removed an entity: a hook may change its own instance only; "
-            .. "use before_flush"):format(row.op, row.shelf.mapping.name), { context = em.context_name,
-            entity = row.shelf.mapping.name })
-        end
-      end
+      called = call_before(em, row) or called
     end
   end
+  return called
+end
+
+---Refuses what a `before_*` hook must not do. Raises `hook`.
+function hooks.guard(em, what)
+  if not em.in_hook then return end
+  errors.raise("hook", ("em:%s inside %s: a hook may change its own instance only; use before_flush"):format(what,
+    em.in_hook), { context = em.context_name })
 end
 
 ---Whether anybody listens between the statements and the commit.

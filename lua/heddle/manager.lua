@@ -141,11 +141,7 @@ end
 ---Carries the link's operation on to a row or to its end; raises its failure.
 function Manager:drive(status, fd, events, timeout)
   if status >= wait.WAIT then
-    self.running = compat.running()
-    local ok
-    ok, status = pcall(wait.drive, self.link, self.context, status, fd, events, timeout)
-    self.running = nil
-    if not ok then error(status, 0) end
+    status = wait.carry(self, status, fd, events, timeout)
     if status == wait.FAILED then self.context:raise(self.link) end
   end
   return status

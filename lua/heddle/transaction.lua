@@ -143,13 +143,7 @@ end
 local function commit_link(em)
   local link = em.link
   local status, fd, events, timeout = link:commit()
-  if status >= wait.WAIT then
-    em.running = compat.running()
-    local ok
-    ok, status = pcall(wait.drive, link, em.context, status, fd, events, timeout)
-    em.running = nil
-    if not ok then error(status, 0) end
-  end
+  if status >= wait.WAIT then status = wait.carry(em, status, fd, events, timeout) end
   if status == wait.DONE then
     if em.context:is_logged() then em.context:log(link) end
     return
@@ -216,31 +210,44 @@ end
 
 -- Of a flush -----------------------------------------------------------------------------------------------
 
----A transaction around one flush; a bare one is a single statement that needs none.
-function transaction.begin_flush(em, bare)
-  holding(em, "flush")
-  if not bare then em.link:begin(begin_text(em)) end
+---What stands around one flush: a transaction of its own (but for a bare one, a single statement that needs none), or a
+---savepoint of the open one.
+---@param state table `own` says which; `open` is set
+function transaction.begin_flush(em, state, bare)
+  if not state.own then
+    em.link:savepoint()
+  else
+    holding(em, "flush")
+    if not bare then em.link:begin(begin_text(em)) end
+  end
+  state.open = true
 end
 
----The flush's own transaction was committed with its last batch.
-function transaction.end_flush(em)
+---The flush's own transaction is committed: nothing is left to be undone.
+function transaction.settle_flush(em, state)
+  state.open, state.done = false, true
   write_lock.release(em)
 end
 
----Takes back what a flush wrote: its own transaction, or its savepoint.
-function transaction.undo_flush(em, own)
-  if own then
+---Takes back what a flush wrote.
+function transaction.undo_flush(em, state)
+  local open = state.open
+  state.open = false
+  if state.own then
     if transaction.depth(em) > 0 then quietly(em, em.link:rollback()) end
     write_lock.release(em)
-  else
+  elseif open then
     quietly(em, em.link:rollback_to())
   end
 end
 
----Commits a flush's own transaction.
-function transaction.commit_flush(em)
-  commit_link(em)
+---Commits a flush's own transaction, or makes its savepoint part of what is around it.
+function transaction.end_flush(em, state)
+  state.open = false
+  if not state.own then return em.link:release() end
+  local ok, err = pcall(commit_link, em)
   write_lock.release(em)
+  if not ok then error(err, 0) end
 end
 
 ---After a batch with COMMIT behind it was lost: whether it was committed.

@@ -37,6 +37,10 @@ function reverse.removed(note)
   note.shelf.removed[note.slot] = nil
 end
 
+function reverse.kept(note)
+  note.shelf.removed[note.slot] = true
+end
+
 -- A flush: deleted instances come back, then the core takes its values out of the others.
 function reverse.flush(note)
   for i = #note.deleted, 1, -1 do

@@ -136,6 +136,18 @@ function wait.drive(link, owner, status, fd, events, timeout)
   end
 end
 
+---Carries an entity manager's operation on, which nobody else may use meanwhile. When the wait itself fails (the adapter
+---raises, Ctrl-C) the operation is given up.
+---@param em table
+function wait.carry(em, status, fd, events, timeout)
+  em.running = compat.running()
+  local ok, result = pcall(wait.drive, em.link, em.context, status, fd, events, timeout)
+  em.running = nil
+  if ok then return result end
+  em.link:reset()
+  error(result, 0)
+end
+
 ---Waits for a time, as the adapter waits.
 ---@param seconds number
 function wait.sleep(seconds)

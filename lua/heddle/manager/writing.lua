@@ -5,10 +5,12 @@ local errors = require("heddle.errors")
 local fetch = require("heddle.fetch")
 local flushing = require("heddle.flush")
 local gather = require("heddle.flush.gather")
+local hooks = require("heddle.hooks")
 local instance = require("heddle.instance")
 local manager = require("heddle.manager")
 local null = require("heddle.null")
 local relate = require("heddle.relate")
+local state = require("heddle.state")
 local undo = require("heddle.undo")
 
 local Manager = manager.class
@@ -68,6 +70,21 @@ local function adopt(self, map, e)
   return shelf, slot
 end
 
+local states = { loaded = "managed", partial = "partial", reference = "reference" }
+
+-- A row marked for removal stays after all, unless another has taken its key.
+local function keep(self, shelf, slot, e)
+  if shelf:key(slot) == nil then
+    local key = {}
+    for i, column in ipairs(shelf.mapping.key) do key[i] = state.snapshot(shelf, slot, column.index) end
+    if shelf:find(#key == 1 and key[1] or key) then shelf:raise_duplicate(key) end
+    shelf.shelf:set_key(slot, key)
+  end
+  shelf.removed[slot] = nil
+  shelf.shelf:set_state(slot, states[getmetatable(e).load_state])
+  undo.note(self, { kind = "kept", shelf = shelf, slot = slot })
+end
+
 local function persist(self, e)
   if e == nil then
     errors.raise("validation", "em:persist takes an instance of an entity, not nil", { context = self.context_name })
@@ -78,6 +95,7 @@ local function persist(self, e)
       context = self.context_name })
   end
   if not shelf then
+    hooks.guard(self, "persist")
     if getmetatable(e).own and getmetatable(e).own.unloaded then
       errors.raise("not_managed", ("em:persist: this %s was read without the entity manager "
         .. "and only in part; em:merge(it)")
@@ -86,8 +104,7 @@ local function persist(self, e)
     relate.check_reach(self, e)
     adopt(self, map, e)
   elseif shelf.removed[slot] then
-    shelf.removed[slot] = nil
-    shelf.shelf:set_state(slot, shelf.overlay[slot] and shelf.overlay[slot].loaded and "partial" or "managed")
+    keep(self, shelf, slot, e)
   end
 end
 gather.adopt = adopt
@@ -105,6 +122,7 @@ function Manager:persist(e, ...)
 end
 
 local function remove(self, e)
+  hooks.guard(self, "remove")
   local shelf, slot, map = self:locate(e, "em:remove")
   if not shelf then
     errors.raise("not_managed", ("em:remove: this %s is not managed; read it first, "
