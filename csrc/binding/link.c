@@ -143,7 +143,7 @@ static hd_time deadline_of(lua_State *L, int index) {
                                      : hd_now() + (hd_time)(luaL_checknumber(L, index) * 1e6);
 }
 
-/* link:start(query, params, n, timeout, bare) */
+/* link:start(query, params, n, timeout, bare) -> step; FAILED and a number: the parameter that its column refuses */
 static int link_start(lua_State *L) {
     hd_link *link = open_link(L);
     hdl_query *query = hdl_check_query(L, 2);
@@ -156,7 +156,11 @@ static int link_start(lua_State *L) {
     hd_link_prepare(link);
     if (!query->natural && n != query->param_count)
         return luaL_argerror(L, 4, "wrong number of parameters");
-    if (bind(L, link, query, 3, n) != HD_OK) return hdl_push_step(L, HD_FAILED, &wait);
+    if (bind(L, link, query, 3, n) != HD_OK) {
+        lua_pushinteger(L, HD_FAILED);
+        lua_pushinteger(L, (lua_Integer)link->error.row + 1);
+        return 2;
+    }
     /* The statement is copied: the query may run on several links at once. */
     hd_batch *batch = hd_arena_alloc(&link->arena, sizeof *batch);
     hd_statement *statement = hd_arena_alloc(&link->arena, sizeof *statement);

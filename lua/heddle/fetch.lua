@@ -26,12 +26,26 @@ local function prepare(self, plan)
   return plan.query
 end
 
+-- A value that its column cannot hold: says which one.
+local function raise_refused(self, plan, number)
+  local record = self.link:error()
+  local column = plan.param_columns[number] or {}
+  column = column.column or column
+  record.column, record.property, record.entity = nil, column.property, plan.mapping.name
+  for _, map in ipairs(plan.reads) do
+    if column.index and map.columns[column.index] == column then record.entity = map.name end
+  end
+  self.context:raise(self.link, record)
+end
+
 ---Starts a plan on the link: status, and fd, events, timeout of a wait.
 function Manager:start(plan, params)
   self:enter()
   local query = plan.model == self.model and plan.query or prepare(self, plan)
   local link = self.link or self:open_link()
-  return self:drive(link:start(query, params, #plan.param_columns))
+  local status, fd, events, timeout = link:start(query, params, #plan.param_columns)
+  if status == wait.FAILED then raise_refused(self, plan, fd) end
+  return self:drive(status, fd, events, timeout)
 end
 
 -- A hydration that fails (out of memory) leaves the operation half read.
@@ -88,7 +102,8 @@ function fetch.on_load(self, shelf, results, before)
     end
   end
 end
----A query that reads what has changes pending flushes them first.
+
+---A statement that reads what has changes pending flushes them first.
 function fetch.flush_before(self, plan, opts)
   local mode = opts and opts.flush_mode or self.flush_mode
   if mode == "commit" or self.flushing then return end
@@ -106,6 +121,24 @@ local function lock_check(self, plan)
   end
 end
 
+---Drops what was changed in memory; whether anything was.
+---@param list table[] managed instances of one entity
+---@return boolean
+function fetch.drop_changes(list)
+  local dropped = false
+  local shelf = list[1] and getmetatable(list[1]).box.shelf
+  local dirty = {}
+  for _, slot in ipairs(shelf and shelf:dirty() or {}) do dirty[slot] = true end
+  for _, e in ipairs(list) do
+    local slot = shelf.slot_of[e]
+    if dirty[slot] then
+      merge.drop_changes(shelf, slot, e)
+      dropped = true
+    end
+  end
+  return dropped
+end
+
 ---What find and its kin do: filter, flush, statement, instances, relations.
 ---@return table[]
 function fetch.find(self, entity, where, opts, allow_empty)
@@ -116,9 +149,7 @@ function fetch.find(self, entity, where, opts, allow_empty)
   fetch.flush_before(self, plan, opts)
   if opts and opts.managed == false then return fetch.unmanaged(self, plan, params) end
   local results, shelf, before = fetch.managed(self, plan, params)
-  if opts and opts.refresh then
-    for _, e in ipairs(results) do merge.reread(self, e) end
-  end
+  if opts and opts.refresh and fetch.drop_changes(results) then results = fetch.managed(self, plan, params) end
   fetch.on_load(self, shelf, results, before)
   if opts and opts.populate then populate.run(self, map, results, opts.populate) end
   populate.eager(self, map, results)

@@ -15,6 +15,7 @@ end
 find_options.known = set([[populate fields exclude order_by limit offset strategy lock filters flush_mode managed
   connection refresh first last before after count group_by having distinct timeout all]])
 
+local flush_modes = { auto = true, commit = true, always = true }
 local flags = set("managed refresh distinct all count")
 
 -- Known, and not there yet.
@@ -37,6 +38,10 @@ function find_options.check(mapping, opts)
     if later[name] then
       return errors.raise("unsupported", "option '" .. name .. "' of a query on " .. mapping.name
         .. " is not supported yet", resolve.fields(mapping))
+    end
+    if name == "flush_mode" and not flush_modes[value] then
+      return errors.raise("validation", "option 'flush_mode' of a query on " .. mapping.name .. " is \"auto\", "
+        .. "\"commit\" or \"always\"", resolve.fields(mapping))
     end
     if flags[name] and type(value) ~= "boolean" then
       return errors.raise("validation", "option '" .. name .. "' of a query on " .. mapping.name

@@ -6,6 +6,7 @@
 local class_of = require("heddle.class")
 local errors = require("heddle.errors")
 local null = require("heddle.null")
+local state = require("heddle.state")
 local suggest = require("heddle.suggest")
 
 local instance = {}
@@ -169,14 +170,24 @@ local function copy(value, seen)
 end
 instance.copy = copy
 
+-- Whether something is missing that a query reads unasked.
+local function lacks_usual(meta)
+  for _, prop in ipairs(meta.own and meta.own.unloaded and meta.definition.properties or {}) do
+    if meta.own.unloaded[prop.name] and not prop.lazy then return true end
+  end
+  return false
+end
+
+---Whether an instance is loaded: a reference is not, nor what was read in part. Lazy properties do not count.
+---
 ---Usage: `if not orm.is_initialized(book.author) then em:refresh(book.author) end`
 ---@param e table
 ---@return boolean
 function instance.is_initialized(e)
   local meta = instance.meta_of(e)
   if not meta then errors.raise("validation", "orm.is_initialized takes an instance of an entity") end
-  if meta.load_state == "unmanaged" then return not (meta.own and meta.own.unloaded) end
-  return meta.load_state == "loaded"
+  if meta.load_state == "unmanaged" then return not lacks_usual(meta) end
+  return meta.load_state == "loaded" or state.has_usual(meta.mapping, meta.overlay[meta.slot_of[e]])
 end
 
 return instance

@@ -1,6 +1,8 @@
 --- Repositories: the entity manager's methods for one entity, and the methods that its `repository` option adds.
+local class = require("heddle.class")
 local handle = require("heddle.handle")
 local manager = require("heddle.manager")
+local registry = require("heddle.registry")
 
 local repository = {}
 
@@ -29,15 +31,19 @@ local function method_of(name)
   return methods[name]
 end
 
-local function index(self, key)
-  local own = rawget(self, "own")
-  local entity = rawget(self, "entity")
-  if own == nil then
-    local definition = require("heddle.class").definition_of(entity)
-    own = definition and definition.repository or {}
-    rawset(self, "own", own)
+-- What the entity adds. Until its context is there a name says nothing.
+local function own_methods(self)
+  local definition = class.definition_of(self.entity)
+  if not definition and registry.has(self.em.context_name) then
+    definition = registry.get(self.em.context_name):mapping(self.entity).meta
   end
-  local method = own[key]
+  local own = definition and (definition.repository or {})
+  rawset(self, "own", own)
+  return own or {}
+end
+
+local function index(self, key)
+  local method = (rawget(self, "own") or own_methods(self))[key]
   if method ~= nil then return method end
   return method_of(key)
 end

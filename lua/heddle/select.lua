@@ -45,14 +45,14 @@ end
 
 -- The columns to read: those named, or all that are not lazy; the key and the version always, without which a
 -- row could neither be found again nor be written safely.
-local function columns_of(mapping, opts)
+local function columns_of(mapping, opts, whole)
   local only = opts.fields and named(mapping, opts.fields, "fields")
   local without = opts.exclude and named(mapping, opts.exclude, "exclude")
   local columns = {}
   for _, column in ipairs(mapping.columns) do
     local name = column.property
     local wanted
-    if only then wanted = only[name] else wanted = not column.lazy end
+    if only then wanted = only[name] else wanted = whole or not column.lazy end
     if without and without[name] then wanted = false end
     if wanted or column.primary or column.version then columns[#columns + 1] = column end
   end
@@ -145,7 +145,7 @@ local function build_find(mapping, to, extra)
   local made = statement.new(mapping)
   made:open(to.code, 2)
   local opts = extra.opts
-  local columns, partial = columns_of(mapping, opts)
+  local columns, partial = columns_of(mapping, opts, extra.whole)
   local tail = condition.where(made) .. order.sql(made, extra.terms or {}) .. limit_sql(made, opts)
   if opts.lock and made.driver == "postgres" then tail = tail .. locks[opts.lock] end
   return {
@@ -171,14 +171,16 @@ local none = {}
 ---
 ---Usage: `local plan, params = select.by_key(mapping), { id }`
 ---@param mapping table
+---@param whole boolean? lazy columns too
 ---@return table plan
-function select.by_key(mapping)
-  local plan = mapping.plans.by_key
+function select.by_key(mapping, whole)
+  local name = whole and "whole_by_key" or "by_key"
+  local plan = mapping.plans[name]
   if not plan then
     local to = shape.new("find")
     shape.emit(to, "eq", "")
-    plan = build_find(mapping, to, { opts = none })
-    mapping.plans.by_key = plan
+    plan = build_find(mapping, to, { opts = none, whole = whole })
+    mapping.plans[name] = plan
   end
   return plan
 end

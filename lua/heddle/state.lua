@@ -116,6 +116,15 @@ function state.points_elsewhere(shelf, slot, view, target)
   return false
 end
 
+---Whether a row has every column that a query reads unasked.
+function state.has_usual(map, overlay)
+  if not overlay or not overlay.loaded then return true end
+  for _, column in ipairs(map.columns) do
+    if not column.lazy and not overlay.loaded[column.index] then return false end
+  end
+  return true
+end
+
 ---The row's overlay, made when it has none: { rel = {}, hidden = {}, loaded = {} or nil, assigned = {} }.
 function state.overlay(shelf, slot)
   local overlay = shelf.overlay[slot]

@@ -7,6 +7,7 @@ local manager = require("heddle.manager")
 local null = require("heddle.null")
 local populate = require("heddle.populate")
 local select = require("heddle.select")
+local state = require("heddle.state")
 
 local Manager = manager.class
 
@@ -38,16 +39,16 @@ local function stored_key(map, key)
   return #key == 1 and key[1] or key
 end
 
--- The managed instance of a key: answered without SQL when it is loaded. Second result: nothing is there to be read.
+-- What is managed under a key, and the state of its row.
 local function find_managed(self, map, where)
   local key = key_of(map, where)
   local shelf = key ~= nil and self.shelves[map]
   if not shelf then return nil end
   local e, slot = shelf:find(stored_key(map, key))
   if not e then return nil end
-  local state = shelf:state(slot)
-  if state == "removed" then return nil, true end
-  return (state == "managed" or state == "new") and e or nil
+  local row = shelf:state(slot)
+  if row == "partial" and state.has_usual(map, shelf.overlay[slot]) then row = "managed" end
+  return e, row
 end
 
 local simple_options = { populate = true, flush_mode = true, all = true }
@@ -67,14 +68,12 @@ end
 function Manager:find_one(entity, where, opts)
   self:check_global()
   local map = self:mapping(entity)
-  if answers_from_memory(opts) then
-    local e, gone = find_managed(self, map, where)
-    if gone then return nil end
-    if e then
-      if opts then find_options.check(map, opts) end
-      if opts and opts.populate then populate.run(self, map, { e }, opts.populate) end
-      return e
-    end
+  if opts then find_options.check(map, opts) end
+  local e, row = find_managed(self, map, where)
+  if row == "removed" then return nil end
+  if row == "new" or row == "managed" and answers_from_memory(opts) then
+    if opts and opts.populate then populate.run(self, map, { e }, opts.populate) end
+    return e
   end
   if opts == nil and type(where) ~= "table" and #map.key == 1 and where ~= nil then
     return self:read_key(map, where)

@@ -27,9 +27,6 @@ end
 ---
 ---Usage: `for _, user in ipairs(em:find_all(User)) do print(user) end`
 function Manager:find_all(entity, opts)
-  if opts ~= nil and type(opts) == "table" and opts.where ~= nil then
-    return fetch.find(self, entity, opts.where, opts, true)
-  end
   return fetch.find(self, entity, {}, opts, true)
 end
 
@@ -54,7 +51,7 @@ end
 ---@return integer total
 function Manager:find_and_count(entity, where, opts)
   local items = self:find(entity, where, opts)
-  return items, self:count(entity, where)
+  return items, self:count(entity, where, opts and { flush_mode = opts.flush_mode, all = opts.all })
 end
 
 ---Loads to-one relations of entities that are there already.
