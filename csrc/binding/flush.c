@@ -5,6 +5,7 @@
  * `state` is the host's table of one shelf: instances, slot_of, blocks, shelf. Change indexes and slots are 1-based. */
 #include "binding.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -491,8 +492,10 @@ static bool is_written(const hd_value *value) {
     return value->kind != HD_DEFAULT && value->kind != HD_PENDING;
 }
 
-/* Equal, integers and floats told apart. */
+/* Equal, integers and floats told apart, and the two zeros. */
 static bool is_identical(lua_State *L, int a, int b) {
+    if (lua_type(L, a) == LUA_TNUMBER && !signbit(lua_tonumber(L, a)) != !signbit(lua_tonumber(L, b)))
+        return false;
 #if !HDL_DOUBLES
     if (lua_isinteger(L, a) != lua_isinteger(L, b)) return false;
 #endif
