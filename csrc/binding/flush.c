@@ -313,9 +313,9 @@ static int flush_plan(lua_State *L) {
     return hd_flush_plan(f->flush, &err) == HD_OK ? 0 : push_record(L, &err);
 }
 
-/* flush:is_last(): whether the batch that flush:body gave last is the last one. */
-static int flush_is_last(lua_State *L) {
-    lua_pushboolean(L, hd_flush_is_last(check_flush(L, 1)->flush));
+/* flush:can_commit(): whether COMMIT may go with the batch that flush:body gave last. */
+static int flush_can_commit(lua_State *L) {
+    lua_pushboolean(L, hd_flush_can_commit(check_flush(L, 1)->flush));
     return 1;
 }
 
@@ -336,7 +336,7 @@ static int start(lua_State *L, next_batch next, unsigned flags) {
     hd_error_init(&err, &hd_allocator_libc);
     const hd_batch *batch = next(f->flush, &err);
     if (!batch) return err.kind == HD_OK ? 0 : hdl_raise(L, &err);
-    if (!hd_flush_is_last(f->flush)) flags &= ~(unsigned)HD_RUN_COMMIT;
+    if (!hd_flush_can_commit(f->flush)) flags &= ~(unsigned)HD_RUN_COMMIT;
     hd_link_prepare(link);
     return hdl_link_start(L, 2, batch, flags, deadline, 1);
 }
@@ -668,7 +668,7 @@ static const luaL_Reg methods[] = {
     {"insert", flush_insert},   {"update", flush_update},   {"delete", flush_delete},
     {"touch", flush_touch}, {"settle", flush_settle},     {"set", flush_set},         {"pending", flush_pending},
     {"missing", flush_missing}, {"plan", flush_plan},       {"is_bare", flush_is_bare},
-                                   {"is_last", flush_is_last},
+                                   {"can_commit", flush_can_commit},
     {"keys", flush_keys},       {"body", flush_body},       {"verify", flush_verify},
     {"blame", flush_blame},     {"replan", flush_replan},   {"apply", flush_apply},
     {"revert", flush_revert},   {"given", flush_given},     {"count", flush_count},

@@ -50,7 +50,7 @@ const hd_batch *hd_flush_keys(hd_flush *flush, hd_error *err);
 const hd_batch *hd_flush_body(hd_flush *flush, hd_error *err);
 /* The batch that is out is the body's last and COMMIT may go with it: every write in it guards
  * itself, and no key is told by its answers alone. */
-bool hd_flush_is_last(const hd_flush *flush);
+bool hd_flush_can_commit(const hd_flush *flush);
 hd_error_kind hd_flush_check(hd_flush *flush, hd_error *err);
 
 /* After a failed batch: `err` is what the driver said; adds entity and change where they can be

@@ -316,7 +316,7 @@ const hd_batch *hd_flush_body(hd_flush *flush, hd_error *err) {
     return build_batch(flush, err);
 }
 
-bool hd_flush_is_last(const hd_flush *flush) {
+bool hd_flush_can_commit(const hd_flush *flush) {
     if (flush->stage != HD_FLUSH_BODY || flush->next_run < flush->order.run_count) return false;
     for (uint32_t w = 0; w < flush->write_count; w++) {
         if (flush->writes[w].key == HD_KEY_AWAITED) return false;

@@ -126,7 +126,7 @@ static hd_error_kind run_body(const hd_batch *batch, bool commit) {
 }
 
 static hd_error_kind run_planned(void) {
-    bool bare = hd_flush_is_bare(flush);
+    bool bare = hd_flush_is_bare(flush), committed = bare;
     const hd_batch *batch;
     key_batches = bodies = statements = 0;
     if (!bare) exec("BEGIN");
@@ -137,9 +137,12 @@ static hd_error_kind run_planned(void) {
     while (!err.kind && (batch = hd_flush_body(flush, &err))) {
         bodies++;
         statements += batch->count;
-        if (run_body(batch, !bare && hd_flush_is_last(flush))) return err.kind;
+        bool commit = !bare && hd_flush_can_commit(flush);
+        if (run_body(batch, commit)) return err.kind;
+        committed = committed || commit;
     }
     if (err.kind || hd_flush_check(flush, &err)) return err.kind;
+    if (!committed) exec("COMMIT");
     return HD_OK;
 }
 

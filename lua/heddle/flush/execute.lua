@@ -58,7 +58,7 @@ local function write(em, batch, may_commit, state)
   while not state.merged do
     status, fd, events, timeout = batch:body(link, nil, may_commit)
     if not status then break end
-    state.merged = may_commit and batch:is_last()
+    state.merged = may_commit and batch:can_commit()
     local record, index, again = run(em, batch, status, fd, events, timeout)
     if record then return record, index, again end
   end
