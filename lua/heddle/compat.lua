@@ -75,6 +75,10 @@ end
 -- Stands for the main coroutine where the interpreter has no value for it.
 local main = {}
 
+-- On 5.1 a protected call within a coroutine is a coroutine itself: which one it is part of. (Weak values, because weak
+-- keys alone would keep both for ever there.)
+local part_of = setmetatable({}, { __mode = "kv" })
+
 ---The running coroutine and whether it is the main one. On 5.1 and LuaJIT the main one is a table that
 ---serves as a key and nothing else.
 ---@return thread|table co
@@ -82,7 +86,30 @@ local main = {}
 function compat.running()
   local co, is_main = coroutine.running()
   if co == nil then return main, true end
+  while part_of[co] do co = part_of[co] end
   return co, is_main == true
 end
+
+---The coroutine that a protected call is part of, nil for any other.
+function compat.part_of(co)
+  return part_of[co]
+end
+
+local function pass(co, ok, ...)
+  if coroutine.status(co) ~= "suspended" then return ok, ...  end
+  return pass(co, coroutine.resume(co, coroutine.yield(...)))
+end
+
+-- Lua 5.1 cannot yield across pcall; it can across a coroutine whose yields are passed on.
+local function pcall_51(fn, ...)
+  local running = coroutine.running()
+  if not running then return pcall(fn, ...) end
+  local co = coroutine.create(function(...) return fn(...) end)
+  part_of[co] = running
+  return pass(co, coroutine.resume(co, ...))
+end
+
+---`pcall` that may be yielded across.
+compat.pcall = compat.is_51 and not rawget(_G, "jit") and pcall_51 or pcall
 
 return compat

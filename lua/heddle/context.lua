@@ -11,6 +11,8 @@ local raw_sql = require("heddle.raw_sql")
 local registry = require("heddle.registry")
 local wait = require("heddle.wait")
 
+local pcall = compat.pcall
+
 local Context = { __name = "heddle.instance" }
 Context.__index = Context
 

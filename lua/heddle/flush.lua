@@ -1,6 +1,7 @@
 --- One flush, from pending instances to committed rows: cascade, hooks, gather, the core's plan and batches, apply,
 --- hooks, commit; or, at any failure, back to where it began (F1). The steps have rooms of their own in `flush/`.
 local apply = require("heddle.flush.apply")
+local compat = require("heddle.compat")
 local errors = require("heddle.errors")
 local execute = require("heddle.flush.execute")
 local gather = require("heddle.flush.gather")
@@ -75,12 +76,12 @@ function flush.flush(em)
       { context = em.context_name })
   end
   transaction.check_usable(em)
-  em.flushing = true
   local mark, state = undo.mark(em), {}
-  local ok, err = pcall(run_flush, em, state)
+  em.flushing = mark
+  local ok, err = compat.pcall(run_flush, em, state)
   if not ok and not state.done then
     -- Something else than a statement failed: a hook, a wait.
-    if state.open then pcall(transaction.undo_flush, em, state) end
+    if state.open then compat.pcall(transaction.undo_flush, em, state) end
     undo.rollback(em, mark)
   else
     undo.forget(em, mark)

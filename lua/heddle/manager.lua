@@ -4,9 +4,11 @@ local context = require("heddle.context")
 local core = require("heddle.core")
 local errors = require("heddle.errors")
 local instance = require("heddle.instance")
-local compat = require("heddle.compat")
+local owner = require("heddle.owner")
 local wait = require("heddle.wait")
 local shelves = require("heddle.shelf")
+local undo = require("heddle.undo")
+local write_lock = require("heddle.write_lock")
 
 ---@class heddle.EntityManager
 ---@field context_name string
@@ -114,22 +116,41 @@ end
 
 -- Operations -----------------------------------------------------------------------------------------------
 
+-- The coroutine that was using it will never go on: what was under way is taken back.
+local function recover(self)
+  wait.abandon(self.link)
+  if #self.transactions == 0 then self.link:rollback() end
+  if self.flushing then undo.rollback(self, self.flushing) end
+  self.flushing = false
+end
+
+local function raise_busy(self, what, hint)
+  errors.raise("busy", ("%s of context '%s'; %s"):format(what, self.context_name, hint), { context = self.context_name })
+end
+
+local ONE_EACH = "give each coroutine its own: em:fork()"
+
+local function check_waiter(self, waiter)
+  if owner.is_gone(waiter) then return recover(self) end
+  if not owner.is_running(waiter) then
+    raise_busy(self, "Another coroutine is waiting for the database on this entity manager", ONE_EACH)
+  end
+end
+
 ---Raises `busy` when another coroutine is using this entity manager, `closed` when its context is.
-function Manager:enter()
+---@param to_end? boolean the transaction that is open is going to be rolled back: anybody may who finds it left behind
+function Manager:enter(to_end)
   if self.context.closed then self.context:raise_closed() end
-  local co = compat.running()
-  if self.running and self.running ~= co then
-    errors.raise("busy",
-      ("The entity manager of context '%s' is waiting for the database in another coroutine; give each "
-      .. "coroutine its own: em:fork()"):format(self.context_name), { context = self.context_name })
+  local waiter = self.link and wait.waiter(self.link)
+  if waiter then check_waiter(self, waiter) end
+  local first = self.transactions[1]
+  if not first or owner.is_here(first.owner) then return end
+  if not owner.is_gone(first.owner) then
+    raise_busy(self, "A transaction of another coroutine is open on this entity manager", ONE_EACH)
+  elseif not to_end then
+    raise_busy(self, "A transaction was left open by a coroutine that has ended on this entity manager",
+      "em:rollback() ends it")
   end
-  local owner = self.transaction_owner
-  if owner and owner ~= co and type(owner) == "thread" and coroutine.status(owner) == "suspended" then
-    errors.raise("busy",
-      ("A transaction of another coroutine is open on this entity manager of context '%s'; give each "
-      .. "coroutine its own: em:fork()"):format(self.context_name), { context = self.context_name })
-  end
-  return co
 end
 
 ---The way to the database, made at first use.
@@ -141,7 +162,7 @@ end
 ---Carries the link's operation on to a row or to its end; raises its failure.
 function Manager:drive(status, fd, events, timeout)
   if status >= wait.WAIT then
-    status = wait.carry(self, status, fd, events, timeout)
+    status = wait.drive(self.link, self.context, status, fd, events, timeout)
     if status == wait.FAILED then self.context:raise(self.link) end
   end
   return status
@@ -180,7 +201,8 @@ end
 ---Ends the entity manager: an open transaction is rolled back, its connection goes back to the pool.
 function Manager:drop()
   reset(self)
-  self.transactions, self.transaction_owner = {}, nil
+  self.transactions = {}
+  write_lock.release(self)
   local link = self.link
   if link and not self.borrowed then
     self.link = nil

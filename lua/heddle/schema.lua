@@ -1,4 +1,5 @@
 --- `instance.schema`: the tables of a context's entities.
+local compat = require("heddle.compat")
 local context = require("heddle.context")
 local raw_sql = require("heddle.raw_sql")
 local sql = require("heddle.schema.sql")
@@ -25,7 +26,7 @@ local function run(self, statements)
   local item = self.context
   local link = item:link()
   link:begin(item.driver_name == "sqlite" and "BEGIN IMMEDIATE" or "BEGIN")
-  local ok, err = pcall(function()
+  local ok, err = compat.pcall(function()
     for _, text in ipairs(statements) do raw_sql.statement(item, link, text) end
     item:finish(link, link:commit())
   end)

@@ -6,7 +6,10 @@
 --- certain one (inside `transactional`), and asks the scope below for all others.
 local compat = require("heddle.compat")
 local errors = require("heddle.errors")
+local owner = require("heddle.owner")
 local wait = require("heddle.wait")
+
+local pcall = compat.pcall
 
 local scope = {}
 
@@ -36,25 +39,29 @@ function scope.current()
   return inherited()
 end
 
--- A wait in a coroutine that only inherits its scope is a wait inside somebody's generator.
+-- A wait in a coroutine that inherits its scope from another one is a wait inside somebody's generator. What inherits it
+-- from the main one, which nobody resumes, is a scheduler's own coroutine.
 wait.is_inner = function()
-  return scopes[compat.running()] == nil and next(scopes) ~= nil and inherited() ~= nil
+  if next(scopes) == nil or scopes[compat.running()] then return false end
+  local item = inherited()
+  return item ~= nil and not item.of_main
 end
 
 ---Opens a scope for the running coroutine; give the result to `leave`.
 ---@param item table { forks = {} } or { overrides = {} }, each by context
 function scope.enter(item)
-  local co = compat.running()
+  local co, is_main = compat.running()
   local below = scope.current()
   item.below, item.depth = below, (below and below.depth or 0) + 1
-  item.former, item.co = scopes[co], co
+  item.former, item.owner, item.of_main = scopes[co], owner.new(), is_main
   scopes[co] = item
   return item
 end
 
 ---Closes a scope, and with it whatever was opened inside and not closed.
 function scope.leave(item)
-  if scopes[item.co] then scopes[item.co] = item.former end
+  local co = item.owner[1]
+  if co and scopes[co] then scopes[co] = item.former end
 end
 
 local function finish_forks(item)
@@ -100,6 +107,7 @@ end
 ---@param fn function
 ---@return function
 function scope.bind(fn)
+  if type(fn) ~= "function" then errors.raise("validation", "orm.bind takes a function, not a " .. type(fn)) end
   local captured = scope.current()
   if not captured then return fn end
   return function(...)
@@ -118,6 +126,11 @@ function scope.find(context)
   while item do
     local em = item.overrides and item.overrides[context]
     if em then return em, true end
+    if item.ended then
+      errors.raise("no_request_context", ("Cannot get context '%s': the request scope that this function was bound to "
+        .. "has ended; finish it before the request does, or open a scope of its own"):format(context.name),
+        { context = context.name })
+    end
     if item.forks then
       em = item.forks[context]
       if not em then

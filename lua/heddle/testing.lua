@@ -38,7 +38,7 @@ end
 function testing.testing(name, fn, ...)
   local test = open(name)
   if not fn then return test end
-  local results = compat.pack(pcall(fn, ...))
+  local results = compat.pack(compat.pcall(fn, ...))
   test:finish()
   if not results[1] then error(results[2], 0) end
   return compat.unpack(results, 2, results.n)

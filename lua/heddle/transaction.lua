@@ -1,9 +1,12 @@
 --- Transactions of an entity manager: what is open on its link, the marks in memory that go with it, and how each ends.
 local compat = require("heddle.compat")
 local errors = require("heddle.errors")
+local owner = require("heddle.owner")
 local undo = require("heddle.undo")
 local wait = require("heddle.wait")
 local write_lock = require("heddle.write_lock")
+
+local pcall = compat.pcall
 
 local transaction = {}
 
@@ -79,9 +82,8 @@ function transaction.begin(em, opts)
     local text, more = begin_text(em, opts)
     link:begin(text)
     if more then link:begin(more) end
-    em.transaction_owner = compat.running()
   end
-  local item = { mark = mark, nested = nested, opts = opts, owner = compat.running(), changes = {},
+  local item = { mark = mark, nested = nested, opts = opts, owner = owner.new(), changes = {},
     former_mode = em.flush_mode }
   em.transactions[#em.transactions + 1] = item
   return item
@@ -91,7 +93,6 @@ local function pop(em)
   local list = em.transactions
   local item = list[#list]
   list[#list] = nil
-  if #list == 0 then em.transaction_owner = nil end
   return item
 end
 
@@ -143,7 +144,7 @@ end
 local function commit_link(em)
   local link = em.link
   local status, fd, events, timeout = link:commit()
-  if status >= wait.WAIT then status = wait.carry(em, status, fd, events, timeout) end
+  status = wait.drive(link, em.context, status, fd, events, timeout)
   if status == wait.DONE then
     if em.context:is_logged() then em.context:log(link) end
     return

@@ -5,6 +5,10 @@
 local compat = require("heddle.compat")
 local core = require("heddle.core")
 local errors = require("heddle.errors")
+local owner = require("heddle.owner")
+local write_lock = require("heddle.write_lock")
+
+local pcall = compat.pcall
 
 local wait = {}
 
@@ -57,6 +61,9 @@ function wait.is_blocking()
   return adapter == nil
 end
 
+-- Links that are waited for, and by whom.
+local waits = setmetatable({}, { __mode = "k" })
+
 -- One wait through the adapter.
 local function pause(fd, events, timeout)
   local co = compat.running()
@@ -71,81 +78,85 @@ local function blocks_here()
   return true
 end
 
--- Under the blocking adapter nobody else runs, so a place in the pool's queue would be waited for in vain. Garbage
--- may hold a
--- connection; when it does not, nothing will give one back.
-local function fail_queue(link, owner)
+-- Under the blocking adapter nobody else runs, so a place in the pool's queue would be waited for in vain. Garbage may
+-- hold a connection; when it does not, nothing will give one back.
+local function fail_queue(link, context)
   collectgarbage()
   local status, fd, events, timeout = link:step()
   if status ~= WAIT or not link:queued() then return status, fd, events, timeout end
-  link:reset()
+  local holders = context.pool:holders()
+  if context.config.memory then write_lock.refuse_second(context, holders) end
   errors.raise("pool_timeout", ("No connection of context '%s' will become free: %s, and nothing else runs that could "
-    .. "give one back; finish the transaction or stream that holds it, or raise pool.max"):format(owner.name,
-    owner.pool:holders()), { context = owner.name })
+    .. "give one back; finish the transaction or stream that holds it, or raise pool.max"):format(context.name, holders),
+    { context = context.name })
 end
 
 -- The host's part: a password that is a function, or on_connect for a fresh connection.
-local function serve(link, owner)
+local function serve(link, context)
   if link:need() == "password" then
-    local password = owner.config.password_function()
+    local password = context.config.password_function()
     if type(password) ~= "string" then
-      link:reset()
-      errors.raise("config", ("the password function of context '%s' gave a %s, not a string"):format(owner.name,
-        type(password)), { context = owner.name })
+      errors.raise("config", ("the password function of context '%s' gave a %s, not a string"):format(context.name,
+        type(password)), { context = context.name })
     end
     link:password(password)
-    return link:step()
+  else
+    link:park()
+    context:connected(link)
+    link:unpark()
   end
-  link:park()
-  local ok, err = pcall(owner.connected, owner, link)
-  if not ok then
-    link:reset()
-    error(err, 0)
-  end
-  link:unpark()
   return link:step()
 end
 
----Carries the running operation on until it is done, has a row, or failed (status 0, 1 or 4).
----@param link userdata
----@param owner table the context: name, pool, config, connected(link)
----@param status integer what the last step answered, with its fd, events and timeout
-function wait.drive(link, owner, status, fd, events, timeout)
-  while true do
-    if status == WAIT then
-      if blocks_here() then
-        if link:queued() and adapter == nil then
-          status, fd, events, timeout = fail_queue(link, owner)
-        else
-          status, fd, events, timeout = link:block()
-        end
-      else
-        pause(fd, events, timeout)
-        status, fd, events, timeout = link:step()
-      end
-    elseif status == HOST then
-      local ok
-      ok, status, fd, events, timeout = pcall(serve, link, owner)
-      if not ok then
-        link:reset()
-        error(status, 0)
-      end
-    else
-      return status
-    end
+local function wait_once(link, context, fd, events, timeout)
+  local queued = link:queued()
+  if context.driver_name == "sqlite" and (fd == nil or queued) then write_lock.check(context, link) end
+  if not blocks_here() then
+    pause(fd, events, timeout)
+    return link:step()
   end
+  if queued and adapter == nil then return fail_queue(link, context) end
+  return link:block()
 end
 
----Carries an entity manager's operation on, which nobody else may use meanwhile. When the wait itself fails (the adapter
----raises, Ctrl-C) the operation is given up.
----@param em table
-function wait.carry(em, status, fd, events, timeout)
-  em.running = compat.running()
-  local ok, result = pcall(wait.drive, em.link, em.context, status, fd, events, timeout)
-  em.running = nil
-  if ok then return result end
-  em.link:reset()
-  error(result, 0)
+local function carry(link, context, status, fd, events, timeout)
+  while status == WAIT or status == HOST do
+    if status == WAIT then
+      status, fd, events, timeout = wait_once(link, context, fd, events, timeout)
+    else
+      status, fd, events, timeout = serve(link, context)
+    end
+  end
+  return status
+end
+
+---Carries the running operation on until it is done, has a row, or failed (status 0, 1 or 4). What breaks it off, such
+---as an error of the scheduler's, leaves nothing running.
+---@param link userdata
+---@param context table the context: name, pool, config, connected(link)
+---@param status integer what the last step answered, with its fd, events and timeout
+function wait.drive(link, context, status, fd, events, timeout)
+  if status ~= WAIT and status ~= HOST then return status end
+  local former = waits[link]
+  waits[link] = owner.new()
+  local ok, result = pcall(carry, link, context, status, fd, events, timeout)
+  waits[link] = former
+  if not ok then
+    link:reset()
+    error(result, 0)
+  end
+  return result
+end
+
+---Who waits for a link's operation: a mark as heddle.owner makes it, nil when nobody does.
+function wait.waiter(link)
+  return waits[link]
+end
+
+---Gives up an operation whose coroutine is gone.
+function wait.abandon(link)
+  waits[link] = nil
+  link:reset()
 end
 
 ---Waits for a time, as the adapter waits.

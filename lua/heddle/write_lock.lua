@@ -1,49 +1,53 @@
---- SQLite has one writer for each file. Who holds a file's write lock in this process, so that a coroutine which would
---- wait for itself is told at once instead of after the busy timeout.
-local compat = require("heddle.compat")
+--- SQLite has one writer for each file, and a database in memory one connection. Which transactions are open on them in
+--- this process, so that a coroutine which would wait for itself is told at once instead of after the busy timeout.
 local errors = require("heddle.errors")
+local owner = require("heddle.owner")
 
 local write_lock = {}
 
--- File -> { em =, co =, where = } of the transaction that writes.
-local holders = {}
+local WEAK_KEYS = { __mode = "k" }
 
-local function is_self_or_ancestor(co)
-  if co == compat.running() then return true end
-  return type(co) ~= "thread" or coroutine.status(co) == "normal"
+-- File, or context in memory -> set of { link =, owner =, where = }, each kept by its entity manager.
+local open = setmetatable({}, WEAK_KEYS)
+
+local function place_of(context)
+  return context.config.memory and context or context.config.database
 end
 
----Notes that this entity manager is about to write in a transaction. Raises `lock_timeout` when the wait could not end,
----`unsupported` for a second transaction on a database in memory.
+---Notes a transaction that may write.
 function write_lock.take(em)
-  local made = em.context.config
   if em.context.driver_name ~= "sqlite" then return end
-  local file = made.memory and em.context or made.database
-  local holder = holders[file]
-  if holder and holder.em ~= em and holder.em.link ~= em.link and #holder.em.transactions > 0
-    and is_self_or_ancestor(holder.co) then
-    if made.memory then
-      errors.raise("unsupported", ("Context '%s' is one connection in memory, "
-        .. "and a transaction begun at %s is open on it")
-        :format(em.context_name, holder.where), { context = em.context_name })
-    end
-    errors.raise("lock_timeout", ("'%s' is being written by a transaction of this very coroutine, "
-      .. "begun at %s: waiting for "
-      .. "it would never end; finish it first, or write through its entity manager"):format(tostring(made.database),
-      holder.where), { context = em.context_name })
-  end
-  if not holder or #holder.em.transactions == 0 then
-    holders[file] = { em = em, co = compat.running(), where = errors.where() or "?" }
-  end
-  em.holds_file = file
+  local place = place_of(em.context)
+  open[place] = open[place] or setmetatable({}, WEAK_KEYS)
+  em.write_lock = { link = em.link, owner = owner.new(), where = errors.where() or "?" }
+  open[place][em.write_lock] = true
 end
 
 ---The transaction is over.
 function write_lock.release(em)
-  local file = em.holds_file
-  if file == nil then return end
-  if holders[file] and holders[file].em == em then holders[file] = nil end
-  em.holds_file = nil
+  if not em.write_lock then return end
+  open[place_of(em.context)][em.write_lock] = nil
+  em.write_lock = nil
+end
+
+---A link is about to wait for somebody else's lock. Raises `lock_timeout`, or `unsupported` in memory, when it would
+---wait for this very coroutine or one that resumed it.
+function write_lock.check(context, link)
+  for item in pairs(open[place_of(context)] or {}) do
+    local _, _, over, began = item.link:state()
+    if item.link ~= link and began and not over and owner.is_here(item.owner) then
+      if context.config.memory then write_lock.refuse_second(context, item.where) end
+      errors.raise("lock_timeout", ("'%s' is being written by a transaction of this very coroutine, begun at %s: waiting "
+        .. "for it would never end; finish it first, or write through its entity manager"):format(
+        context.config.database, item.where), { context = context.name })
+    end
+  end
+end
+
+---A database in memory is one connection.
+function write_lock.refuse_second(context, where)
+  errors.raise("unsupported", ("Context '%s' is one connection in memory, and it is in use: %s"):format(context.name,
+    where), { context = context.name })
 end
 
 return write_lock

@@ -33,7 +33,7 @@ end
 -- Carries a batch on. Failure: record, change, and whether another way may do.
 local function run(em, batch, status, fd, events, timeout)
   local link = em.link
-  if status >= wait.WAIT then status = wait.carry(em, status, fd, events, timeout) end
+  status = wait.drive(link, em.context, status, fd, events, timeout)
   local logged = em.context:is_logged()
   if status ~= wait.FAILED then
     if logged then em.context:log(link) end

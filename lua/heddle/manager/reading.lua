@@ -96,11 +96,7 @@ end
 ---@return table|integer
 function Manager:execute(sql, ...)
   self:enter()
-  local link = self:open_link()
-  self.running = compat.running()
-  local ok, rows, count = pcall(self.context.run_sql, self.context, link, sql, compat.pack(...))
-  self.running = nil
-  if not ok then error(rows, 0) end
+  local rows, count = self.context:run_sql(self:open_link(), sql, compat.pack(...))
   return rows or count
 end
 

@@ -7,6 +7,7 @@ local transaction = require("heddle.transaction")
 local wait = require("heddle.wait")
 
 local Manager = manager.class
+local pcall = compat.pcall
 
 -- What `begin` gives: in 5.4 a `<close>` variable rolls back unless it was committed.
 local Handle = { __name = "heddle.transaction" }
@@ -52,7 +53,7 @@ end
 
 ---Rolls back; entities get the values that they had when the transaction began.
 function Manager:rollback()
-  self:enter()
+  self:enter(true)
   transaction.rollback(self)
 end
 

@@ -266,7 +266,7 @@ end
 local function insert_rows(self, entity, list)
   local aside = self:sibling()
   aside.plain = true
-  aside.transactions, aside.transaction_owner = self.transactions, self.transaction_owner
+  aside.transactions = self.transactions
   local map, made = self:mapping(entity), {}
   for i, data in ipairs(list) do
     made[i] = aside:create(entity, with_keys(self, map, data))

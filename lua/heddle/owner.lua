@@ -1,0 +1,40 @@
+--- Which coroutine something belongs to: a scope, a wait, a transaction.
+---
+--- The coroutine is held weakly. A scheduler may forget one in the middle of its work, and then nothing of Heddle's may
+--- keep it, and the connection that it holds, alive.
+local compat = require("heddle.compat")
+
+local owner = {}
+
+local WEAK_VALUES = { __mode = "v" }
+
+-- On 5.1 and LuaJIT the main coroutine is a table: it never ends, and everybody is resumed by it.
+local function is_main(co)
+  return type(co) ~= "thread"
+end
+
+---The running coroutine.
+---@return table mark
+function owner.new()
+  return setmetatable({ (compat.running()) }, WEAK_VALUES)
+end
+
+---Whether it is the running coroutine.
+function owner.is_running(mark)
+  return mark[1] == compat.running()
+end
+
+---Whether it is the running coroutine, or one that resumed it, directly or not: of all coroutines only those are
+---"normal".
+function owner.is_here(mark)
+  local co = mark[1]
+  return co ~= nil and (co == compat.running() or is_main(co) or coroutine.status(co) == "normal")
+end
+
+---Whether it has ended, or was given up by everybody.
+function owner.is_gone(mark)
+  local co = mark[1]
+  return co == nil or not is_main(co) and coroutine.status(co) == "dead"
+end
+
+return owner
