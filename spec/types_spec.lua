@@ -263,7 +263,8 @@ databases.each(function(db)
             local points = {}
             for p = 1, math.random(0, 8) do points[p] = code() end
             given[i] = {
-                bigint = int((math.random(2) == 1 and "-" or "") .. digits(math.random(2) == 1 and math.random(1, 14) or math.random(17, 18))),
+                bigint = int((math.random(2) == 1 and "-" or "")
+                    .. digits(math.random(2) == 1 and math.random(1, 14) or math.random(17, 18))),
                 double = (math.random() - 0.5) * 10 ^ math.random(-300, 300),
                 long_decimal = digits(math.random(1, 30)) .. "." .. digits(10),
                 string = chars(unpack and unpack(points) or table.unpack(points)),
