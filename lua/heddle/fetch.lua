@@ -2,10 +2,12 @@
 local core = require("heddle.core")
 local errors = require("heddle.errors")
 local instance = require("heddle.instance")
+local managed = require("heddle.populate.managed")
 local manager = require("heddle.manager")
 local merge = require("heddle.merge")
 local populate = require("heddle.populate")
 local select = require("heddle.select")
+local unmanaged = require("heddle.populate.unmanaged")
 local wait = require("heddle.wait")
 
 local fetch = {}
@@ -139,21 +141,41 @@ function fetch.drop_changes(list)
   return dropped
 end
 
+local function find_unmanaged(self, map, plan, params, level)
+  local list = fetch.unmanaged(self, plan, params)
+  if #level.views == 0 and #level.lazy == 0 and #populate.eager_views(map) == 0 then return list end
+  local loader = unmanaged.loader(function(target, where, opts)
+    return fetch.unmanaged(self, select.find(target, where, opts))
+  end)
+  loader:know(map, list)
+  populate.run(loader, level, list)
+  populate.eager(loader, map, list)
+  return list
+end
+
+local nothing = { views = {}, lazy = {} }
+
 ---What find and its kin do: filter, flush, statement, instances, relations.
 ---@return table[]
 function fetch.find(self, entity, where, opts, allow_empty)
   self:check_global()
   local map = self:mapping(entity)
   local plan, params = select.find(map, where, opts, allow_empty)
+  local level = opts and opts.populate and populate.plan(map, opts.populate) or nothing
   lock_check(self, plan)
   fetch.flush_before(self, plan, opts)
-  if opts and opts.managed == false then return fetch.unmanaged(self, plan, params) end
+  if opts and opts.managed == false then return find_unmanaged(self, map, plan, params, level) end
   local results, shelf, before = fetch.managed(self, plan, params)
   if opts and opts.refresh and fetch.drop_changes(results) then results = fetch.managed(self, plan, params) end
   fetch.on_load(self, shelf, results, before)
-  if opts and opts.populate then populate.run(self, map, results, opts.populate) end
-  populate.eager(self, map, results)
+  if level ~= nothing then populate.run(managed.loader(self), level, results) end
+  fetch.eager(self, map, results)
   return results
+end
+
+---Loads the relations that say `eager = true`.
+function fetch.eager(self, map, results)
+  if #populate.eager_views(map) > 0 then populate.eager(managed.loader(self), map, results) end
 end
 
 return fetch

@@ -5,12 +5,14 @@ local array = require("heddle.array")
 local construct = require("heddle.construct")
 local context = require("heddle.context")
 local core = require("heddle.core")
+local custom = require("heddle.custom")
 local date = require("heddle.date")
 local discovery = require("heddle.discovery")
 local entity = require("heddle.entity")
 local env = require("heddle.env")
 local errors = require("heddle.errors")
 local filter = require("heddle.filter")
+local given_key = require("heddle.given_key")
 local handle = require("heddle.handle")
 local instance = require("heddle.instance")
 local op = require("heddle.op")
@@ -49,8 +51,7 @@ function filter.hooks.key_of(value, map)
   if shelf then
     key = shelf:program_key(meta.slot_of[value])
   else
-    key = {}
-    for i, column in ipairs(map.key) do key[i] = rawget(value, column.property) end
+    key = custom.key(map.key, given_key.of(value, map) or {}, custom.from_db)
   end
   if #key < #map.key then
     errors.raise("validation", ("a %s without a key in a filter: flush it first"):format(map.name),

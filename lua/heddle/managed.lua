@@ -29,6 +29,10 @@ local function foreign_key(meta, slot, view)
   return key
 end
 
+local function how_to_load(view)
+  return (view.prop.lazy and "name it in 'populate' or 'fields'" or "name it in 'fields'") .. ", or call em:refresh"
+end
+
 local function is_loaded(overlay, view)
   if not overlay or not overlay.loaded then return true end
   for _, column in ipairs(view.columns or { view.column }) do
@@ -44,7 +48,7 @@ local function read_hidden(meta, e, slot, overlay, view)
     return assigned
   end
   if not is_loaded(overlay, view) then
-    raise_not_loaded(meta, e, view.name, "name it in 'fields', or call em:refresh")
+    raise_not_loaded(meta, e, view.name, how_to_load(view))
   end
   local value = state.value(view.column, state.snapshot(meta, slot, view.column.index))
   -- What can change inside has to be the same table each time.
@@ -60,7 +64,7 @@ local function read_relation(meta, e, slot, overlay, view)
     return assigned
   end
   if not is_loaded(overlay, view) then
-    raise_not_loaded(meta, e, view.name, "name it in 'fields', or call em:refresh")
+    raise_not_loaded(meta, e, view.name, how_to_load(view))
   end
   local key = foreign_key(meta, slot, view)
   return key and instance.reference(meta, e, view, key)
@@ -115,7 +119,7 @@ local function index_partial(e, key)
   local index = view.column.index
   if overlay.loaded[index] or overlay.assigned[index] then return nil end
   return raise_not_loaded(meta, e, key, meta.load_state == "reference" and "load it with em:find_one, or populate it"
-    or "name it in 'fields', or call em:refresh")
+    or how_to_load(view))
 end
 
 local function write_loaded(e, key, value)

@@ -1,115 +1,94 @@
---- Populate: the targets of to-one relations of many entities, in one query a level.
+--- Populate: what the paths of a query lead to, loaded in one query a level, never one a row.
+---
+--- The paths become a tree of levels, checked against the mappings before anything is sent; walking it asks a *loader*
+--- for the targets of a whole level at once. There are two: one for the instances of an entity manager, one for
+--- those of nobody.
 local errors = require("heddle.errors")
-local op = require("heddle.op")
 local resolve = require("heddle.resolve")
 
 local populate = {}
-
-local MANY = 1000 -- keys of one query
 
 local function is_to_one(view)
   return view.columns ~= nil and #view.columns > 0
 end
 
--- Distinct targets that are not loaded.
-local function missing(em, view, list)
-  local shelf, seen, found = em:shelf_of(view.target), {}, {}
-  for _, e in ipairs(list) do
-    local target = e[view.name]
-    if target ~= nil and not seen[target] then
-      seen[target] = true
-      local slot = shelf.slot_of[target]
-      local state = slot and shelf:state(slot)
-      if state == "reference" then found[#found + 1] = slot end
+local function refuse(map, name, kind, message)
+  return errors.raise(kind, ("populate of %s: %s"):format(map.name, message), { context = map.context,
+    entity = map.name, property = name })
+end
+
+---@class heddle.Level
+---@field map table
+---@field views table[] to-one relations to load, in the order of the paths
+---@field below table<string, heddle.Level> what is loaded of their targets, by the relation's name
+---@field lazy table[] lazy scalars to load
+local function new_level(map)
+  return { map = map, views = {}, below = {}, lazy = {} }
+end
+
+local function add_relation(level, view)
+  if not level.below[view.name] then
+    level.views[#level.views + 1] = view
+    level.below[view.name] = new_level(view.target)
+  end
+  return level.below[view.name]
+end
+
+local function add_path(level, path)
+  local top = level.map
+  for name in (path .. "."):gmatch("([^.]*)%.") do
+    local map = level and level.map
+    local view = level and resolve.view(map, name, "populate")
+    if view and is_to_one(view) then
+      level = add_relation(level, view)
+    elseif view and view.column and view.column.lazy then
+      level.lazy[#level.lazy + 1] = view
+      level = nil -- nothing can follow
+    elseif view and view.kind ~= "scalar" then
+      refuse(map, name, "unsupported", ("'%s' is a %s, which cannot be loaded yet"):format(name, view.kind))
+    else
+      refuse(view and map or top, name, "validation", ("'%s' is no relation"):format(view and name or path))
     end
   end
-  return found, shelf
 end
 
-local function filter_of(map, shelf, slots, first, last)
-  if #map.key == 1 then
-    local keys = {}
-    for i = first, last do keys[#keys + 1] = shelf:program_key(slots[i])[1] end
-    return { [map.key[1].property] = op.one_of(keys) }
-  end
-  local any = {}
-  for i = first, last do
-    local values, where = shelf:program_key(slots[i]), {}
-    for k, column in ipairs(map.key) do where[column.property] = values[k] end
-    any[#any + 1] = where
-  end
-  return op.any(any)
-end
-
-local function targets_of(view, list)
-  local seen, targets = {}, {}
-  for _, e in ipairs(list) do
-    local target = e[view.name]
-    if target ~= nil and not seen[target] then
-      seen[target] = true
-      targets[#targets + 1] = target
-    end
-  end
-  return targets
-end
-
-local function load_level(em, view, list)
-  local slots, shelf = missing(em, view, list)
-  for first = 1, #slots, MANY do
-    local last = math.min(first + MANY - 1, #slots)
-    em:find(view.target.class, filter_of(view.target, shelf, slots, first, last), { flush_mode = "commit" })
-  end
-  return targets_of(view, list)
-end
-
-local function view_of(map, name)
-  local view = resolve.view(map, name, "populate")
-  if is_to_one(view) then return view end
-  if view.kind == "scalar" then
-    if view.column and view.column.lazy then return nil end
-    errors.raise("validation", ("populate of %s: '%s' is no relation"):format(map.name, name),
-      { entity = map.name, property = name })
-  end
-  errors.raise("unsupported", ("populate of %s: '%s' is a %s, which cannot be loaded yet"):format(map.name, name,
-    view.kind),
-    { entity = map.name, property = name })
-end
-
-local function run_path(em, map, list, path)
-  for name in path:gmatch("[^.]+") do
-    local view = view_of(map, name)
-    if not view or #list == 0 then return end
-    list, map = load_level(em, view, list), view.target
-  end
-end
-
----Loads what the paths name, for all entities of the list.
----@param em table
+---The tree of levels that paths stand for. Raises `unknown_property`, `validation`, `unsupported`.
 ---@param map table
----@param list table[]
----@param paths string[]|string "author", "author.team"; "*" for every to-one relation
-function populate.run(em, map, list, paths)
+---@param paths string[]|string "author", "author.team", a lazy property; "*" for every to-one relation
+---@return heddle.Level
+function populate.plan(map, paths)
   if type(paths) == "string" then paths = { paths } end
-  if type(paths) ~= "table" then
-    errors.raise("validation", ("populate of %s takes a list of paths"):format(map.name), { entity = map.name })
-  end
+  if type(paths) ~= "table" then refuse(map, nil, "validation", "takes a list of paths, not a " .. type(paths)) end
+  local top = new_level(map)
   for _, path in ipairs(paths) do
     if type(path) ~= "string" then
-      errors.raise("validation", ("populate of %s takes a list of paths, each a string"):format(map.name),
-        { entity = map.name })
-    end
-    if path == "*" then
+      refuse(map, nil, "validation", "takes a list of paths, each a string, not a " .. type(path))
+    elseif path == "*" then
       for _, view in ipairs(map.list) do
-        if is_to_one(view) then load_level(em, view, list) end
+        if is_to_one(view) then add_relation(top, view) end
       end
     else
-      run_path(em, map, list, path)
+      add_path(top, path)
     end
+  end
+  return top
+end
+
+---Loads a level and what is below it, for all instances of the list.
+---@param loader table with the methods `targets(view, list)`, which gives them, and `lazy(map, views, list)`
+---@param level heddle.Level
+---@param list table[]
+function populate.run(loader, level, list)
+  if #list == 0 then return end
+  if level.lazy[1] then loader:lazy(level.map, level.lazy, list) end
+  for _, view in ipairs(level.views) do
+    populate.run(loader, level.below[view.name], loader:targets(view, list))
   end
 end
 
----Relations that say `eager = true`.
-function populate.eager(em, map, list)
+---The relations of an entity that say `eager = true`.
+---@return table[] views
+function populate.eager_views(map)
   local eager = map.eager_views
   if not eager then
     eager = {}
@@ -118,7 +97,30 @@ function populate.eager(em, map, list)
     end
     map.eager_views = eager
   end
-  for _, view in ipairs(eager) do load_level(em, view, list) end
+  return eager
+end
+
+---Loads them.
+function populate.eager(loader, map, list)
+  for _, view in ipairs(populate.eager_views(map)) do
+    if #list > 0 then loader:targets(view, list) end
+  end
+end
+
+---The filter of many keys, in parts that one statement takes.
+---@param map table
+---@param keys any[][]
+---@return fun(): table|nil iterator
+function populate.filters(map, keys)
+  local op = require("heddle.op")
+  local most, first = math.floor(30000 / #map.key), 1
+  return function()
+    if first > #keys then return nil end
+    local part = {}
+    for i = first, math.min(first + most - 1, #keys) do part[#part + 1] = #map.key == 1 and keys[i][1] or keys[i] end
+    first = first + most
+    return op.one_of(part)
+  end
 end
 
 return populate

@@ -3,6 +3,7 @@
 --- loaded_meta and partial_meta are read by the core's binding.
 local custom = require("heddle.custom")
 local errors = require("heddle.errors")
+local given_key = require("heddle.given_key")
 local instance = require("heddle.instance")
 local managed = require("heddle.managed")
 local null = require("heddle.null")
@@ -43,21 +44,9 @@ end
 ---The values of the key in an instance that is not managed, nil when it is not complete.
 function Shelf:given_key(e)
   local first = self.mapping.key[1]
-  if not first.foreign_key and rawget(e, first.property) == nil then return nil end
-  local key = {}
-  for i, column in ipairs(self.mapping.key) do
-    local value = rawget(e, column.property)
-    if column.foreign_key then
-      local target = e[column.property]
-      local meta = target and instance.meta_of(target)
-      value = meta and meta.box and meta.box.shelf and meta.box.shelf:key_part(meta.slot_of[target], column)
-    else
-      value = custom.to_db(column, value)
-    end
-    if value == nil or value == null then return nil end
-    key[i] = value
-  end
-  return #key == 1 and key[1] or key
+  if not first.foreign_key and first.raw and rawget(e, first.property) == nil then return nil end
+  local key = given_key.of(e, self.mapping)
+  return key and (#key == 1 and key[1] or key)
 end
 
 ---Values of the key of a managed row, in order; nothing when it has none yet.

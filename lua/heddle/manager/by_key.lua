@@ -3,6 +3,7 @@ local custom = require("heddle.custom")
 local errors = require("heddle.errors")
 local fetch = require("heddle.fetch")
 local find_options = require("heddle.find_options")
+local managed = require("heddle.populate.managed")
 local manager = require("heddle.manager")
 local null = require("heddle.null")
 local populate = require("heddle.populate")
@@ -69,10 +70,11 @@ function Manager:find_one(entity, where, opts)
   self:check_global()
   local map = self:mapping(entity)
   if opts then find_options.check(map, opts) end
+  local level = opts and opts.populate and populate.plan(map, opts.populate)
   local e, row = find_managed(self, map, where)
   if row == "removed" then return nil end
   if row == "new" or row == "managed" and answers_from_memory(opts) then
-    if opts and opts.populate then populate.run(self, map, { e }, opts.populate) end
+    if level then populate.run(managed.loader(self), level, { e }) end
     return e
   end
   if opts == nil and type(where) ~= "table" and #map.key == 1 and where ~= nil then
@@ -92,7 +94,7 @@ function Manager:read_key(map, key)
   local plan, params = select.find(map, key)
   local results, shelf, before = fetch.managed(self, plan, params)
   fetch.on_load(self, shelf, results, before)
-  populate.eager(self, map, results)
+  fetch.eager(self, map, results)
   return results[1]
 end
 

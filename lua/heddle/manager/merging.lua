@@ -29,8 +29,8 @@ local function own_target(self, map, view, value)
   if type(key) ~= "table" then return self:reference(view.target, key) end
   if #key == 0 then
     errors.raise("not_managed", ("em:merge: %s.%s is a %s that has no row yet; flush it where it is managed, or "
-      .. "merge it first"):format(map.name, view.name, view.target.name), { context = self.context_name, entity = map.name,
-      property = view.name })
+      .. "merge it first"):format(map.name, view.name, view.target.name),
+      { context = self.context_name, entity = map.name, property = view.name })
   end
   return self:reference(view.target, #key == 1 and key[1] or key)
 end

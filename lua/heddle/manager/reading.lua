@@ -3,6 +3,7 @@ local compat = require("heddle.compat")
 local errors = require("heddle.errors")
 local fetch = require("heddle.fetch")
 local instance = require("heddle.instance")
+local managed = require("heddle.populate.managed")
 local manager = require("heddle.manager")
 local merge = require("heddle.merge")
 local populate = require("heddle.populate")
@@ -54,15 +55,23 @@ function Manager:find_and_count(entity, where, opts)
   return items, self:count(entity, where, opts and { flush_mode = opts.flush_mode, all = opts.all })
 end
 
----Loads to-one relations of entities that are there already.
+---Loads to-one relations (and lazy properties) of entities that are there already.
 ---
 ---Usage: `em:load(books, { "author" })`
 function Manager:load(what, paths)
+  self:check_global()
   local list = instance.meta_of(what) and { what } or what
   if type(list) ~= "table" then errors.raise("validation", "em:load takes an entity or a list of them") end
+  for _, e in ipairs(list) do
+    local shelf, _, map = self:locate(e, "em:load")
+    if not shelf then
+      errors.raise("not_managed", ("em:load: this %s is not managed; populate it where it is read"):format(map.name),
+        { context = self.context_name, entity = map.name })
+    end
+  end
   if list[1] then
-    local _, _, map = self:locate(list[1], "em:load")
-    populate.run(self, map, list, paths)
+    local map = getmetatable(list[1]).mapping
+    populate.run(managed.loader(self), populate.plan(map, paths), list)
   end
   return what
 end
