@@ -60,9 +60,11 @@ local function quietly(em, ...)
   return status ~= wait.FAILED
 end
 
-local function holding(em, text, read_only)
-  if not read_only then write_lock.take(em) end
-  em.link:label(text .. " at " .. tostring(errors.where() or "?"))
+-- Says who holds the connection, and on SQLite the file. Finding the program's place costs more than a small flush,
+-- which is over before anybody asks.
+local function holding(em, what, read_only)
+  if not read_only then write_lock.take(em, what) end
+  em.link:label(what)
 end
 
 -- Explicit -------------------------------------------------------------------------------------------------
@@ -78,7 +80,7 @@ function transaction.begin(em, opts)
   if nested then
     link:savepoint()
   else
-    holding(em, "transaction begun", opts and opts.read_only)
+    holding(em, "a transaction begun at " .. tostring(errors.where() or "?"), opts and opts.read_only)
     local text, more = begin_text(em, opts)
     link:begin(text)
     if more then link:begin(more) end
@@ -218,7 +220,7 @@ function transaction.begin_flush(em, state, bare)
   if not state.own then
     em.link:savepoint()
   else
-    holding(em, "flush")
+    holding(em, "a flush")
     if not bare then em.link:begin(begin_text(em)) end
   end
   state.open = true

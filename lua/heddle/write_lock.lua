@@ -15,11 +15,13 @@ local function place_of(context)
 end
 
 ---Notes a transaction that may write.
-function write_lock.take(em)
+---@param em table
+---@param where string what it is, for messages: "a transaction begun at app.lua:12"
+function write_lock.take(em, where)
   if em.context.driver_name ~= "sqlite" then return end
   local place = place_of(em.context)
   open[place] = open[place] or setmetatable({}, WEAK_KEYS)
-  em.write_lock = { link = em.link, owner = owner.new(), where = errors.where() or "?" }
+  em.write_lock = { link = em.link, owner = owner.new(), where = where }
   open[place][em.write_lock] = true
 end
 
@@ -37,9 +39,9 @@ function write_lock.check(context, link)
     local _, _, over, began = item.link:state()
     if item.link ~= link and began and not over and owner.is_here(item.owner) then
       if context.config.memory then write_lock.refuse_second(context, item.where) end
-      errors.raise("lock_timeout", ("'%s' is being written by a transaction of this very coroutine, begun at %s: waiting "
-        .. "for it would never end; finish it first, or write through its entity manager"):format(
-        context.config.database, item.where), { context = context.name })
+      errors.raise("lock_timeout", ("'%s' is being written by %s, of this very coroutine: waiting for it would "
+        .. "never end; finish it first, or write through its entity manager"):format(context.config.database,
+        item.where), { context = context.name })
     end
   end
 end
