@@ -184,6 +184,14 @@ static bool is_masked(gather *g, int column) {
     return !in;
 }
 
+/* Never loaded, and assigned: there is nothing to compare with, and NULL is a value like others. */
+static bool is_assigned(gather *g, int column) {
+    if (!lua_istable(g->L, MASK)) return false;
+    bool assigned = hdl_rawgeti(g->L, MASK, column + 1) == LUA_TSTRING;
+    lua_pop(g->L, 1);
+    return assigned;
+}
+
 /* Do memory (on top) and snapshot (below it) differ, as far as Lua can tell without converting? */
 static bool differs(gather *g, int column) {
     lua_State *L = g->L;
@@ -205,12 +213,11 @@ static void diff_column(gather *g, int column) {
     }
     hd_value set = hd_null(), old = hd_null();
     set.type = c->type;
-    if (differs(g, column)) {
+    bool assigned = is_assigned(g, column);
+    if (assigned || differs(g, column)) {
         convert(g, column, &set);
         lua_pop(L, 1);
         convert_snapshot(g, column, &old);
-        bool assigned = lua_istable(L, MASK) && hdl_rawgeti(L, MASK, column + 1) == LUA_TSTRING;
-        if (lua_istable(L, MASK)) lua_pop(L, 1);
         if (assigned || !hd_value_equal(&set, &old)) {
             if (!g->change) {
                 g->change =
