@@ -4,6 +4,7 @@ local context = require("heddle.context")
 local core = require("heddle.core")
 local errors = require("heddle.errors")
 local instance = require("heddle.instance")
+local options = require("heddle.options")
 local owner = require("heddle.owner")
 local wait = require("heddle.wait")
 local shelves = require("heddle.shelf")
@@ -177,12 +178,18 @@ end
 
 -- Life -----------------------------------------------------------------------------------------------------
 
----An isolated entity manager of the same context.
+local fork_rules = { flush_mode = options.one_of({ "auto", "commit", "always" }) }
+
+---An isolated entity manager of the same context. Raises `validation`, `unknown_property`.
 ---
 ---Usage: `local em = orm.em():fork()`
 ---@param opts? { flush_mode: string }
 ---@return heddle.EntityManager
 function Manager:fork(opts)
+  options.check(opts or {}, fork_rules, function(message, is_unknown)
+    errors.raise(is_unknown and "unknown_property" or "validation", "em:fork: " .. message,
+      { context = self.context_name })
+  end)
   return new(self.context, { flush_mode = opts and opts.flush_mode, link = self.testing and self.link or nil,
     testing = self.testing })
 end

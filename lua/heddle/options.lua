@@ -94,7 +94,7 @@ end
 ---Checks the hash part of `given`; positions of the array part are not looked at.
 ---@param given table
 ---@param rules table<string, function>
----@param fail fun(message: string) raises
+---@param fail fun(message: string, is_unknown: boolean|nil) raises
 function options.check(given, rules, fail)
   for _, key in ipairs(options.sorted_keys(given)) do
     local rule = rules[key]
@@ -104,7 +104,7 @@ function options.check(given, rules, fail)
         fail(("option '%s' must be %s; got %s"):format(key, expected, instead or options.describe(given[key])))
       end
     elseif compat.math_type(key) ~= "integer" then
-      fail("unknown option " .. errors.quote(key) .. suggest.hint(key, rules))
+      fail("unknown option " .. errors.quote(key) .. suggest.hint(key, rules), true)
     end
   end
 end
