@@ -75,7 +75,6 @@ function flush.flush(em)
     errors.raise("hook", "flush inside a hook: a flush is under way, and what a hook changes is written by it",
       { context = em.context_name })
   end
-  transaction.check_usable(em)
   local mark, state = undo.mark(em), {}
   em.flushing = mark
   local ok, err = compat.pcall(run_flush, em, state)

@@ -23,7 +23,7 @@ local manager = { class = Manager }
 local function reset(self)
   for _, shelf in pairs(self.shelves or {}) do shelf.loaded_meta.box.shelf = nil end
   self.session, self.shelves, self.order = core.session(), {}, {}
-  self.marks, self.notes = {}, {}
+  self.notes, self.outcome_unknown = {}, nil
   self.model, self.mappings = self.context.model, self.context.mappings
 end
 
@@ -138,10 +138,15 @@ local function check_waiter(self, waiter)
   end
 end
 
----Raises `busy` when another coroutine is using this entity manager, `closed` when its context is.
+---Raises `busy` when another coroutine is using this entity manager, `closed` when its context is, `connection` when it
+---cannot know what the database holds.
 ---@param to_end? boolean the transaction that is open is going to be rolled back: anybody may who finds it left behind
 function Manager:enter(to_end)
   if self.context.closed then self.context:raise_closed() end
+  if self.outcome_unknown then
+    errors.raise("connection", "The connection was lost while a commit was under way and nobody knows whether it "
+      .. "happened: em:clear(), and read again", { context = self.context_name, outcome = "unknown" })
+  end
   local waiter = self.link and wait.waiter(self.link)
   if waiter then check_waiter(self, waiter) end
   local first = self.transactions[1]

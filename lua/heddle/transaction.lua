@@ -118,15 +118,21 @@ function transaction.current(em, what)
   return item
 end
 
+local LOOKS = 8
+
 ---Looks up a transaction whose COMMIT was under way when its connection was lost: true, false, or nil when nobody
----knows.
+---knows. A server may take a while to notice that nobody is there any more.
 local function look_up(em, xid)
   if not xid then return nil end
-  local other = em.context:link()
-  local ok, rows = pcall(em.context.run_sql, em.context, other,
-    "select txid_status(?::bigint) as status", { n = 1, xid })
+  local other, status = em.context:link(), "in progress"
+  for try = 1, LOOKS do
+    local ok, rows = compat.pcall(em.context.run_sql, em.context, other,
+      "select txid_status(?::bigint) as status", { n = 1, xid })
+    status = ok and rows[1] and rows[1].status
+    if status ~= "in progress" then break end
+    wait.sleep(0.01 * 2 ^ try)
+  end
   other:close()
-  local status = ok and rows[1] and rows[1].status
   if status == "committed" then return true end
   if status == "aborted" then return false end
   return nil
@@ -201,14 +207,6 @@ function transaction.rollback(em)
   em.flush_mode = item.former_mode
   undo.rollback(em, item.mark)
   if #em.transactions == 0 then em.context:emit("after_rollback", { em = em, changes = item.changes }) end
-end
-
----Raises when the entity manager does not know what the database holds.
-function transaction.check_usable(em)
-  if not em.outcome_unknown then return end
-  errors.raise("connection", "The connection was lost while a commit was under way "
-    .. "and nobody knows whether it happened: "
-    .. "em:clear(), and read again", { context = em.context_name, outcome = "unknown" })
 end
 
 -- Of a flush -----------------------------------------------------------------------------------------------

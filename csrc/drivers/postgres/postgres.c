@@ -144,6 +144,8 @@ static const hd_dialect dialect = {
     .row_sequence = false,
     .max_params = 65535,
     .insert_rows = 500,
+    .transaction_id = "SELECT txid_current()",
+    .transaction_id_if = "SELECT txid_current_if_assigned()",
 };
 
 const hd_driver hd_postgres_driver = {
