@@ -50,8 +50,8 @@ bool hdl_same_image(lua_State *L, int index, int image);
 void hdl_push_from_image(lua_State *L, int image, const hdl_column *column); /* the value again */
 /* The snapshot at index (a value, or a mutable one's image) as a value. What the column would not take from a program
  * it takes from here: it was read. */
-hd_error_kind hdl_from_snapshot(lua_State *L, int index, const hdl_column *column, hd_arena *arena, hd_value *out,
-                                hd_error *err);
+hd_error_kind hdl_from_snapshot(lua_State *L, int index, const hdl_column *column, hd_arena *arena,
+                                hd_value *out, hd_error *err);
 
 /* ---- JSON ---- */
 
@@ -134,6 +134,9 @@ int hdl_push_step(lua_State *L, hd_step step, const hd_wait *wait);
 void *hdl_new_userdata(lua_State *L, size_t size, const char *name);
 /* Registers a class: metatable with __index = methods, __gc, __close and __name. */
 void hdl_new_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction free);
+
+/* More methods for a class, from another room. */
+void hdl_add_methods(lua_State *L, const char *name, const luaL_Reg *methods);
 
 /* Each room adds its classes and its functions to the module table on top of the stack. */
 void hdl_open_values(lua_State *L);

@@ -266,3 +266,60 @@ bool hdl_json_decode(lua_State *L, const char *text, size_t len, const char **pr
         lua_settop(L, top);
     return ok;
 }
+
+/* ---- For Lua ---- */
+
+/* core.encode(value) -> JSON text; core.decode(text) -> value. Validation errors as error objects. */
+static int encode(lua_State *L) {
+    hd_error err;
+    hd_buffer text;
+    const char *problem;
+    luaL_checkany(L, 1);
+    hd_buffer_init(&text, &hd_allocator_libc);
+    if (!hdl_json_encode(L, 1, &text, &problem)) {
+        hd_buffer_free(&text);
+        hd_error_init(&err, &hd_allocator_libc);
+        hd_error_set(&err, HD_E_VALIDATION, "json cannot hold this: %s", problem);
+        return hdl_raise(L, &err);
+    }
+    lua_pushlstring(L, text.data, text.len);
+    hd_buffer_free(&text);
+    return 1;
+}
+
+static int decode(lua_State *L) {
+    hd_error err;
+    size_t len;
+    const char *problem, *text = luaL_checklstring(L, 1, &len);
+    if (hdl_json_decode(L, text, len, &problem)) return 1;
+    hd_error_init(&err, &hd_allocator_libc);
+    hd_error_set(&err, HD_E_VALIDATION, "not JSON: %s", problem);
+    return hdl_raise(L, &err);
+}
+
+/* core.image(value), core.same_image(value, image), core.from_image(image) */
+static int image(lua_State *L) {
+    luaL_checkany(L, 1);
+    hdl_push_image(L, 1);
+    return 1;
+}
+
+static int same_image(lua_State *L) {
+    lua_settop(L, 2);
+    lua_pushboolean(L, hdl_same_image(L, 1, 2));
+    return 1;
+}
+
+static int from_image(lua_State *L) {
+    lua_settop(L, 1);
+    hdl_push_from_image(L, 1, NULL);
+    return 1;
+}
+
+static const luaL_Reg functions[] = {{"encode", encode},         {"decode", decode},
+                                     {"image", image},           {"same_image", same_image},
+                                     {"from_image", from_image}, {NULL, NULL}};
+
+void hdl_open_values(lua_State *L) {
+    luaL_setfuncs(L, functions, 0);
+}

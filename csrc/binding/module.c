@@ -32,6 +32,13 @@ void hdl_new_class(lua_State *L, const char *name, const luaL_Reg *methods,
     lua_pop(L, 1);
 }
 
+void hdl_add_methods(lua_State *L, const char *name, const luaL_Reg *methods) {
+    luaL_getmetatable(L, name);
+    hdl_getfield(L, -1, "__index");
+    luaL_setfuncs(L, methods, 0);
+    lua_pop(L, 2);
+}
+
 /* ---- Errors ---- */
 
 static void set_text(lua_State *L, const char *field, const char *text) {

@@ -187,7 +187,8 @@ bool hdl_same_value(lua_State *L, hdl_shelf *shelf, int column, int index, int s
     const hdl_column *c = &shelf->entity->columns[column];
     hd_value now, then;
     hd_error err;
-    if (hdl_is_mutable(c) ? hdl_same_image(L, index, snapshot) : lua_rawequal(L, index, snapshot)) return true;
+    if (hdl_is_mutable(c) ? hdl_same_image(L, index, snapshot) : lua_rawequal(L, index, snapshot))
+        return true;
     hd_error_init(&err, &hd_allocator_libc);
     hd_arena_reset(&shelf->scratch);
     bool same = hdl_to_value(L, index, c, &shelf->scratch, &now, &err) == HD_OK &&
@@ -201,7 +202,8 @@ bool hdl_same_value(lua_State *L, hdl_shelf *shelf, int column, int index, int s
 static int shelf_same(lua_State *L) {
     hdl_shelf *shelf = hdl_check_shelf(L, 1);
     lua_Integer column = luaL_checkinteger(L, 2);
-    luaL_argcheck(L, column >= 1 && column <= shelf->entity->core.column_count, 2, "no such column");
+    luaL_argcheck(L, column >= 1 && column <= shelf->entity->core.column_count, 2,
+                  "no such column");
     lua_settop(L, 4);
     lua_pushboolean(L, hdl_same_value(L, shelf, (int)column - 1, 3, 4));
     return 1;
@@ -261,7 +263,8 @@ static const luaL_Reg shelf_methods[] = {{"find", shelf_find},
                                          {"state", shelf_state},
                                          {"set_state", shelf_set_state},
                                          {"remove", shelf_remove},
-                                         {"count", shelf_count},         {"same", shelf_same},
+                                         {"count", shelf_count},
+                                         {"same", shelf_same},
                                          {NULL, NULL}};
 static const luaL_Reg functions[] = {{"session", session_new}, {NULL, NULL}};
 

@@ -1,0 +1,243 @@
+/* Apply: what the database gave goes into instances and snapshots; revert takes it back. Keys and states are the
+ * session's, and its journal's. */
+#include "flush_rooms.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/json.h"
+
+typedef struct apply {
+    lua_State *L;
+    hdl_flush *f;
+    const hdl_entity *entity;
+    hd_shelf *shelf;
+    int instances, blocks, instance, block, normal; /* places on the stack */
+    int base, normal_count;
+} apply;
+
+/* (flush, id, state, ...) */
+static void prepare_apply(lua_State *L, apply *a) {
+    a->L = L;
+    a->f = hdl_check_flush(L, 1);
+    a->entity = hdl_check_entity(L, a->f->model, 2);
+    lua_settop(L, 3);
+    hdl_getfield(L, 3, "shelf");
+    a->shelf = hdl_check_shelf(L, 4)->shelf;
+    hdl_getfield(L, 3, "instances");
+    hdl_getfield(L, 3, "blocks");
+    lua_getuservalue(L, 1);
+    if (hdl_getfield(L, -1, "normal") != LUA_TTABLE) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, 7, "normal");
+    }
+    lua_replace(L, 7);
+    a->instances = 5;
+    a->blocks = 6;
+    a->normal = 7;
+    a->instance = 8;
+    a->block = 9;
+    a->normal_count = (int)lua_rawlen(L, 7);
+    lua_settop(L, 9);
+}
+
+static void enter_row(apply *a, uint32_t slot) {
+    lua_State *L = a->L;
+    hdl_place place = hdl_locate(slot, a->entity->core.column_count);
+    lua_rawgeti(L, a->instances, (int)slot + 1);
+    lua_replace(L, a->instance);
+    if (hdl_rawgeti(L, a->blocks, place.block) != LUA_TTABLE) {
+        lua_pop(L, 1);
+        lua_createtable(L, place.rows * a->entity->core.column_count, 0);
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, a->blocks, place.block);
+    }
+    lua_replace(L, a->block);
+    a->base = place.base;
+}
+
+/* A property whose stored form differs from what the program gave: the given one is remembered for revert. */
+static void note_given(apply *a, int column) {
+    lua_State *L = a->L;
+    lua_pushvalue(L, a->instance);
+    lua_rawseti(L, a->normal, ++a->normal_count);
+    hdl_push_property(L, a->entity, column);
+    lua_rawseti(L, a->normal, ++a->normal_count);
+    hdl_push_property(L, a->entity, column);
+    lua_rawget(L, a->instance);
+    lua_rawseti(L, a->normal, ++a->normal_count);
+}
+
+static void push_json_image(lua_State *L, const hd_value *value) {
+    hd_hash128 hash;
+    if (hd_json_hash(value->as.p, value->len, &hd_allocator_libc, &hash) != 0) {
+        lua_pushliteral(L, "?");
+        return;
+    }
+    luaL_Buffer image;
+    luaL_buffinit(L, &image);
+    luaL_addlstring(&image, (const char *)&hash, sizeof hash);
+    luaL_addlstring(&image, value->as.p, value->len);
+    luaL_pushresult(&image);
+}
+
+/* The snapshot of one column becomes `value`; a mutable one keeps the program's table. */
+static void set_snapshot(apply *a, int column, const hd_value *value) {
+    lua_State *L = a->L;
+    const hdl_column *c = &a->entity->columns[column];
+    if (!hdl_is_mutable(c) || value->kind == HD_NULL) {
+        hdl_push_value(L, value, c);
+    } else if (value->kind == HD_JSON) {
+        push_json_image(L, value);
+    } else {
+        hdl_push_value(L, value, c);
+        hdl_push_image(L, -1);
+        lua_remove(L, -2);
+    }
+    lua_rawseti(L, a->block, a->base + column + 1);
+}
+
+/* Equal, integers and floats told apart, and the two zeros. */
+static bool is_identical(lua_State *L, int a, int b) {
+    if (lua_type(L, a) == LUA_TNUMBER &&
+        !signbit(lua_tonumber(L, a)) != !signbit(lua_tonumber(L, b)))
+        return false;
+#if !HDL_DOUBLES
+    if (lua_isinteger(L, a) != lua_isinteger(L, b)) return false;
+#endif
+    return lua_rawequal(L, a, b);
+}
+
+/* U7: a property that is given in another form than the stored one gets that. A table stays the program's own while
+ * reading it gives the same. */
+static void settle_column(apply *a, int c) {
+    lua_State *L = a->L;
+    const hdl_column *column = &a->entity->columns[c];
+    const unsigned servers = HD_COL_GENERATED | HD_COL_VERSION;
+    if (!column->raw || (column->core->flags & servers)) return;
+    int top = lua_gettop(L);
+    hdl_push_property(L, a->entity, c);
+    lua_rawget(L, a->instance);
+    lua_rawgeti(L, a->block, a->base + c + 1);
+    if (hdl_is_mutable(column) ? !hdl_same_image(L, top + 1, top + 2)
+                               : !is_identical(L, top + 1, top + 2)) {
+        note_given(a, c);
+        hdl_push_property(L, a->entity, c);
+        if (hdl_is_mutable(column))
+            hdl_push_from_image(L, top + 2, column);
+        else
+            lua_pushvalue(L, top + 2);
+        lua_rawset(L, a->instance);
+    }
+    lua_settop(L, top);
+}
+
+static void apply_column(apply *a, int c, const hd_value *value, bool came) {
+    lua_State *L = a->L;
+    set_snapshot(a, c, value);
+    if (!came || !a->entity->columns[c].raw) return;
+    hdl_push_property(L, a->entity, c);
+    hdl_push_value(L, value, &a->entity->columns[c]);
+    lua_rawset(L, a->instance);
+}
+
+static void apply_columns(apply *a, const hd_change *change) {
+    for (int c = 0; c < a->entity->core.column_count; c++) {
+        bool written = hdl_is_written(&change->set[c]);
+        if (written) apply_column(a, c, &change->set[c], change->came[c] != 0);
+        if (!written || !change->came[c]) settle_column(a, c);
+    }
+}
+
+static void apply_key(apply *a, const hd_change *change) {
+    hd_value key[HDL_KEY_COLUMNS];
+    const hd_entity *entity = change->entity;
+    bool changed = change->op == HD_INSERT;
+    for (int k = 0; k < entity->key_count; k++) {
+        const hd_value *set = &change->set[entity->key[k]];
+        if (hdl_is_written(set)) changed = true;
+        key[k] =
+            hdl_is_written(set) || change->op == HD_INSERT ? *set : change->old[entity->key[k]];
+    }
+    if (!changed) return;
+    if (hd_shelf_find(a->shelf, key) == change->slot) return;
+    if (hd_shelf_drop_key(a->shelf, change->slot) != 0 ||
+        hd_shelf_set_key(a->shelf, change->slot, key) < 0)
+        luaL_error(a->L, "not enough memory");
+}
+
+/* flush:apply(id, state): keys, versions, defaults and normal forms go into the entity's instances and snapshots.
+ * Deleted rows are the host's to detach. */
+static int flush_apply(lua_State *L) {
+    apply a;
+    prepare_apply(L, &a);
+    for (uint32_t i = 0; i < hd_flush_count(a.f->flush); i++) {
+        const hd_change *change = hd_flush_change(a.f->flush, i);
+        if (change->entity != &a.entity->core || change->op == HD_DELETE) continue;
+        enter_row(&a, change->slot);
+        apply_columns(&a, change);
+        apply_key(&a, change);
+        if (change->op == HD_INSERT &&
+            hd_shelf_set_state(a.shelf, change->slot, HD_ROW_MANAGED) != 0)
+            return luaL_error(L, "not enough memory");
+    }
+    return 0;
+}
+
+/* flush:settle(id, state, slot): a row without a change gets the forms that a read would give. */
+static int flush_settle(lua_State *L) {
+    apply a;
+    lua_Integer slot = luaL_checkinteger(L, 4);
+    prepare_apply(L, &a);
+    enter_row(&a, (uint32_t)slot - 1);
+    for (int c = 0; c < a.entity->core.column_count; c++) settle_column(&a, c);
+    return 0;
+}
+
+static void revert_change(apply *a, const hd_change *change) {
+    lua_State *L = a->L;
+    for (int c = 0; c < a->entity->core.column_count; c++) {
+        const hdl_column *column = &a->entity->columns[c];
+        if (!hdl_is_written(&change->set[c])) continue;
+        hd_value none = hd_null();
+        const hd_value *old = change->op == HD_INSERT ? &none : &change->old[c];
+        if (change->came[c] && column->raw) {
+            hdl_push_property(L, a->entity, c);
+            hdl_push_value(L, old, column);
+            lua_rawset(L, a->instance);
+        }
+        set_snapshot(a, c, old);
+    }
+}
+
+/* flush:revert(id, state): takes back what apply wrote into instances and snapshots. Keys and states are the session's
+ * journal's. */
+static int flush_revert(lua_State *L) {
+    apply a;
+    prepare_apply(L, &a);
+    for (uint32_t i = hd_flush_count(a.f->flush); i-- > 0;) {
+        const hd_change *change = hd_flush_change(a.f->flush, i);
+        if (change->entity != &a.entity->core || change->op == HD_DELETE) continue;
+        enter_row(&a, change->slot);
+        if (lua_istable(L, a.instance)) revert_change(&a, change);
+    }
+    return 0;
+}
+
+/* flush:given() -> flat list instance, property, value of what normal forms replaced; empties it. */
+static int flush_given(lua_State *L) {
+    hdl_check_flush(L, 1);
+    lua_getuservalue(L, 1);
+    hdl_getfield(L, -1, "normal");
+    lua_pushnil(L);
+    lua_setfield(L, -3, "normal");
+    return 1;
+}
+
+const luaL_Reg hdl_flush_apply_methods[] = {{"apply", flush_apply},
+                                            {"settle", flush_settle},
+                                            {"revert", flush_revert},
+                                            {"given", flush_given},
+                                            {NULL, NULL}};

@@ -1,0 +1,253 @@
+/* Gather: instances become changes. Reads properties, overlays and snapshots, converts them, and leaves out what is equal
+ * as a database value. `state` is the host's table of one shelf: instances, slot_of, blocks, shelf. */
+#include "flush_rooms.h"
+
+#include <string.h>
+
+#include "base/json.h"
+
+/* Fixed places: flush, id, state, slot, values or nil, mask or nil, then */
+enum { FLUSH = 1, ID, STATE, SLOT, VALUES, MASK, INSTANCE, BLOCK };
+
+typedef struct gather {
+    lua_State *L;
+    hdl_flush *f;
+    const hdl_entity *entity;
+    hd_change *change;
+    int base; /* of the snapshot */
+} gather;
+
+static void prepare(lua_State *L, gather *g, hd_change_op op) {
+    g->L = L;
+    g->f = hdl_check_flush(L, FLUSH);
+    hdl_entity *entity = hdl_check_entity(L, g->f->model, ID);
+    g->entity = entity;
+    lua_Integer slot = luaL_checkinteger(L, SLOT);
+    lua_settop(L, MASK);
+    hdl_getfield(L, STATE, "instances");
+    lua_rawgeti(L, -1, (int)slot);
+    lua_replace(L, INSTANCE);
+    hdl_place place = hdl_locate((uint32_t)slot - 1, entity->core.column_count);
+    hdl_getfield(L, STATE, "blocks");
+    lua_rawgeti(L, -1, place.block);
+    lua_replace(L, BLOCK);
+    g->base = place.base;
+    g->change = NULL;
+    if (op != HD_UPDATE) {
+        g->change = hd_flush_add(g->f->flush, op, &entity->core, (uint32_t)slot - 1);
+        if (!g->change) luaL_error(L, "not enough memory");
+    }
+}
+
+/* The column's value in memory, on top of the stack; false (nothing pushed): the host gave none for it. */
+static bool push_current(gather *g, int column) {
+    lua_State *L = g->L;
+    if (g->entity->columns[column].raw) {
+        hdl_push_property(L, g->entity, column);
+        lua_rawget(L, INSTANCE);
+        return true;
+    }
+    if (!lua_istable(L, VALUES)) return false;
+    if (hdl_rawgeti(L, VALUES, column + 1) != LUA_TNIL) return true;
+    lua_pop(L, 1);
+    return false;
+}
+
+static void convert(gather *g, int column, hd_value *out) {
+    hd_error err;
+    hd_error_init(&err, &hd_allocator_libc);
+    const hdl_column *c = &g->entity->columns[column];
+    if (hdl_to_value(g->L, -1, c, hd_flush_arena(g->f->flush), out, &err) != HD_OK)
+        hdl_raise_value(g->L, &err, g->entity->core.name, c->core->property);
+}
+
+/* The snapshot on top of the stack as a value. */
+static void convert_snapshot(gather *g, int column, hd_value *out) {
+    hd_error err;
+    hd_error_init(&err, &hd_allocator_libc);
+    if (hdl_from_snapshot(g->L, -1, &g->entity->columns[column], hd_flush_arena(g->f->flush), out,
+                          &err) != HD_OK)
+        hdl_raise(g->L, &err);
+}
+
+/* A relation that was never assigned is NULL, not a column left out: rows of one tree stay rows of one statement. */
+static void fill_relations(gather *g) {
+    const hd_entity *entity = &g->entity->core;
+    const unsigned filled = HD_COL_AUTO_KEY | HD_COL_SERVER_DEFAULT | HD_COL_GENERATED;
+    for (int k = 0; k < entity->foreign_key_count; k++) {
+        const hd_foreign_key *key = &entity->foreign_keys[k];
+        for (int i = 0; i < key->count; i++) {
+            hd_value *set = &g->change->set[key->columns[i]];
+            const hd_column *column = &entity->columns[key->columns[i]];
+            if (set->kind != HD_DEFAULT || !(column->flags & HD_COL_NULLABLE) ||
+                (column->flags & filled))
+                continue;
+            *set = hd_null();
+            set->type = column->type;
+        }
+    }
+}
+
+/* flush:insert(id, state, slot, values) -> change. An absent value leaves its column out, unless it is a relation's;
+ * orm.null in `values` says NULL. */
+static int flush_insert(lua_State *L) {
+    gather g;
+    prepare(L, &g, HD_INSERT);
+    for (int c = 0; c < g.entity->core.column_count; c++) {
+        if (g.entity->core.columns[c].flags & HD_COL_GENERATED) continue;
+        if (!push_current(&g, c)) continue;
+        if (!lua_isnil(L, -1)) convert(&g, c, &g.change->set[c]);
+        lua_pop(L, 1);
+    }
+    fill_relations(&g);
+    return hdl_push_change(L, g.change);
+}
+
+static void fill_old(gather *g, hd_value *old, bool all) {
+    for (int c = 0; c < g->entity->core.column_count; c++) {
+        if (!all && !g->entity->tracked[c]) continue;
+        lua_rawgeti(g->L, BLOCK, g->base + c + 1);
+        convert_snapshot(g, c, &old[c]);
+        lua_pop(g->L, 1);
+    }
+}
+
+/* flush:delete(id, state, slot) -> change */
+static int flush_delete(lua_State *L) {
+    gather g;
+    prepare(L, &g, HD_DELETE);
+    fill_old(&g, g.change->old, false);
+    return hdl_push_change(L, g.change);
+}
+
+static bool is_masked(gather *g, int column) {
+    if (!lua_istable(g->L, MASK)) return false;
+    bool in = hdl_rawgeti(g->L, MASK, column + 1) != LUA_TNIL;
+    lua_pop(g->L, 1);
+    return !in;
+}
+
+/* Never loaded, and assigned: there is nothing to compare with, and NULL is a value like others. */
+static bool is_assigned(gather *g, int column) {
+    if (!lua_istable(g->L, MASK)) return false;
+    bool assigned = hdl_rawgeti(g->L, MASK, column + 1) == LUA_TSTRING;
+    lua_pop(g->L, 1);
+    return assigned;
+}
+
+/* Do memory (on top) and snapshot (below it) differ, as far as Lua can tell without converting? */
+static bool differs(gather *g, int column) {
+    lua_State *L = g->L;
+    int top = lua_gettop(L);
+    if (hdl_is_mutable(&g->entity->columns[column])) return !hdl_same_image(L, top, top - 1);
+    return !lua_rawequal(L, top, top - 1);
+}
+
+/* Compares one column; a real difference (of database values) goes into set and old. The change is made when the first
+ * one is found, so that a row without any leaves no trace. */
+static void diff_column(gather *g, int column) {
+    lua_State *L = g->L;
+    const hd_column *c = &g->entity->core.columns[column];
+    if ((c->flags & (HD_COL_GENERATED | HD_COL_VERSION)) || is_masked(g, column)) return;
+    lua_rawgeti(L, BLOCK, g->base + column + 1);
+    if (!push_current(g, column)) {
+        lua_pop(L, 1);
+        return;
+    }
+    hd_value set = hd_null(), old = hd_null();
+    set.type = c->type;
+    bool assigned = is_assigned(g, column);
+    if (assigned || differs(g, column)) {
+        convert(g, column, &set);
+        lua_pop(L, 1);
+        convert_snapshot(g, column, &old);
+        if (assigned || !hd_value_equal(&set, &old)) {
+            if (!g->change) {
+                g->change =
+                    hd_flush_add(g->f->flush, HD_UPDATE, (hd_entity *)(uintptr_t)&g->entity->core,
+                                 (uint32_t)lua_tointeger(L, SLOT) - 1);
+                if (!g->change) luaL_error(L, "not enough memory");
+            }
+            g->change->set[column] = set;
+            g->change->old[column] = old;
+        }
+        lua_pop(L, 1);
+        return;
+    }
+    lua_pop(L, 2);
+}
+
+/* flush:update(id, state, slot, values, mask) -> change, or nil when no database value differs. `mask` (partial rows): the
+ * columns that count, true for loaded ones, "assigned" for those that have no snapshot. */
+static int flush_update(lua_State *L) {
+    gather g;
+    prepare(L, &g, HD_UPDATE);
+    for (int c = 0; c < g.entity->core.column_count; c++) diff_column(&g, c);
+    if (!g.change) return 0;
+    fill_old(&g, g.change->old, false);
+    return hdl_push_change(L, g.change);
+}
+
+/* flush:touch(id, state, slot) -> an update without values, for flush:pending to fill. */
+static int flush_touch(lua_State *L) {
+    gather g;
+    prepare(L, &g, HD_UPDATE);
+    g.change = hd_flush_add(g.f->flush, HD_UPDATE, (hd_entity *)(uintptr_t)&g.entity->core,
+                            (uint32_t)lua_tointeger(L, SLOT) - 1);
+    if (!g.change) return luaL_error(L, "not enough memory");
+    fill_old(&g, g.change->old, false);
+    return hdl_push_change(L, g.change);
+}
+
+/* flush:set(change, column, value), flush:pending(change, column, target change, target column) */
+static int flush_set(lua_State *L) {
+    gather g = {.L = L, .f = hdl_check_flush(L, 1)};
+    hd_change *change = hdl_check_change(L, g.f, 2);
+    int column = (int)luaL_checkinteger(L, 3) - 1;
+    g.entity = hdl_entity_of(g.f, change);
+    luaL_argcheck(L, column >= 0 && column < g.entity->core.column_count, 3, "no such column");
+    lua_settop(L, 4);
+    convert(&g, column, &change->set[column]);
+    return 0;
+}
+
+static int flush_pending(lua_State *L) {
+    hdl_flush *f = hdl_check_flush(L, 1);
+    hd_change *change = hdl_check_change(L, f, 2), *target = hdl_check_change(L, f, 4);
+    int column = (int)luaL_checkinteger(L, 3) - 1;
+    luaL_argcheck(L, column >= 0 && column < change->entity->column_count, 3, "no such column");
+    hd_value v = hd_int(target->index, (hd_type)change->entity->columns[column].type);
+    v.kind = HD_PENDING;
+    v.len = (uint32_t)luaL_checkinteger(L, 5) - 1;
+    change->set[column] = v;
+    return 0;
+}
+
+/* U4: flush:missing() -> change, property of the first column that must not be NULL and is. */
+static bool is_missing(const hd_change *change, int c) {
+    const hd_column *column = &change->entity->columns[c];
+    const unsigned filled = HD_COL_NULLABLE | HD_COL_AUTO_KEY | HD_COL_SERVER_DEFAULT |
+                            HD_COL_GENERATED | HD_COL_VERSION;
+    if (change->set[c].kind == HD_NULL) return !(column->flags & HD_COL_NULLABLE);
+    return change->op == HD_INSERT && change->set[c].kind == HD_DEFAULT &&
+           !(column->flags & filled);
+}
+
+static int flush_missing(lua_State *L) {
+    hdl_flush *f = hdl_check_flush(L, 1);
+    for (uint32_t i = 0; i < hd_flush_count(f->flush); i++) {
+        const hd_change *change = hd_flush_change(f->flush, i);
+        for (int c = 0; change->set && c < change->entity->column_count; c++) {
+            if (!is_missing(change, c)) continue;
+            lua_pushinteger(L, (lua_Integer)i + 1);
+            lua_pushstring(L, change->entity->columns[c].property);
+            return 2;
+        }
+    }
+    return 0;
+}
+
+const luaL_Reg hdl_flush_gather_methods[] = {{"insert", flush_insert},   {"update", flush_update},
+                                             {"delete", flush_delete},   {"touch", flush_touch},
+                                             {"set", flush_set},         {"pending", flush_pending},
+                                             {"missing", flush_missing}, {NULL, NULL}};
