@@ -64,6 +64,7 @@ build = {
                 "csrc/core/key_index.c",
                 "csrc/core/keys_sql.c",
                 "csrc/core/link.c",
+                "csrc/core/link_transaction.c",
                 "csrc/core/pool.c",
                 "csrc/core/session.c",
                 "csrc/core/sql_types.c",
