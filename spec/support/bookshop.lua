@@ -92,7 +92,8 @@ end
 local function rows_of(raw)
     local text = {}
     for _, sql in ipairs {
-        [[select a.name, a.version, a.rank, a.created, a.touched, a.label, a.price, a.id < 0 from authors a order by a.name]],
+        [[select a.name, a.version, a.rank, a.created, a.touched, a.label, a.price, a.id < 0
+          from authors a order by a.name]],
         [[select b.title, a.name, b.seen, b.id < 0 from books b join authors a on a.id = b.author_id order by b.title]],
         [[select count(*) from books]],
     } do
@@ -137,24 +138,31 @@ function shop.state(raw)
     return rows
 end
 
+local function differs(row, ...)
+    for i = 1, select("#", ...) do
+        local value = select(i, ...)
+        if type(value) == "number" then value = ("%d"):format(value) end
+        if not row or row[i] ~= (value or false) then return true end
+    end
+    return false
+end
+
 --- What the instances say that their rows are: keys, versions, defaults, foreign keys. After the flush.
 function shop.agree(set, raw)
     for _, item in ipairs(set) do
         local label, e = item[1], item[2]
-        local row
+        local wrong
         if label == "cid" or label == "c1" then
-            row = { raw:rows("select id from authors where name = 'Cid' union select id from books where title = 'C1'")[1] }
-            if row[1] then error(label .. " is still there") end
+            local left = "select id from authors where name = 'Cid' union select id from books where title = 'C1'"
+            wrong = raw:value(left) ~= nil
         elseif e.title then
-            row = raw:rows(("select title, author_id from books where id = %d"):format(e.id))[1]
-            if not row or row[1] ~= e.title or row[2] ~= ("%d"):format(e.author.id) then error(label .. " is another") end
+            local row = raw:rows(("select title, author_id from books where id = %d"):format(e.id))[1]
+            wrong = differs(row, e.title, e.author.id)
         else
-            row = raw:rows(("select name, version, rank, price, label from authors where id = %d"):format(e.id))[1]
-            if not row or row[1] ~= e.name or row[2] ~= ("%d"):format(e.version) or row[3] ~= ("%d"):format(e.rank)
-                or row[4] ~= (e.price or false) or row[5] ~= e.label then
-                error(label .. " is another")
-            end
+            local row = raw:rows(("select name, version, rank, label, price from authors where id = %d"):format(e.id))[1]
+            wrong = differs(row, e.name, e.version, e.rank, e.label, e.price)
         end
+        if wrong then error("bookshop: " .. label .. " is not its row", 2) end
     end
 end
 
