@@ -1,8 +1,8 @@
 --- Instances of an entity manager: metatables shared by (entity, entity manager, load state).
 ---
 --- They know the entity manager's shelf through a weak box, so that an instance which outlives its entity manager keeps
---- nothing alive; snapshots and overlays, which hold no instance but what was assigned and not written, are held
---- strongly, so that what was loaded stays readable, and what was not says so.
+--- nothing alive; snapshots and overlays, which hold no instances, are held strongly, so that what was loaded stays
+--- readable, and what was not says so.
 --- `__index` and `__newindex` are Lua, not C: LuaJIT compiles them.
 local errors = require("heddle.errors")
 local instance = require("heddle.instance")
@@ -11,7 +11,6 @@ local state = require("heddle.state")
 
 local managed = {}
 
-local WEAK = { __mode = "v" }
 local kind_of, raise_unknown = instance.kind_of, instance.raise_unknown
 local raise_not_loaded, raise_later = instance.raise_not_loaded, instance.raise_later
 
@@ -149,11 +148,10 @@ end
 ---@return table reference
 function managed.metatables(shelf)
   local map = shelf.mapping
-  local box = setmetatable({ shelf = shelf }, WEAK)
   local function make(load_state, index, newindex)
     return {
       is_heddle = true, load_state = load_state, class = map.class, definition = map.meta, mapping = map,
-      views = map.props, context_name = map.context, box = box, slot_of = shelf.slot_of, blocks = shelf.blocks,
+      views = map.props, context_name = map.context, box = shelf.box, slot_of = shelf.slot_of, blocks = shelf.blocks,
       overlay = shelf.overlay, width = shelf.width, __index = index, __newindex = newindex,
       __tostring = instance.to_string, __name = "heddle." .. map.name,
     }

@@ -21,7 +21,7 @@ local manager = { class = Manager }
 
 -- Fresh identity map and bookkeeping. Instances of the former one are left without an entity manager.
 local function reset(self)
-  for _, shelf in pairs(self.shelves or {}) do shelf.loaded_meta.box.shelf = nil end
+  for _, shelf in pairs(self.shelves or {}) do shelf.box.shelf = nil end
   self.session, self.shelves, self.order = core.session(), {}, {}
   self.notes, self.outcome_unknown = {}, nil
   self.model, self.mappings = self.context.model, self.context.mappings

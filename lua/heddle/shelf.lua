@@ -12,7 +12,7 @@ local state = require("heddle.state")
 
 local shelf = {}
 
-local WEAK_KEYS = { __mode = "k" }
+local WEAK_KEYS, WEAK_VALUES = { __mode = "k" }, { __mode = "v" }
 
 local Shelf = {}
 Shelf.__index = Shelf
@@ -22,10 +22,12 @@ Shelf.__index = Shelf
 function shelf.new(em, map)
   local self = setmetatable({
     em = em, mapping = map, width = #map.columns, shelf = em.session:shelf(em.model, map.id),
-    instances = {}, blocks = {}, overlay = {}, new = {}, removed = {},
+    instances = {}, blocks = {}, overlay = {}, related = setmetatable({}, WEAK_KEYS), new = {}, removed = {},
     -- Numbers as values: safe with weak keys on every interpreter.
     slot_of = setmetatable({}, WEAK_KEYS),
   }, Shelf)
+  self.box = setmetatable({ shelf = self }, WEAK_VALUES)
+  self.overlays = state.overlays(self.box)
   self.loaded_meta, self.partial_meta, self.reference_meta = managed.metatables(self)
   return self
 end
@@ -108,7 +110,7 @@ function Shelf:make_reference(key)
   local slot = self.shelf:add("reference")
   local e = {}
   self.shelf:set_key(slot, key)
-  self.overlay[slot] = { rel = {}, hidden = {}, assigned = {}, loaded = {} }
+  self.overlay[slot] = state.new_overlay(self, {})
   for i, column in ipairs(self.mapping.key) do
     local value = select(i, self.shelf:key(slot))
     state.set_snapshot(self, slot, column.index, value)

@@ -125,11 +125,36 @@ function state.has_usual(map, overlay)
   return true
 end
 
----The row's overlay, made when it has none: { rel = {}, hidden = {}, loaded = {} or nil, assigned = {} }.
+local NONE = {}
+
+---The metatable of a shelf's overlays. Their relations stand in the shelf, which metatables of instances reach weakly:
+---what an instance holds, when it outlives its entity manager, is no other instance.
+---@param box table
+function state.overlays(box)
+  return {
+    __index = function(overlay, key)
+      local shelf = key == "rel" and box.shelf
+      return shelf and shelf.related[overlay] or key == "rel" and NONE or nil
+    end,
+    __newindex = function(overlay, key, value)
+      if key == "rel" then box.shelf.related[overlay] = value else rawset(overlay, key, value) end
+    end,
+  }
+end
+
+---@param loaded? table set of column indexes, of a partial row
+---@return table overlay { rel = {}, hidden = {}, assigned = {}, loaded = }
+function state.new_overlay(shelf, loaded)
+  local overlay = setmetatable({ hidden = {}, assigned = {}, loaded = loaded }, shelf.overlays)
+  overlay.rel = {}
+  return overlay
+end
+
+---The row's overlay, made when it has none.
 function state.overlay(shelf, slot)
   local overlay = shelf.overlay[slot]
   if not overlay then
-    overlay = { rel = {}, hidden = {}, assigned = {} }
+    overlay = state.new_overlay(shelf)
     shelf.overlay[slot] = overlay
   end
   return overlay

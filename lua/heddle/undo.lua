@@ -72,7 +72,7 @@ function undo.copy_row(shelf, slot)
   local e, raw = shelf.instances[slot], {}
   for name, value in next, e do raw[name] = instance.copy(value) end
   local overlay = shelf.overlay[slot]
-  local kept = overlay and { rel = {}, hidden = {}, assigned = {}, loaded = overlay.loaded and {} }
+  local kept = overlay and state.new_overlay(shelf, overlay.loaded and {})
   for _, part in ipairs(kept and { "rel", "hidden", "assigned", overlay.loaded and "loaded" } or {}) do
     for name, value in pairs(overlay[part]) do kept[part][name] = part == "hidden" and instance.copy(value) or value end
   end

@@ -33,7 +33,7 @@ local function settle_overlay(note, row)
     local loaded = {}
     for index in pairs(overlay.loaded) do loaded[index] = true end
     for index in pairs(overlay.assigned) do loaded[index] = true end
-    shelf.overlay[slot] = { rel = {}, hidden = {}, assigned = {}, loaded = loaded }
+    shelf.overlay[slot] = row_state.new_overlay(shelf, loaded)
   else
     shelf.overlay[slot] = nil
   end
