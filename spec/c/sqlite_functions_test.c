@@ -34,20 +34,20 @@ static void lower(void **state) {
     folds("", "");
     folds("ABC xyz 019 @[`{", "abc xyz 019 @[`{");
     folds("\xC3\x89T\xC3\x89", "\xC3\xA9t\xC3\xA9");               /* É */
-    folds("\xCE\xA3\xCF\x83\xCF\x82", "\xCF\x83\xCF\x83\xCF\x83"); /* three sigmas are one */
+    folds("\xCE\xA3\xCF\x83\xCF\x82", "\xCF\x83\xCF\x83\xCF\x82"); /* a final sigma has no case */
     folds("\xD0\x96\xD0\xAF", "\xD0\xB6\xD1\x8F");                 /* Cyrillic */
     folds("\xE1\xBA\x9E\xC3\x9F", "\xC3\x9F\xC3\x9F");             /* 3 bytes become 2 */
     folds("\xC8\xBA\xC8\xBA\xC8\xBA", "\xE2\xB1\xA5\xE2\xB1\xA5\xE2\xB1\xA5"); /* 2 become 3 */
     folds("\xE2\x84\xAA", "k");                                                /* the Kelvin sign */
     folds("\xF0\x90\x90\x80", "\xF0\x90\x90\xA8"); /* Deseret, 4 bytes */
-    folds("\xC4\xB0I", "\xC4\xB0i");               /* no locale */
+    folds("\xC4\xB0I", "ii");                      /* no locale */
     folds("\xE2\x82\xAC\xF0\x9F\x98\x80", "\xE2\x82\xAC\xF0\x9F\x98\x80");
     folds("A\xFF\xC3(\xE2\x82Z\xED\xA0", "a\xFF\xC3(\xE2\x82z\xED\xA0"); /* no UTF-8: as it is */
     assert_string_equal(db_text(&d, "SELECT hd_lower(NULL)"), "NULL");
     assert_string_equal(db_text(&d, "SELECT hd_lower(12)"), "12");
 }
 
-/* Folding what is folded changes nothing, and the counts are those of the Unicode data. */
+/* Folding what is folded changes nothing, and the counts are those of PostgreSQL's lower() in C.UTF-8. */
 static void the_table(void **state) {
     (void)state;
     int folded = 0;
@@ -60,8 +60,8 @@ static void the_table(void **state) {
         folded++;
         sum += (uint64_t)c * 31 + to;
     }
-    assert_int_equal(folded, 1454);
-    assert_true(sum == UINT64_C(1129961095));
+    assert_int_equal(folded, 1433);
+    assert_true(sum == UINT64_C(1127080852));
 }
 
 /* ---- hd_uuid ---- */

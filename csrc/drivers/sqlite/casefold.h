@@ -1,4 +1,4 @@
-/* Simple case folding of one character (Unicode 14: CaseFolding.txt, status C and S). */
+/* The lower case of one character, as PostgreSQL's lower() has it (Unicode 14); see casefold.c. */
 #ifndef HD_SQLITE_CASEFOLD_H
 #define HD_SQLITE_CASEFOLD_H
 
