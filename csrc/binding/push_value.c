@@ -93,6 +93,24 @@ static bool push_as_string(lua_State *L, const hd_value *value) {
     }
 }
 
+/* Padded to the column's scale: a database without a type of its own keeps what a default or another program wrote. */
+static void push_decimal(lua_State *L, const hd_value *value, const hdl_column *column) {
+    const char *text = value->as.p, *point = memchr(text, '.', value->len);
+    int digits = point ? (int)(value->len - (size_t)(point + 1 - text)) : 0;
+    int scale = column ? column->core->scale : 0;
+    bool number = value->len > 0 && text[value->len - 1] >= '0' && text[value->len - 1] <= '9';
+    if (!number || digits >= scale) {
+        lua_pushlstring(L, text, value->len);
+        return;
+    }
+    luaL_Buffer padded;
+    luaL_buffinit(L, &padded);
+    luaL_addlstring(&padded, text, value->len);
+    if (!point) luaL_addchar(&padded, '.');
+    for (; digits < scale; digits++) luaL_addchar(&padded, '0');
+    luaL_pushresult(&padded);
+}
+
 void hdl_push_value(lua_State *L, const hd_value *value, const hdl_column *column) {
     if (column && column->as != HDL_AS_PLAIN && push_as_string(L, value)) return;
     switch ((hd_kind)value->kind) {
@@ -114,9 +132,11 @@ void hdl_push_value(lua_State *L, const hd_value *value, const hdl_column *colum
     case HD_LIST:
         push_list(L, value->as.list);
         break;
+    case HD_DECIMAL:
+        push_decimal(L, value, column);
+        break;
     case HD_TEXT:
     case HD_BLOB:
-    case HD_DECIMAL:
     case HD_DATE:
     case HD_TIME:
     case HD_UUID:
