@@ -84,7 +84,7 @@ databases.each(function(db)
             }
             for _, where in ipairs(filters) do
                 for _, name in ipairs { "find", "find_one", "count", "delete_where" } do
-                    raises("validation", function() em[name](em, User, where, { all = true }) end, "User")
+                    raises("validation", function() em[name](em, User, where, { all = true }) end, "filter of")
                 end
             end
             raises("validation", function() op.all {} end, "op.all")
@@ -135,8 +135,8 @@ databases.each(function(db)
 
         it("a value of the wrong type is validation, naming entity and property, before anything is sent", function()
             local wrong = {
-                age = { "x", "1.5", 1.5, true, "", " 1", "0x10", "1e3", 2 ^ 40, 0 / 0, 1 / 0, {}, { 1 }, { ["$gt"] = 0 },
-                    print },
+                age = { "x", "1.5", 1.5, true, "", " 1", "0x10", "1e3", 2 ^ 40, 0 / 0, 1 / 0, {}, { 1 },
+                    { ["$gt"] = 0 }, print },
                 name = { 1, true, {}, { "a" }, { ["$ne"] = "" }, "nul\0", "bad\255utf8", ("x"):rep(21) },
                 price = { "x", "1.234", "1234567.00", true, {}, 0 / 0, 1 / 0, "" },
                 ratio = { "x", true, {}, "" },
