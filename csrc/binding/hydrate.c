@@ -109,7 +109,7 @@ typedef struct run {
     int columns;      /* of the entity */
     int block_number; /* which one stands at BLOCK */
     int result_count, late_count;
-    bool has_overlay;
+    bool has_overlay, has_marks;
 } run;
 
 static const hdl_column *column_of(const run *r, uint32_t i) {
@@ -234,6 +234,15 @@ static void refresh(run *r, const hd_value *value, uint32_t i, int at) {
         lua_pop(L, 2);
 }
 
+static bool brings_news(run *r, const hd_row *row, uint32_t slot) {
+    hdl_place place = enter_block(r, slot);
+    for (uint32_t i = 0; i < r->h->count; i++) {
+        int at = place.base + r->h->columns[i] + 1;
+        if (!is_same(r, &row->values[i], column_of(r, i), at)) return true;
+    }
+    return false;
+}
+
 /* I3. The instance is on top and stays there. */
 static void merge(run *r, const hd_row *row, uint32_t slot) {
     hdl_place place = enter_block(r, slot);
@@ -263,10 +272,12 @@ static void push_known(run *r, const hd_row *row, uint32_t slot) {
     lua_rawgeti(r->L, INSTANCES, (int)slot + 1);
     switch (hd_shelf_state(r->shelf->shelf, slot)) {
     case HD_ROW_MANAGED:
-        if (r->h->full && !r->h->converts && !has_overlay(r, slot))
-            merge(r, row, slot);
-        else
+        if (!r->h->full || r->h->converts || has_overlay(r, slot))
             add_late(r, row, slot, false);
+        else if (!r->has_marks)
+            merge(r, row, slot);
+        else if (brings_news(r, row, slot))
+            add_late(r, row, slot, false); /* the host notes what a rollback has to bring back */
         break;
     case HD_ROW_PARTIAL:
     case HD_ROW_REFERENCE:
@@ -313,6 +324,7 @@ static void prepare(lua_State *L, run *r) {
     r->h = check_hydrator(L, HYDRATOR);
     r->columns = r->h->entity->core.column_count;
     r->block_number = 0;
+    r->has_marks = hd_shelf_has_marks(r->shelf->shelf);
     lua_settop(L, LATE);
     luaL_checkstack(L, (int)r->h->count + 24, "hydrate");
     hdl_getfield(L, STATE, "instances");

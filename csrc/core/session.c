@@ -105,6 +105,10 @@ uint32_t hd_shelf_count(const hd_shelf *shelf) {
     return (uint32_t)shelf->count;
 }
 
+bool hd_shelf_has_marks(const hd_shelf *shelf) {
+    return hd_session_has_marks(shelf->session);
+}
+
 hd_row_state hd_shelf_state(const hd_shelf *shelf, uint32_t slot) {
     return slot < shelf->count ? (hd_row_state)shelf->rows[slot].state : HD_ROW_FREE;
 }

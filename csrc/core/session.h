@@ -36,6 +36,7 @@ uint32_t hd_shelf_find(const hd_shelf *shelf,
 uint32_t hd_shelf_add(hd_shelf *shelf,
                       hd_row_state state);      /* a new slot; HD_NO_SLOT: out of memory */
 uint32_t hd_shelf_count(const hd_shelf *shelf); /* slots ever used: 0 .. count-1 */
+bool hd_shelf_has_marks(const hd_shelf *shelf); /* of its session */
 hd_row_state hd_shelf_state(const hd_shelf *shelf, uint32_t slot);
 int hd_shelf_set_state(hd_shelf *shelf, uint32_t slot, hd_row_state state); /* -1: out of memory */
 /* Gives the row its key (it must have none). 0, 1 (another row has it) or -1 (out of memory). */

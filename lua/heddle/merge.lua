@@ -6,9 +6,17 @@ local errors = require("heddle.errors")
 local instance = require("heddle.instance")
 local select = require("heddle.select")
 local state = require("heddle.state")
+local undo = require("heddle.undo")
 local wait = require("heddle.wait")
 
 local merge = {}
+
+-- What a row is before it is read again, for a rollback.
+local function note_former(shelf, slot, e)
+  if not shelf.em.session:has_marks() then return end
+  undo.note(shelf.em, { kind = "read", shelf = shelf, slot = slot, copy = undo.copy_row(shelf, slot),
+    meta = getmetatable(e), snapshots = state.snapshots(shelf, slot) })
+end
 
 local function note_loaded(shelf, slot, columns)
   local overlay = state.overlay(shelf, slot)
@@ -67,6 +75,7 @@ local function one(shelf, plan, row)
     and row[version.index] ~= state.snapshot(shelf, slot, version.index) then
     return -- its flush will raise optimistic_lock
   end
+  note_former(shelf, slot, e)
   for _, column in ipairs(plan.columns) do
     if not is_changed(shelf, slot, e, column, overlay) then
       take(shelf, slot, e, column, overlay, row[column.index])
@@ -133,7 +142,8 @@ function merge.unmanaged(plan, results, rest)
   end
 end
 
-local function drop_changes(shelf, slot, e)
+---Gives a row the values of its snapshot.
+function merge.restore(shelf, slot, e)
   local overlay = shelf.overlay[slot]
   for _, column in ipairs(shelf.mapping.columns) do
     if column.view.raw then
@@ -148,7 +158,12 @@ local function drop_changes(shelf, slot, e)
     if not overlay.loaded then shelf.overlay[slot] = nil end
   end
 end
-merge.drop_changes = drop_changes
+
+---Drops what was changed in memory.
+function merge.drop_changes(shelf, slot, e)
+  note_former(shelf, slot, e)
+  merge.restore(shelf, slot, e)
+end
 
 ---Reads a managed row again by its key; changes in memory are dropped. Raises `not_found`.
 function merge.reread(em, e)
@@ -156,7 +171,7 @@ function merge.reread(em, e)
   local shelf, slot = meta.box.shelf, meta.slot_of[e]
   local map = shelf.mapping
   local params = { shelf:key(slot) }
-  drop_changes(shelf, slot, e)
+  merge.drop_changes(shelf, slot, e)
   local plan = select.by_key(map, true)
   local results, late = {}, {}
   local status = em:start(plan, params)

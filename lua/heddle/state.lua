@@ -51,6 +51,14 @@ function state.set_snapshot(shelf, slot, index, value)
   block[base + index] = value
 end
 
+---Snapshots of all columns of a row.
+---@return table values by column index
+function state.snapshots(shelf, slot)
+  local values = {}
+  for index = 1, shelf.width do values[index] = state.snapshot(shelf, slot, index) end
+  return values
+end
+
 ---Whether values of a column change inside.
 function state.is_mutable(column)
   return column.type == "json" or column.type == "array"

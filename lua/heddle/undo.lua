@@ -60,6 +60,21 @@ function reverse.flush(note)
   for i = 1, given and #given or 0, 3 do rawset(given[i], given[i + 1], given[i + 2]) end
 end
 
+-- A row that was read again.
+function reverse.read(note)
+  local shelf, slot, e = note.shelf, note.slot, note.copy.e
+  if shelf.instances[slot] ~= e then return end
+  setmetatable(e, note.meta)
+  for index = 1, shelf.width do state.set_snapshot(shelf, slot, index, note.snapshots[index]) end
+  undo.restore_row(shelf, slot, note.copy)
+end
+
+function reverse.detached(note)
+  local shelf, slot = note.shelf, note.slot
+  shelf:reinstate(slot, note.e, note.overlay, note.meta, note.snapshots)
+  shelf.new[slot], shelf.removed[slot] = note.new, note.removed
+end
+
 -- What hooks did to an instance's values.
 function reverse.hooks(note)
   undo.restore_row(note.shelf, note.slot, note.copy)
@@ -140,7 +155,7 @@ local function restore_values(em, mark)
   for _, shelf in ipairs(em.order) do
     local rows = mark.rows[shelf] or {}
     for _, slot in ipairs(shelf:dirty()) do
-      if not rows[slot] then require("heddle.merge").drop_changes(shelf, slot, shelf.instances[slot]) end
+      if not rows[slot] then require("heddle.merge").restore(shelf, slot, shelf.instances[slot]) end
     end
     for slot, copy in pairs(rows) do
       if shelf.instances[slot] == copy.e then undo.restore_row(shelf, slot, copy) end

@@ -159,7 +159,8 @@ function shop.agree(set, raw)
             local row = raw:rows(("select title, author_id from books where id = %d"):format(e.id))[1]
             wrong = differs(row, e.title, e.author.id)
         else
-            local row = raw:rows(("select name, version, rank, label, price from authors where id = %d"):format(e.id))[1]
+            local columns = "select name, version, rank, label, price from authors"
+            local row = raw:rows(("%s where id = %d"):format(columns, e.id))[1]
             wrong = differs(row, e.name, e.version, e.rank, e.label, e.price)
         end
         if wrong then error("bookshop: " .. label .. " is not its row", 2) end

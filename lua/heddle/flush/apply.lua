@@ -6,18 +6,12 @@ local row_state = require("heddle.state")
 
 local apply = {}
 
-local function keep_snapshot(shelf, slot)
-  local values = {}
-  for index = 1, shelf.width do values[index] = row_state.snapshot(shelf, slot, index) end
-  return values
-end
-
 local function detach_deleted(note, rows)
   for _, row in ipairs(rows) do
     if row.op == "delete" then
       local shelf, slot = row.shelf, row.slot
       note.deleted[#note.deleted + 1] = { shelf = shelf, slot = slot, e = row.e, overlay = shelf.overlay[slot],
-        meta = getmetatable(row.e), snapshot = keep_snapshot(shelf, slot) }
+        meta = getmetatable(row.e), snapshot = row_state.snapshots(shelf, slot) }
       shelf:release(slot)
     end
   end

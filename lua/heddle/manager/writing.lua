@@ -207,7 +207,11 @@ end
 ---The entity is managed no more; what was pending for it is not written.
 function Manager:detach(e)
   local shelf, slot = self:locate(e, "em:detach")
-  if shelf then shelf:release(slot) end
+  if not shelf then return self end
+  undo.note(self, { kind = "detached", shelf = shelf, slot = slot, e = e, overlay = shelf.overlay[slot],
+    meta = getmetatable(e), snapshots = state.snapshots(shelf, slot), new = shelf.new[slot],
+    removed = shelf.removed[slot] })
+  shelf:release(slot)
   return self
 end
 
