@@ -1,5 +1,5 @@
--- Change sets: nothing for nothing (U1), database values compared (U2), defaults and batches (U5), counts (U6), and what
--- a property holds after a flush (U7). Bad values: validation_spec.lua. Json and arrays: types_json_spec.lua.
+-- Change sets: nothing for nothing (U1), database values compared (U2), defaults and batches (U5), counts (U6), and
+-- what a property holds after a flush (U7).
 
 local orm = require "heddle"
 local databases = require "spec.support.databases"

@@ -250,9 +250,26 @@ static hd_error_kind json_value(converter *c) {
     return kind;
 }
 
-static hd_error_kind list_value(converter *c, hd_type element, hd_type type) {
+#define DIMENSIONS 6 /* PostgreSQL's arrays have no more */
+
+/* Arrays inside an array are all of one shape, and not empty: PostgreSQL has no others. */
+static bool is_rectangular(const hd_value *items, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        const hd_value *first = &items[0], *item = &items[i];
+        while (first->kind == HD_LIST && item->kind == HD_LIST) {
+            if (first->as.list->count != item->as.list->count || item->as.list->count == 0) return false;
+            first = &first->as.list->items[0];
+            item = &item->as.list->items[0];
+        }
+        if ((first->kind == HD_LIST) != (item->kind == HD_LIST)) return false;
+    }
+    return true;
+}
+
+static hd_error_kind list_value(converter *c, hd_type element, hd_type type, int depth) {
     lua_State *L = c->L;
     if (!lua_istable(L, c->index)) return refuse_type(c, "an array (a table)");
+    if (depth > DIMENSIONS) return refuse(c, "an array nested too deeply (or cyclic)");
     if (!lua_checkstack(L, 4)) return hd_error_memory(c->err);
     size_t count = lua_rawlen(L, c->index), keys = 0;
     for (lua_pushnil(L); lua_next(L, c->index); lua_pop(L, 1)) keys++;
@@ -268,13 +285,15 @@ static hd_error_kind list_value(converter *c, hd_type element, hd_type type) {
     column.list = false;
     for (size_t i = 0; i < count; i++) {
         lua_rawgeti(L, c->index, (int)i + 1);
-        bool nested = type == HD_T_ARRAY && lua_istable(L, -1) && element != HD_T_JSON;
-        if (nested) core.type = HD_T_ARRAY;
-        hd_error_kind kind = hdl_to_value(L, lua_gettop(L), &column, c->arena, &items[i], c->err);
-        core.type = (uint8_t)element;
+        converter inner = {L, lua_gettop(L), c->column, c->arena, &items[i], c->err};
+        bool nested = type == HD_T_ARRAY && element != HD_T_ARRAY && lua_istable(L, -1);
+        hd_error_kind kind = nested ? list_value(&inner, element, type, depth + 1)
+                                    : hdl_to_value(L, inner.index, &column, c->arena, &items[i], c->err);
         lua_pop(L, 1);
         if (kind != HD_OK) return kind;
     }
+    if (type == HD_T_ARRAY && element != HD_T_ARRAY && !is_rectangular(items, count))
+        return refuse(c, "arrays inside an array are of one length, and not empty");
     list->type = (uint8_t)element;
     list->count = (uint32_t)count;
     list->items = items;
@@ -293,7 +312,7 @@ hd_error_kind hdl_to_value(lua_State *L, int index, const hdl_column *column, hd
     out->type = (uint8_t)type;
     if (lua_isnil(L, index) || (lua_islightuserdata(L, index) && !lua_touserdata(L, index)))
         return HD_OK;
-    if (column->list) return list_value(&c, type, type);
+    if (column->list) return list_value(&c, type, type, 1);
     switch (type) {
     case HD_T_SMALLINT:
         return integer(&c, -32768, 32767, "smallint");
@@ -324,7 +343,7 @@ hd_error_kind hdl_to_value(lua_State *L, int index, const hdl_column *column, hd
     case HD_T_BLOB:
         return blob_value(&c);
     case HD_T_ARRAY:
-        return list_value(&c, (hd_type)column->core->element, HD_T_ARRAY);
+        return list_value(&c, (hd_type)column->core->element, HD_T_ARRAY, 1);
     default:
         return hdl_to_natural(L, index, arena, out, err);
     }
