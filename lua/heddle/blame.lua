@@ -52,9 +52,8 @@ function blame.raise(context, record)
       record.property = record.property or find_property(map, record)
     end
   end
-  if record.entity and record.property and not record.message:find(record.property, 1, true) then
-    record.message = ("%s.%s: %s"):format(record.entity, record.property, record.message)
-  end
+  local place = record.entity and record.property and record.entity .. "." .. record.property
+  if place and not record.message:find(place, 1, true) then record.message = place .. ": " .. record.message end
   if record.kind == "validation" and record.column and not record.property then record.property = record.column end
   error(errors.from_core(record), 0)
 end

@@ -75,7 +75,7 @@ function construct.construct(class, data, resolve, context)
     if not data or data[prop.name] == nil then e[prop.name] = copy(prop.default) end
   end
   local on_init = definition.hooks.on_init
-  if on_init then on_init(e, { entity = e }) end
+  if on_init and not (context and context.em.plain) then on_init(e, { entity = e }) end
   return e
 end
 

@@ -46,7 +46,7 @@ function Manager:start(plan, params)
   local query = plan.model == self.model and plan.query or prepare(self, plan)
   local link = self.link or self:open_link()
   local status, fd, events, timeout = link:start(query, params, #plan.param_columns)
-  if status == wait.FAILED then raise_refused(self, plan, fd) end
+  if status == wait.FAILED and fd then raise_refused(self, plan, fd) end
   return self:drive(status, fd, events, timeout)
 end
 
@@ -99,8 +99,9 @@ function fetch.on_load(self, shelf, results, before)
   if not hook and not listened then return end
   for _, e in ipairs(results) do
     if shelf.slot_of[e] > before then
-      if hook then hook(e, { entity = e, em = self }) end
-      if listened then self.context:emit("on_load", { entity = e, em = self }) end
+      local about = { entity = e, em = self, name = "on_load" }
+      if hook then hook(e, about) end
+      if listened then self.context:emit("on_load", e, about) end
     end
   end
 end

@@ -40,15 +40,20 @@ local function prepare(em)
   return rows
 end
 
+-- What is written without the unit of work is no flush to those who listen.
+local function tell(em, event, about)
+  if not em.plain then em.context:emit(event, about) end
+end
+
 local function run_flush(em, state)
-  em.context:emit("before_flush", { em = em })
+  tell(em, "before_flush", { em = em })
   local rows = prepare(em)
   if #rows == 0 then return end
   local batch = gather.changes(em, rows)
   if batch:count() == 0 then return apply.forms(batch, rows) end
   local listened = not em.plain and hooks.listens_after(em, rows)
-  local changes = (em.context.listeners.after_commit or em.context.listeners.after_flush) and changes_of(em, batch,
-    rows)
+  local listeners = em.context.listeners
+  local changes = not em.plain and (listeners.after_commit or listeners.after_flush) and changes_of(em, batch, rows)
   local failed = batch:plan()
   if failed then execute.raise(em, batch, failed) end
   em:open_link()
@@ -58,11 +63,11 @@ local function run_flush(em, state)
   apply.changes(batch, rows, note)
   if state.blind then reread(em, rows) end
   if listened then hooks.after(em, rows) end
-  em.context:emit("after_flush", changes)
+  tell(em, "after_flush", changes)
   if state.open then transaction.end_flush(em, state) end
   state.done = true
   if state.own then
-    em.context:emit("after_commit", changes)
+    tell(em, "after_commit", changes)
   else
     transaction.collect_changes(em, changes)
   end

@@ -49,6 +49,9 @@ function Manager:create(entity, data)
   self:check_global()
   local map = self:mapping(entity)
   local e = construct.construct(map.class, data, resolve, { em = self, map = map })
+  if self.context.listeners.on_init then
+    self.context:emit("on_init", e, { entity = e, em = self, name = "on_init" })
+  end
   check_key(self, map, e)
   return e
 end
@@ -299,6 +302,10 @@ end
 function Manager:insert_many(entity, list)
   self:check_global()
   self:enter()
+  if type(list) ~= "table" then
+    errors.raise("validation", ("insert_many of %s takes a list of tables, not a %s"):format(self:mapping(entity).name,
+      type(list)), { context = self.context_name })
+  end
   return insert_rows(self, entity, list)
 end
 
