@@ -4,11 +4,13 @@ local blame = require("heddle.blame")
 local compat = require("heddle.compat")
 local config = require("heddle.config")
 local core = require("heddle.core")
+local definition = require("heddle.definition")
 local discovery = require("heddle.discovery")
 local errors = require("heddle.errors")
 local mapping = require("heddle.mapping")
 local raw_sql = require("heddle.raw_sql")
 local registry = require("heddle.registry")
+local suggest = require("heddle.suggest")
 local wait = require("heddle.wait")
 
 local pcall = compat.pcall
@@ -64,7 +66,7 @@ function context.init(given, base_dir)
   end
   local self = setmetatable({
     context_name = made.context_name, name = made.context_name, config = made, classes = {}, listeners = {},
-    driver_name = made.driver,
+    driver_name = made.driver, refused_waits = 0,
   }, Context)
   local classes = discovery.load(made.entities, made.base_dir, self.name)
   for _, item in ipairs(registry.early(self.name)) do classes[#classes + 1] = item end
@@ -112,10 +114,25 @@ function Context:new_manager(scope)
   return context.manager(self, scope)
 end
 
+-- What can be listened to: false is for later.
+local events = { before_flush = true, on_flush = false, after_flush = true, after_commit = true, after_rollback = true,
+  query = true }
+for _, name in ipairs(definition.hooks) do events[name] = not name:find("upsert") end
+
+---Calls a function at every event of a kind: hooks get the entity and the event, `query` one table.
+---
+---Usage: `instance:on("after_create", function(user, event) print(event.em, user) end)`
 ---@param event string "query", "before_flush", "after_flush", "after_commit", "after_rollback" or a life-cycle hook
 ---@param fn function
+---@return table self
 function Context:on(event, fn)
   if type(fn) ~= "function" then errors.raise("validation", "instance:on takes an event and a function") end
+  if not events[event] then
+    local message = events[event] == false and "cannot be listened to yet"
+      or "is no event" .. suggest.hint(event, events)
+    errors.raise(events[event] == false and "unsupported" or "hook", ("instance:on: %s %s"):format(errors.quote(event),
+      message), { context = self.name })
+  end
   local list = self.listeners[event] or {}
   list[#list + 1] = fn
   self.listeners[event] = list
@@ -239,8 +256,8 @@ function Context:connect()
   return self
 end
 
----Whether the database can be reached: true, or false and the error (what `on_connect` or the password's function raised is one
----too).
+---Whether the database can be reached: true, or false and the error (what `on_connect` or the password's function
+---raised is one too).
 ---@return boolean ok
 ---@return any err
 function Context:check_connection()
@@ -252,7 +269,9 @@ end
 ---`size idle in_use waiting opened closed acquired timeouts`
 ---@return table
 function Context:pool_stats()
-  return self.pool:stats()
+  local stats = self.pool:stats()
+  stats.timeouts = stats.timeouts + self.refused_waits
+  return stats
 end
 
 ---Closes the context: its connections, and its name, which is free again.

@@ -126,7 +126,7 @@ local function begin(given, label, rules)
   local fail = reporter(label, name)
   if type(given) ~= "table" then fail("the definition must be a table; got " .. options.describe(given)) end
   if given.name == nil then fail("option 'name' is missing; write { name = \"User\", ... }") end
-  options.check(given, rules, fail)
+  options.check(given, rules, function(message) fail(message) end)
   local where, file, line = errors.where()
   local made = {
     name = name, comment = given.comment, properties = {}, by_name = {}, primary = {},

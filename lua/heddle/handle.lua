@@ -1,6 +1,7 @@
 --- What `orm.em(name)` gives: an entity manager by name, which every call resolves anew - the one of the transaction or
 --- request scope in force, else the context's global one. It can be stored before the context exists.
 local context = require("heddle.context")
+local errors = require("heddle.errors")
 local manager = require("heddle.manager")
 local registry = require("heddle.registry")
 local scope = require("heddle.scope")
@@ -8,8 +9,12 @@ local scope = require("heddle.scope")
 local handle = {}
 
 local names = setmetatable({}, { __mode = "k" })
+local handles = setmetatable({}, { __mode = "v" })
 
 local function resolve(self)
+  if not names[self] then
+    errors.raise("validation", "call the methods of an entity manager with ':', as in em:find(User, {})")
+  end
   local item = registry.get(names[self])
   return (scope.find(item)) or item:global_manager()
 end
@@ -55,8 +60,12 @@ end
 
 ---@param name? string default "default"
 function handle.new(name)
-  local self = setmetatable({}, Handle)
-  names[self] = name == nil and "default" or name
+  if name == nil then name = "default" end
+  local self = handles[name]
+  if not self then
+    self = setmetatable({}, Handle)
+    names[self], handles[name] = name, self
+  end
   return self
 end
 context.handle = handle.new

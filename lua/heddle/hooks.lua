@@ -21,7 +21,7 @@ local function call(em, row, event, extra)
   local about = { entity = row.e, em = em, name = event }
   for key, value in pairs(extra or {}) do about[key] = value end
   if hook then hook(row.e, about) end
-  for i = 1, listeners and #listeners or 0 do listeners[i](about) end
+  for i = 1, listeners and #listeners or 0 do listeners[i](row.e, about) end
 end
 
 -- on_create fills what is empty, on_update always.

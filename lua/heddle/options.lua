@@ -95,7 +95,8 @@ end
 ---@param given table
 ---@param rules table<string, function>
 ---@param fail fun(message: string, is_unknown: boolean|nil) raises
-function options.check(given, rules, fail)
+---@param names? table the names that a misspelt one may have meant, default those of the rules
+function options.check(given, rules, fail, names)
   for _, key in ipairs(options.sorted_keys(given)) do
     local rule = rules[key]
     if rule then
@@ -104,7 +105,7 @@ function options.check(given, rules, fail)
         fail(("option '%s' must be %s; got %s"):format(key, expected, instead or options.describe(given[key])))
       end
     elseif compat.math_type(key) ~= "integer" then
-      fail("unknown option " .. errors.quote(key) .. suggest.hint(key, rules), true)
+      fail("unknown option " .. errors.quote(key) .. suggest.hint(key, names or rules), true)
     end
   end
 end

@@ -1,5 +1,6 @@
 --- Options of a property that is a column (or, with `persist = false`, only a value of the instance).
 local options = require("heddle.options")
+local relation = require("heddle.relation")
 local types = require("heddle.types")
 
 local property = {}
@@ -17,6 +18,11 @@ property.rules = {
   comment = options.string, check = options.text, generated = options.text,
   as = options.one_of({ "string", "iso8601" }),
 }
+
+-- Without a relation's own option a property is taken for a column, and that option may just be misspelt.
+local meant = {}
+for name in pairs(property.rules) do meant[name] = true end
+for _, name in ipairs(relation.kinds) do meant[name] = true end
 
 -- Options of which the second makes no sense beside the first.
 local exclusive = {
@@ -41,7 +47,7 @@ end
 ---@param fail fun(message: string) raises
 ---@return table prop
 function property.build(given, fail)
-  options.check(given, property.rules, fail)
+  options.check(given, property.rules, fail, meant)
   local prop = { kind = "scalar" }
   for key in pairs(property.rules) do prop[key] = given[key] end
   prop.index, prop.index_option = nil, given.index

@@ -1,5 +1,6 @@
 --- `orm.testing`: a scope for tests whose every transaction is a savepoint of one that is rolled back at the end.
 local compat = require("heddle.compat")
+local errors = require("heddle.errors")
 local registry = require("heddle.registry")
 local scope = require("heddle.scope")
 
@@ -36,6 +37,9 @@ end
 ---@param name? string context, default "default"
 ---@param fn? function
 function testing.testing(name, fn, ...)
+  if fn ~= nil and type(fn) ~= "function" or type(name) == "function" then
+    errors.raise("validation", "orm.testing takes the name of a context, then a function")
+  end
   local test = open(name)
   if not fn then return test end
   local results = compat.pack(compat.pcall(fn, ...))

@@ -86,9 +86,10 @@ local function fail_queue(link, context)
   if status ~= WAIT or not link:queued() then return status, fd, events, timeout end
   local holders = context.pool:holders()
   if context.config.memory then write_lock.refuse_second(context, holders) end
-  errors.raise("pool_timeout", ("No connection of context '%s' will become free: %s, and nothing else runs that could "
-    .. "give one back; finish the transaction or stream that holds it, or raise pool.max"):format(context.name, holders),
-    { context = context.name })
+  context.refused_waits = context.refused_waits + 1
+  errors.raise("pool_timeout", ("No connection of context '%s' will become free: %s, and nothing else runs that "
+    .. "could give one back; finish the transaction or stream that holds it, or raise pool.max"):format(context.name,
+    holders), { context = context.name })
 end
 
 -- The host's part: a password that is a function, or on_connect for a fresh connection.
@@ -110,7 +111,9 @@ end
 
 local function wait_once(link, context, fd, events, timeout)
   local queued = link:queued()
-  if context.driver_name == "sqlite" and (fd == nil or queued) then write_lock.check(context, link) end
+  -- A full pool is not the file's lock: others may give a connection back. In memory there is but one.
+  local locked = queued and context.config.memory or fd == nil and not queued
+  if locked and context.driver_name == "sqlite" then write_lock.check(context, link) end
   if not blocks_here() then
     pause(fd, events, timeout)
     return link:step()
@@ -173,6 +176,9 @@ end
 ---@param fn function
 ---@return function
 function wait.wrap(fn)
+  if type(fn) ~= "function" then
+    errors.raise("validation", "orm.wrap takes a function, not a " .. type(fn))
+  end
   local co = coroutine.create(fn)
   wrapped[co] = true
   local function pass(ok, first, ...)
