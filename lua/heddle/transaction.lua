@@ -1,6 +1,7 @@
 --- Transactions of an entity manager: what is open on its link, the marks in memory that go with it, and how each ends.
 local compat = require("heddle.compat")
 local errors = require("heddle.errors")
+local options = require("heddle.options")
 local owner = require("heddle.owner")
 local undo = require("heddle.undo")
 local wait = require("heddle.wait")
@@ -10,26 +11,51 @@ local pcall = compat.pcall
 
 local transaction = {}
 
-local isolations = {
-  ["read uncommitted"] = "READ UNCOMMITTED", ["read committed"] = "READ COMMITTED",
-  ["repeatable read"] = "REPEATABLE READ", serializable = "SERIALIZABLE",
+-- In the order of their strength.
+local isolations = { "READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE" }
+local strength = {}
+for i, text in ipairs(isolations) do strength[text] = i end
+
+local function isolation_text(given)
+  return given:upper():gsub("_", " ")
+end
+
+local function check_isolation(given)
+  if type(given) == "string" and strength[isolation_text(given)] then return nil end
+  return "'read committed', 'repeatable read' or 'serializable'", errors.quote(given)
+end
+
+local begin_rules = { isolation = check_isolation, read_only = options.boolean }
+local rules = {
+  isolation = check_isolation, read_only = options.boolean, retry = options.integer(0),
+  propagation = options.one_of({ "nested", "required", "requires_new", "mandatory", "supports", "not_supported",
+    "never" }),
 }
 
-local known = { isolation = true, read_only = true, propagation = true, retry = true, flush_mode = true }
+---Raises `unknown_property`, `validation` for what cannot be an option of `transactional`, or of `begin`.
+---@param opts any
+---@param is_begin? boolean
+function transaction.check_options(em, opts, is_begin)
+  if opts == nil then return end
+  if type(opts) ~= "table" then
+    errors.raise("validation", "the options of a transaction are a table, not " .. options.describe(opts),
+      { context = em.context_name })
+  end
+  options.check(opts, is_begin and begin_rules or rules, function(message, is_unknown)
+    errors.raise(is_unknown and "unknown_property" or "validation", "transaction: " .. message,
+      { context = em.context_name })
+  end)
+end
 
----Raises `unknown_property`, `validation` for what cannot be an option of a transaction.
-function transaction.check_options(em, opts)
-  for name in pairs(opts or {}) do
-    if not known[name] then
-      errors.raise("unknown_property", errors.quote(name) .. " is not an option of a transaction"
-        .. require("heddle.suggest").hint(name, known), { context = em.context_name })
-    end
-  end
-  local isolation = opts and opts.isolation
-  if isolation ~= nil and not (type(isolation) == "string" and isolations[isolation:lower():gsub("_", " ")]) then
-    errors.raise("validation", errors.quote(isolation) .. " is no isolation level: read committed, repeatable read, "
-      .. "serializable", { context = em.context_name })
-  end
+-- What is begun inside has the isolation of what is around it; a test's transaction is nobody's choice.
+local function check_nested(em, opts)
+  local wanted = opts and opts.isolation
+  local outer = em.transactions[1]
+  if not wanted or not outer or outer.nested or em.context.driver_name == "sqlite" then return end
+  local around = isolation_text(outer.opts and outer.opts.isolation or "read committed")
+  if strength[isolation_text(wanted)] <= strength[around] then return end
+  errors.raise("unsupported", ("isolation '%s' inside a transaction that is %s: the outermost one chooses, or one with "
+    .. "propagation = \"requires_new\""):format(wanted, around:lower()), { context = em.context_name })
 end
 
 -- SQLite's transactions are serializable; one that writes takes the write lock at once, so that it cannot find out
@@ -41,7 +67,7 @@ local function begin_text(em, opts)
     return "BEGIN IMMEDIATE"
   end
   local text = "BEGIN"
-  if opts.isolation then text = text .. " ISOLATION LEVEL " .. isolations[opts.isolation:lower():gsub("_", " ")] end
+  if opts.isolation then text = text .. " ISOLATION LEVEL " .. isolation_text(opts.isolation) end
   if opts.read_only then text = text .. " READ ONLY" end
   return text
 end
@@ -73,10 +99,9 @@ end
 ---@param em table
 ---@param opts? table
 function transaction.begin(em, opts)
-  transaction.check_options(em, opts)
+  check_nested(em, opts)
   local link = em:open_link()
   local nested = transaction.depth(em) > 0
-  local mark = undo.mark_values(em)
   if nested then
     link:savepoint()
   else
@@ -85,8 +110,7 @@ function transaction.begin(em, opts)
     link:begin(text)
     if more then link:begin(more) end
   end
-  local item = { mark = mark, nested = nested, opts = opts, owner = owner.new(), changes = {},
-    former_mode = em.flush_mode }
+  local item = { mark = undo.mark_values(em), nested = nested, opts = opts, owner = owner.new(), changes = {} }
   em.transactions[#em.transactions + 1] = item
   return item
 end
@@ -204,7 +228,6 @@ function transaction.rollback(em)
     write_lock.release(em)
   end
   pop(em)
-  em.flush_mode = item.former_mode
   undo.rollback(em, item.mark)
   if #em.transactions == 0 then em.context:emit("after_rollback", { em = em, changes = item.changes }) end
 end

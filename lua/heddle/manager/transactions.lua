@@ -13,24 +13,41 @@ local pcall = compat.pcall
 local Handle = { __name = "heddle.transaction" }
 Handle.__index = Handle
 
-local function is_open(self)
-  for _, item in ipairs(self.em.transactions) do
-    if item == self.item then return true end
+local function is_open(em, item)
+  for _, each in ipairs(em.transactions) do
+    if each == item then return true end
   end
   return false
 end
 
----Commits; entities that are pending are flushed first.
+-- A transaction ends when everything that was begun inside it has.
+local function check_innermost(em, item)
+  if em.transactions[#em.transactions] == item then return end
+  errors.raise("transaction_required", is_open(em, item) and "a transaction that was begun inside this one is still open"
+    or "this transaction is over: it was committed or rolled back before", { context = em.context_name })
+end
+
+-- What was left open inside goes with it.
+local function roll_back(em, item)
+  while is_open(em, item) do transaction.rollback(em) end
+end
+
+---Commits; entities that are pending are flushed first. Raises `transaction_required` when it is over, or when another
+---one is open inside it.
 function Handle:commit()
+  check_innermost(self.em, self.item)
   self.em:commit()
 end
 
+---Rolls back, with what was left open inside; nothing happens when it is over.
 function Handle:rollback()
-  if is_open(self) then self.em:rollback() end
+  if not is_open(self.em, self.item) then return end
+  self.em:enter(true)
+  roll_back(self.em, self.item)
 end
 
 function Handle:__close()
-  while is_open(self) do transaction.rollback(self.em) end
+  roll_back(self.em, self.item)
 end
 
 ---Begins a transaction (inside one, a savepoint). It belongs to this coroutine and those it resumes.
@@ -40,6 +57,7 @@ end
 function Manager:begin(opts)
   self:check_global()
   self:enter()
+  transaction.check_options(self, opts, true)
   return setmetatable({ em = self, item = transaction.begin(self, opts) }, Handle)
 end
 
@@ -62,11 +80,6 @@ function Manager:in_transaction()
   return #self.transactions > 0
 end
 
-local propagations = {
-  nested = true, required = true, requires_new = true, mandatory = true, supports = true, not_supported = true,
-  never = true,
-}
-
 -- Runs fn with this entity manager as the context's one.
 local function inside(self, fn)
   local item = scope.enter({ overrides = { [self.context] = self } })
@@ -75,27 +88,27 @@ local function inside(self, fn)
   return results
 end
 
-local function finish(self, depth, results)
-  if results[1] then
-    local ok, err = pcall(self.commit, self)
-    if ok then return compat.unpack(results, 2, results.n) end
-    results = { false, err }
-  end
-  -- What fn left open dies with it.
-  while #self.transactions >= depth do transaction.rollback(self) end
-  error(results[2], 0)
+local function conclude(self, item)
+  check_innermost(self, item)
+  self:commit()
 end
 
 local function run(self, fn, opts)
-  transaction.begin(self, opts)
-  local depth = #self.transactions
-  return finish(self, depth, inside(self, fn))
+  local item = transaction.begin(self, opts)
+  local results = inside(self, fn)
+  if results[1] then
+    local ok, err = pcall(conclude, self, item)
+    if ok then return compat.unpack(results, 2, results.n) end
+    results[2] = err
+  end
+  roll_back(self, item)
+  error(results[2], 0)
 end
 
 local function plainly(self, fn)
   local results = inside(self, fn)
   if not results[1] then error(results[2], 0) end
-  if results[1] then self:flush() end
+  self:flush()
   return compat.unpack(results, 2, results.n)
 end
 
@@ -138,11 +151,8 @@ function Manager:transactional(fn, opts)
   self:check_global()
   self:enter()
   if type(fn) ~= "function" then errors.raise("validation", "em:transactional takes a function") end
-  opts = opts or {}
   transaction.check_options(self, opts)
-  if opts.propagation ~= nil and not propagations[opts.propagation] then
-    errors.raise("validation", errors.quote(opts.propagation) .. " is no propagation", { context = self.context_name })
-  end
+  opts = opts or {}
   local tries = opts.retry or (#self.transactions == 0 and self.context.config.retry) or 0
   local results = compat.pack(pcall(dispatch, self, fn, opts))
   for try = 1, tries do
