@@ -66,6 +66,7 @@ function context.init(given, base_dir)
   end
   local self = setmetatable({
     context_name = made.context_name, name = made.context_name, config = made, classes = {}, listeners = {},
+    tests = {},
     driver_name = made.driver, refused_waits = 0,
   }, Context)
   local classes = discovery.load(made.entities, made.base_dir, self.name)
@@ -195,6 +196,8 @@ end
 ---Raises the link's last failure.
 function Context:raise(link, record)
   record = record or link:error()
+  local test = self.tests[link]
+  if test then test:recover() end
   local ok, err = pcall(blame.raise, self, record)
   if self:is_logged() then self:log(link, err) end
   return ok, error(err, 0)

@@ -45,6 +45,7 @@ function Manager:start(plan, params)
   self:enter()
   local query = plan.model == self.model and plan.query or prepare(self, plan)
   local link = self.link or self:open_link()
+  if self.test then self.test:guard(self) end
   local status, fd, events, timeout = link:start(query, params, #plan.param_columns)
   if status == wait.FAILED and fd then raise_refused(self, plan, fd) end
   return self:drive(status, fd, events, timeout)
@@ -61,21 +62,25 @@ local function hydrate(self, step, ...)
   return status
 end
 
----Runs a plan: managed instances; with the shelf, and the number of its slots before.
+-- Whether anybody wants to hear of what is loaded.
+local function is_heard(self, map)
+  return map.meta.hooks.on_load or self.context.listeners.on_load
+end
+
+---Runs a plan: managed instances; with the shelf.
 ---@return table[] results
 ---@return table shelf
----@return integer before
 function fetch.managed(self, plan, params)
   local results, late = {}, {}
   local status = self:start(plan, params)
   local shelf = self:shelf_of(plan.mapping)
-  local before = shelf.shelf:count()
+  shelf.loads = is_heard(self, plan.mapping) and {} or nil
   while status == ROW do
     status = hydrate(self, core.hydrate, shelf.shelf, self.link, plan.hydrator, shelf, results, late)
   end
   if self.context:is_logged() then self.context:log(self.link) end
   if late[1] then merge.late(shelf, plan, late) end
-  return results, shelf, before
+  return results, shelf
 end
 
 ---Runs a plan: instances of no entity manager.
@@ -92,17 +97,14 @@ function fetch.unmanaged(self, plan, params)
   return results
 end
 
----Calls on_load for what was not there before.
-function fetch.on_load(self, shelf, results, before)
-  local hook = shelf.mapping.meta.hooks.on_load
-  local listened = self.context.listeners.on_load
-  if not hook and not listened then return end
-  for _, e in ipairs(results) do
-    if shelf.slot_of[e] > before then
-      local about = { entity = e, em = self, name = "on_load" }
-      if hook then hook(e, about) end
-      if listened then self.context:emit("on_load", e, about) end
-    end
+---Calls on_load for what was not loaded before.
+function fetch.on_load(self, shelf)
+  local loads, hook = shelf.loads, shelf.mapping.meta.hooks.on_load
+  shelf.loads = nil
+  for _, e in ipairs(loads or {}) do
+    local about = { entity = e, em = self, name = "on_load" }
+    if hook then hook(e, about) end
+    self.context:emit("on_load", e, about)
   end
 end
 
@@ -166,9 +168,9 @@ function fetch.find(self, entity, where, opts, allow_empty)
   lock_check(self, plan)
   fetch.flush_before(self, plan, opts)
   if opts and opts.managed == false then return find_unmanaged(self, map, plan, params, level) end
-  local results, shelf, before = fetch.managed(self, plan, params)
+  local results, shelf = fetch.managed(self, plan, params)
   if opts and opts.refresh and fetch.drop_changes(results) then results = fetch.managed(self, plan, params) end
-  fetch.on_load(self, shelf, results, before)
+  fetch.on_load(self, shelf)
   if level ~= nothing then populate.run(managed.loader(self), level, results) end
   fetch.eager(self, map, results)
   return results

@@ -6,6 +6,7 @@ local errors = require("heddle.errors")
 local instance = require("heddle.instance")
 local options = require("heddle.options")
 local owner = require("heddle.owner")
+local scope = require("heddle.scope")
 local wait = require("heddle.wait")
 local shelves = require("heddle.shelf")
 local undo = require("heddle.undo")
@@ -32,24 +33,16 @@ local function new(item, opts)
   local self = setmetatable({
     context = item, context_name = item.name, instance = item, transactions = {}, scope = opts.scope,
     flush_mode = opts.flush_mode or item.config.flush_mode, link = opts.link, borrowed = opts.link ~= nil,
-    testing = opts.testing,
+    test = opts.test,
   }, Manager)
   reset(self)
   return self
 end
 
--- A test's scope lends its own connection to every entity manager that is made inside it.
-local function lent_link(item, scope)
-  while scope do
-    local link = scope.links and scope.links[item]
-    if link then return link end
-    scope = scope.below
-  end
-end
-
-context.manager = function(item, scope)
-  local link = lent_link(item, scope)
-  return new(item, { scope = scope, link = link, testing = link ~= nil })
+-- A test lends its connection to every entity manager that is made inside it.
+context.manager = function(item, inside)
+  local test = scope.test_of(item, inside)
+  return new(item, { scope = inside, link = test and test.link, test = test })
 end
 
 -- Shelves --------------------------------------------------------------------------------------------------
@@ -143,6 +136,7 @@ end
 ---@param to_end? boolean the transaction that is open is going to be rolled back: anybody may who finds it left behind
 function Manager:enter(to_end)
   if self.context.closed then self.context:raise_closed() end
+  if self.test and self.test.finished then self.test:raise_finished() end
   if self.outcome_unknown then
     errors.raise("connection", "The connection was lost while a commit was under way and nobody knows whether it "
       .. "happened: em:clear(), and read again", { context = self.context_name, outcome = "unknown" })
@@ -195,8 +189,7 @@ function Manager:fork(opts)
     errors.raise(is_unknown and "unknown_property" or "validation", "em:fork: " .. message,
       { context = self.context_name })
   end)
-  return new(self.context, { flush_mode = opts and opts.flush_mode, link = self.testing and self.link or nil,
-    testing = self.testing })
+  return new(self.context, { flush_mode = opts and opts.flush_mode, link = self.test and self.link, test = self.test })
 end
 
 ---An entity manager with its own identity map on the same connection and transaction.

@@ -64,6 +64,33 @@ function scope.leave(item)
   if co and scopes[co] then scopes[co] = item.former end
 end
 
+---Takes a scope away from under those that were opened inside it.
+function scope.remove(item)
+  local co = item.owner[1]
+  if not co then return end
+  if scopes[co] == item then
+    scopes[co] = item.former
+    return
+  end
+  local above = scopes[co]
+  while above and above.former ~= item do above = above.former end
+  if above then
+    above.former = item.former
+    if above.below == item then above.below = item.below end
+  end
+end
+
+---The test (see heddle.testing) that lends its connection to a context's entity managers, nil when there is none.
+---@param context table
+---@param item? table the scope to look from
+function scope.test_of(context, item)
+  while item do
+    local test = item.tests and item.tests[context]
+    if test then return test end
+    item = item.below
+  end
+end
+
 local function finish_forks(item)
   local first
   for _, em in pairs(item.forks) do
@@ -133,6 +160,7 @@ function scope.find(context)
     end
     if item.forks then
       em = item.forks[context]
+      if em and em.test and em.test.finished then em = nil end
       if not em then
         em = context:new_manager(item)
         item.forks[context] = em

@@ -105,7 +105,9 @@ end
 ---@return table|integer
 function Manager:execute(sql, ...)
   self:enter()
-  local rows, count = self.context:run_sql(self:open_link(), sql, compat.pack(...))
+  local link = self:open_link()
+  if self.test then self.test:guard(self) end
+  local rows, count = self.context:run_sql(link, sql, compat.pack(...))
   return rows or count
 end
 
