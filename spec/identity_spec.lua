@@ -1,4 +1,4 @@
--- The identity map: one row is one table, and what re-reading does to it (I1 to I4).
+-- The identity map: one row is one table (I1), found by its key without SQL (I2).
 
 local orm = require "heddle"
 local databases = require "spec.support.databases"
@@ -44,11 +44,21 @@ local Word = orm.entity {
     { "meaning", type = "text", nullable = true },
 }
 
+local Odd = orm.entity {
+    name = "Odd", table = "odds",
+    { "day", type = "date", primary = true },
+    { "flag", type = "boolean", primary = true },
+    { "bytes", type = "blob", primary = true },
+    { "price", type = "decimal", precision = 8, scale = 2, primary = true },
+    { "at", type = "timestamp", primary = true },
+    { "label", type = "string", nullable = true },
+}
+
 databases.each(function(db)
     local work, em
 
     before_each(function()
-        work = unit.open(db, { Author, Book, Place, Visit, Word })
+        work = unit.open(db, { Author, Book, Place, Visit, Word, Odd })
         em = work.em
         local raw = work.raw
         raw:exec "insert into authors (id, name, bio, mentor_id) values (1, 'Ann', 'x', null), (2, 'Bob', null, 1)"
@@ -145,6 +155,55 @@ databases.each(function(db)
             end
         end)
 
+        it("I1: keys of every kind: dates, booleans, bytes, decimals, timestamps", function()
+            local first = em:create(Odd, {
+                day = "2024-02-29", flag = false, bytes = "\0\1", price = "1.5", at = "2023-11-14T22:13:20.5Z",
+            })
+            em:persist_and_flush(first)
+            local key = { "2024-02-29", false, "\0\1", "1.50", 1700000000.5 }
+            work:forget()
+            assert.equal(first, em:find_one(Odd, key))
+            assert.equal(first, em:find_one(Odd, {
+                day = key[1], flag = key[2], bytes = key[3], price = "1.5", at = key[5],
+            }))
+            assert.equal(0, #work.log)
+            local other = em:fork()
+            local read = other:find_one(Odd, key)
+            assert.equal(read, other:find(Odd, {})[1])
+            read.label = "x"
+            other:flush()
+            assert.equal("x", work.raw:value "select label from odds")
+            other:remove(read):flush()
+            assert.equal("0", work.raw:value "select count(*) from odds")
+        end)
+
+        it("I1: a changed key moves the instance", function()
+            local word = em:find_one(Word, "a")
+            word.text = "b"
+            em:flush()
+            work:forget()
+            assert.equal(word, em:find_one(Word, "b"))
+            assert.equal(0, #work.log)
+            assert.is_nil(em:find_one(Word, "a"))
+            word.meaning = "moved"
+            em:flush()
+            assert.same({ { "b", "moved" } }, work.raw:rows "select text, meaning from words where meaning = 'moved'")
+        end)
+
+        it("I1: on_load is called once for each load, a row that takes the place of a detached one included", function()
+            local loaded = {}
+            work.instance:on("on_load", function(e) loaded[#loaded + 1] = (e.entity or e).id end)
+            em:detach(em:find_one(Author, 1))
+            em:find_one(Author, 2)
+            em:find(Author, {}, { order_by = { "id" } })
+            em:find(Author, {})
+            em:get_reference(Place, { "at", 1 })
+            em:clear()
+            local book = em:find_one(Book, 10)
+            em:load(book, { "author" })
+            assert.same({ 1, 2, 1, 10, 1 }, loaded)
+        end)
+
         it("I1: two entity managers have two tables of one row", function()
             assert.are_not.equal(em:find_one(Author, 1), em:fork():find_one(Author, 1))
         end)
@@ -217,136 +276,6 @@ databases.each(function(db)
             assert.equal(ann, em:find_one(Author, 1, { refresh = true }))
             assert.is_true(#work.log > 0)
             assert.equal("Anna", ann.name)
-        end)
-    end)
-
-    describe("keys and rows that are gone:", function()
-        it("I4: a second instance of a managed key is refused by create and by persist", function()
-            em:find_one(Author, 1)
-            local err = unit.raises("validation", em.create, em, Author, { id = 1, name = "again" })
-            assert.equal("Author", err.entity)
-            assert.equal("id", err.property)
-            unit.raises("validation", em.create, em, Author, { id = "1", name = "again" })
-            unit.raises("validation", em.create, em, Author, { id = 1.0, name = "again" })
-            unit.raises("validation", em.persist, em, Author { id = 1, name = "again" })
-            local new = em:create(Author, { id = 50, name = "new" })
-            em:persist(new)
-            unit.raises("validation", em.create, em, Author, { id = 50, name = "again" })
-            em:get_reference(Author, 60)
-            unit.raises("validation", em.create, em, Author, { id = 60, name = "again" })
-            em:find_one(Place, { "at", 1 })
-            unit.raises("validation", em.create, em, Place, { country = "at", code = 1 })
-            em:flush()
-            assert.equal("1", work.raw:value "select count(*) from authors where id >= 50")
-        end)
-
-        it("I4: two unpersisted instances of one key: the second persist is refused", function()
-            local a, b = em:create(Word, { text = "x" }), em:create(Word, { text = "x" })
-            em:persist(a)
-            unit.raises("validation", em.persist, em, b)
-            em:flush()
-            assert.equal("1", work.raw:value "select count(*) from words where text = 'x'")
-        end)
-
-        it("I4: a key that was assigned after persist meets the managed one before any statement", function()
-            em:find_one(Word, "a")
-            local made = em:create(Word, { text = "b" })
-            em:persist(made)
-            made.text = "a"
-            work:forget()
-            local ok, err = pcall(em.flush, em)
-            assert.is_false(ok)
-            assert.is_true(orm.is_error(err, "validation") or orm.is_error(err, "unique_violation"), tostring(err))
-            assert.equal("3", work.raw:value "select count(*) from words")
-            made.text = "c"
-            em:flush()
-            assert.equal(made, em:find_one(Word, "c"))
-            assert.is_nil(em:find_one(Word, "b"))
-        end)
-
-        it("I4: a reference to a row that is not there, changed and flushed, is not_found", function()
-            local nobody = em:get_reference(Author, 404)
-            nobody.name = "X"
-            local err = unit.raises("not_found", em.flush, em)
-            assert.equal("Author", err.entity)
-            assert.equal("2", work.raw:value "select count(*) from authors")
-        end)
-
-        it("I4: a reference to a row that is there can be changed without reading it", function()
-            em:get_reference(Author, 2).name = "Rob"
-            work:forget()
-            em:flush()
-            assert.equal(0, #work:statements "^SELECT")
-            local rows = work.raw:rows "select name, bio, mentor_id from authors where id = 2"
-            assert.same({ { "Rob", false, "1" } }, rows)
-        end)
-
-        it("I4: an update of a row that vanished is not_found, or optimistic_lock with a version", function()
-            local bob, book = em:find_one(Author, 2), em:find_one(Book, 12)
-            work.raw:exec "delete from books where id = 12"
-            work.raw:exec "delete from authors where id = 2"
-            bob.name = "Rob"
-            local err = unit.raises("not_found", em.flush, em)
-            assert.equal("Author", err.entity)
-            em:detach(bob)
-            book.title = "D"
-            err = unit.raises("optimistic_lock", em.flush, em)
-            assert.equal("Book", err.entity)
-        end)
-
-        it("I4: a delete of a row that vanished is not_found, or optimistic_lock with a version", function()
-            local bob, book = em:find_one(Author, 2), em:find_one(Book, 12)
-            work.raw:exec "delete from books where id = 12"
-            work.raw:exec "delete from authors where id = 2"
-            em:remove(bob)
-            unit.raises("not_found", em.flush, em)
-            em:detach(bob)
-            em:remove(book)
-            unit.raises("optimistic_lock", em.flush, em)
-        end)
-
-        it("I4: one vanished row among a hundred is named, and nothing is written", function()
-            local rows = {}
-            for i = 1, 100 do rows[i] = ("(%d, 'n')"):format(100 + i) end
-            work.raw:exec("insert into authors (id, name) values " .. table.concat(rows, ","))
-            local all = em:find(Author, { id = op.gt(100) }, { order_by = { "id" } })
-            work.raw:exec "delete from authors where id = 137"
-            for _, e in ipairs(all) do e.name = "changed" end
-            local err = unit.raises("not_found", em.flush, em)
-            assert.is_truthy(tostring(err):find("137", 1, true))
-            assert.equal("0", work.raw:value "select count(*) from authors where name = 'changed'")
-            em:detach(all[37])
-            em:flush()
-            assert.equal("99", work.raw:value "select count(*) from authors where name = 'changed'")
-        end)
-
-        it("I4: removed and created again under one key in one flush", function()
-            local old = em:find_one(Word, "a")
-            em:remove(old)
-            assert.is_nil(em:find_one(Word, "a"))
-            local new = em:create(Word, { text = "a" })
-            em:persist(new)
-            em:flush()
-            assert.same({ { "a", false } }, work.raw:rows "select text, meaning from words where text = 'a'")
-            assert.equal(new, em:find_one(Word, "a"))
-            assert.is_true(em:contains(new))
-            assert.is_false(em:contains(old))
-            new.meaning = "later"
-            em:flush()
-            assert.equal("later", work.raw:value "select meaning from words where text = 'a'")
-        end)
-
-        it("I4: a removed entity is not found by key, and after the flush not at all", function()
-            local ann = em:find_one(Word, "a")
-            em:remove(ann)
-            work:forget()
-            assert.is_nil(em:find_one(Word, "a"))
-            assert.equal(0, #work.log)
-            unit.raises("not_found", em.find_one_or_fail, em, Word, "a")
-            assert.same({}, em:find(Word, { meaning = "one" }))
-            assert.equal("2", work.raw:value "select count(*) from words")
-            assert.is_nil(em:find_one(Word, "a"))
-            assert.is_false(em:contains(ann))
         end)
     end)
 end)

@@ -109,7 +109,7 @@ typedef struct run {
     int columns;      /* of the entity */
     int block_number; /* which one stands at BLOCK */
     int result_count, late_count;
-    bool has_overlay, has_marks;
+    bool has_overlay, has_marks, has_loads;
 } run;
 
 static const hdl_column *column_of(const run *r, uint32_t i) {
@@ -290,6 +290,15 @@ static void push_known(run *r, const hd_row *row, uint32_t slot) {
 
 /* ---- Rows ---- */
 
+/* The host wants to know what was not loaded before: the instance on top. */
+static void add_load(run *r) {
+    lua_State *L = r->L;
+    hdl_getfield(L, STATE, "loads");
+    lua_pushvalue(L, -2);
+    lua_rawseti(L, -2, (int)lua_rawlen(L, -2) + 1);
+    lua_pop(L, 1);
+}
+
 static void add_row(run *r, const hd_row *row) {
     hd_value key[HDL_KEY_COLUMNS];
     lua_State *L = r->L;
@@ -302,6 +311,7 @@ static void add_row(run *r, const hd_row *row) {
             luaL_error(L, "not enough memory");
         push_fresh(r, row, slot);
         if (!r->h->full || r->h->converts) add_late(r, row, slot, true);
+        if (r->has_loads) add_load(r);
     } else {
         push_known(r, row, slot);
     }
@@ -339,6 +349,8 @@ static void prepare(lua_State *L, run *r) {
     lua_pop(L, 1);
     r->result_count = (int)lua_rawlen(L, RESULTS);
     r->late_count = (int)lua_rawlen(L, LATE);
+    r->has_loads = hdl_getfield(L, STATE, "loads") == LUA_TTABLE;
+    lua_pop(L, 1);
 }
 
 #define FEW 32 /* rows that are not worth stopping the collector for */

@@ -89,6 +89,7 @@ local function one(shelf, plan, row)
     if shelf:state(slot) == "reference" then
       shelf.shelf:set_state(slot, "partial")
       setmetatable(e, shelf.partial_meta)
+      if shelf.loads then shelf.loads[#shelf.loads + 1] = e end
     end
     if is_complete(shelf, overlay) then shelf:complete(slot) end
   elseif next(overlay.rel) == nil and next(overlay.hidden) == nil then

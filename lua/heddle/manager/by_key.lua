@@ -2,7 +2,9 @@
 local custom = require("heddle.custom")
 local errors = require("heddle.errors")
 local fetch = require("heddle.fetch")
+local filter = require("heddle.filter")
 local find_options = require("heddle.find_options")
+local key_form = require("heddle.key_form")
 local managed = require("heddle.populate.managed")
 local manager = require("heddle.manager")
 local null = require("heddle.null")
@@ -12,24 +14,19 @@ local state = require("heddle.state")
 
 local Manager = manager.class
 
+local key_kinds = { number = true, string = true, boolean = true }
+
 -- The key that a filter is, when it is nothing else: a bare key, or a table of exactly the key's properties.
 local function key_of(map, where)
   local kind = type(where)
   local key = map.key
   if kind == "number" or kind == "string" then return #key == 1 and where or nil end
   if kind ~= "table" or getmetatable(where) ~= nil then return nil end
-  local values, count = {}, 0
-  for i, column in ipairs(key) do
-    local value = where[column.property]
-    if value == nil then value = where[i] end
-    local value_kind = type(value)
-    if value_kind ~= "number" and value_kind ~= "string" then return nil end
-    values[i] = value
+  local values = key_form.values(map, where, filter.hooks.key_of)
+  for i = 1, values and #values or 0 do
+    if not key_kinds[type(values[i])] then return nil end
   end
-  for _ in pairs(where) do count = count + 1 end
-  if count ~= #key then return nil end
-  if #key == 1 then return where[key[1].property] end
-  return values
+  return values and #key == 1 and values[1] or values
 end
 
 -- A key as the database has it: what shelves know rows by.
@@ -80,20 +77,21 @@ function Manager:find_one(entity, where, opts)
   if opts == nil and type(where) ~= "table" and #map.key == 1 and where ~= nil then
     return self:read_key(map, where)
   end
-  local by_key = key_of(map, where) ~= nil
+  local key = key_of(map, where)
+  local by_key = key ~= nil
   local given = {}
   for name, value in pairs(opts or {}) do given[name] = value end
   given.limit = given.limit or (not by_key and 1) or nil
   if by_key then given.flush_mode = "commit" end
-  return fetch.find(self, entity, where, given, given.all)[1]
+  return fetch.find(self, entity, by_key and key or where, given, given.all)[1]
 end
 
 -- The shortest way: by a key of one value, no options. By key nothing is flushed: what is pending is in the identity
 -- map.
 function Manager:read_key(map, key)
   local plan, params = select.find(map, key)
-  local results, shelf, before = fetch.managed(self, plan, params)
-  fetch.on_load(self, shelf, results, before)
+  local results, shelf = fetch.managed(self, plan, params)
+  fetch.on_load(self, shelf)
   fetch.eager(self, map, results)
   return results[1]
 end
@@ -118,14 +116,10 @@ function Manager:get_reference(entity, key)
     errors.raise("validation", ("get_reference of %s takes a key, not %s"):format(map.name,
       key == nil and "nil" or "orm.null"), { entity = map.name, context = self.context_name })
   end
-  local values = type(key) == "table" and key or { key }
-  if type(key) == "table" and key[1] == nil then
-    values = {}
-    for i, column in ipairs(map.key) do values[i] = key[column.property] end
-  end
-  if #values ~= #map.key then
-    errors.raise("validation", ("the key of %s has %d values"):format(map.name, #map.key),
-      { entity = map.name, context = self.context_name })
+  local values = key_form.values(map, key, filter.hooks.key_of)
+  if not values then
+    errors.raise("validation", ("get_reference of %s: its key is %s, as a list in this order or by these names")
+      :format(map.name, key_form.describe(map)), { entity = map.name, context = self.context_name })
   end
   return self:reference(map, stored_key(map, #values == 1 and values[1] or values))
 end
