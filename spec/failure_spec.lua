@@ -202,3 +202,73 @@ databases.on("postgres", function(db)
         end)
     end)
 end)
+
+databases.on("postgres", function(db)
+    describe("the wait is broken off", function()
+        local work, raw
+
+        setup(function()
+            work = unit.open(db, shop.entities)
+            raw = work.raw
+        end)
+        teardown(function()
+            orm.use "blocking"
+            work:close()
+            db:close()
+        end)
+        after_each(function() orm.use "blocking" end)
+
+        -- An adapter that looks every millisecond and raises at its k-th wait.
+        local function break_at(k)
+            local waits = 0
+            orm.use(function()
+                waits = waits + 1
+                if waits == k then error("broken off", 0) end
+                raw:rows "select pg_sleep(0.001)"
+                return true
+            end)
+        end
+
+        -- True when the flush came to its end before the k-th wait.
+        local function attempt(k, around)
+            shop.seed(raw)
+            local em = work:fork()
+            local set = shop.change(em)
+            local before = shop.dump(set)
+            break_at(k)
+            local ok, err = pcall(around, em)
+            orm.use "blocking"
+            if ok then return true end
+            assert.equal("broken off", err)
+            local state
+            for _ = 1, 100 do -- the server may still be at work
+                state = shop.state(raw)
+                raw:rows "select pg_sleep(0.002)"
+            end
+            if pcall(em.count, em, shop.Book, {}, { flush_mode = "commit" }) then
+                assert.equal("before", state)
+                assert.same(before, shop.dump(set))
+                mend(work, em, set)
+            else
+                assert.equal("unknown", unit.raises("connection", em.flush, em).outcome)
+                assert.is_true(state == "before" or state == "after", state)
+            end
+        end
+
+        it("F1: at every wait of a flush: taken back, or unknown, never half", function()
+            local k = 1
+            while not attempt(k, function(em) em:flush() end) do k = k + 1 end
+            assert.is_true(k >= 3)
+        end)
+
+        it("F1: at every wait of a transaction", function()
+            local k = 1
+            local function around(em)
+                em:transactional(function(tx) tx:flush() end)
+            end
+            while not attempt(k, around) do k = k + 1 end
+            assert.is_true(k >= 4)
+            assert.equal(0, work.instance:pool_stats().in_use)
+        end)
+    end)
+end)

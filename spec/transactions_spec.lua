@@ -111,7 +111,7 @@ databases.each(function(db)
                 assert.is_false(em:in_transaction())
             end)
 
-            local run_closing = load and load [[
+            local run_closing = (loadstring or load) [[
                 local em, Item, fail = ...
                 do
                     local tx <close> = em:begin()

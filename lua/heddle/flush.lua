@@ -87,6 +87,7 @@ function flush.flush(em)
   local ok, err = compat.pcall(run_flush, em, state)
   if not ok and not state.done then
     -- Something else than a statement failed: a hook, a wait.
+    if state.open and state.commits and em.link:log()[1] then transaction.doubt(em) end
     if state.open then compat.pcall(transaction.undo_flush, em, state) end
     undo.rollback(em, mark)
   else

@@ -145,8 +145,9 @@ end
 local LOOKS = 8
 
 ---Looks up a transaction whose COMMIT was under way when its connection was lost: true, false, or nil when nobody
----knows. A server may take a while to notice that nobody is there any more.
+---knows. A server may take a while to notice that nobody is there any more. A file is asked by its own connection.
 local function look_up(em, xid)
+  if em.context.driver_name == "sqlite" then return false end
   if not xid then return nil end
   local other, status = em.context:link(), "in progress"
   for try = 1, LOOKS do
@@ -173,10 +174,20 @@ local function settle_commit(em, record, xid)
   return false
 end
 
+---The wait for a COMMIT was broken off.
+function transaction.doubt(em)
+  local xid = em.link:xid()
+  quietly(em, em.link:rollback())
+  if look_up(em, xid) ~= false then em.outcome_unknown = true end
+end
+
 local function commit_link(em)
   local link = em.link
-  local status, fd, events, timeout = link:commit()
-  status = wait.drive(link, em.context, status, fd, events, timeout)
+  local ok, status = pcall(wait.drive, link, em.context, link:commit())
+  if not ok then
+    transaction.doubt(em)
+    error(status, 0)
+  end
   if status == wait.DONE then
     if em.context:is_logged() then em.context:log(link) end
     return
@@ -200,7 +211,8 @@ function transaction.commit(em)
     if not outer then return em.context:emit("after_commit", item.changes) end
     return merge_changes(outer.changes, item.changes)
   end
-  if em.link:failed() then
+  local _, _, over = em.link:state()
+  if em.link:failed() and not over then
     transaction.rollback(em)
     errors.raise("driver", "The transaction had failed and could only be rolled back, which was done",
       { context = em.context_name })
@@ -236,15 +248,15 @@ end
 
 ---What stands around one flush: a transaction of its own (but for a bare one, a single statement that needs none), or a
 ---savepoint of the open one.
----@param state table `own` says which; `open` is set
-function transaction.begin_flush(em, state, bare)
+---@param state table `own` and `bare` say which; `open` is set
+function transaction.begin_flush(em, state)
   if not state.own then
     em.link:savepoint()
   else
     holding(em, "a flush")
-    if not bare then em.link:begin(begin_text(em)) end
+    if not state.bare then em.link:begin(begin_text(em)) end
   end
-  state.open = true
+  state.open, state.commits = true, false
 end
 
 ---The flush's own transaction is committed: nothing is left to be undone.

@@ -46,19 +46,18 @@ end
 
 -- Batches --------------------------------------------------------------------------------------------------
 
--- Keys, then the body, wave by wave. The last wave may carry COMMIT.
-local function write(em, batch, may_commit, state)
+-- Keys, then the body, wave by wave. What commits ends it: a statement that stands alone, or a last wave with COMMIT.
+local function write(em, batch, state, may_commit)
   local link = em.link
   local status, fd, events, timeout = batch:keys(link)
   if status then
     local record, index, again = run(em, batch, status, fd, events, timeout)
     if record then return record, index, again end
   end
-  state.merged = false
-  while not state.merged do
+  while not state.commits do
     status, fd, events, timeout = batch:body(link, nil, may_commit)
     if not status then break end
-    state.merged = may_commit and batch:can_commit()
+    state.commits = state.bare or may_commit and batch:can_commit()
     local record, index, again = run(em, batch, status, fd, events, timeout)
     if record then return record, index, again end
   end
@@ -67,25 +66,25 @@ end
 
 local TRIES = 4
 
----Runs the plan behind a savepoint of the open transaction, or in one of its own. `state` says how far it is: `own`,
----`open` while there is something that has to be committed (released) or undone, `blind` when it was committed and the
----answers of the last batch were lost on the way.
+---Runs the plan behind a savepoint of the open transaction, or in one of its own. `state` says how far it is:
+---`own`; `bare`, a single statement without any; `commits` when what was sent commits by itself; `open` while there is
+---something that has to be committed (released) or undone; `blind` when it was committed and the answers of the last
+---batch were lost on the way.
 ---@param listened boolean somebody has a word between the body and its end
 ---@param state table
 function execute.run(em, batch, listened, state)
   local own = transaction.depth(em) == 0
-  local bare = own and not listened and batch:is_bare()
+  state.own, state.bare = own, own and not listened and batch:is_bare()
   -- On SQLite there is no round trip to save.
-  local may_commit = own and not bare and not listened and em.context.driver_name == "postgres"
-  state.own = own
+  local may_commit = own and not state.bare and not listened and em.context.driver_name == "postgres"
   for try = 1, TRIES do
-    transaction.begin_flush(em, state, bare)
-    local record, index, again = write(em, batch, may_commit, state)
-    if record and state.merged and record.outcome == "unknown" and transaction.was_committed(em) then
+    transaction.begin_flush(em, state)
+    local record, index, again = write(em, batch, state, may_commit)
+    if record and state.commits and record.outcome == "unknown" and transaction.was_committed(em) then
       record, state.blind = nil, true
     end
     if not record then
-      if bare or state.merged then transaction.settle_flush(em, state) end
+      if state.commits then transaction.settle_flush(em, state) end
       return
     end
     transaction.undo_flush(em, state)
