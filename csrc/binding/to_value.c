@@ -257,7 +257,8 @@ static bool is_rectangular(const hd_value *items, size_t count) {
     for (size_t i = 0; i < count; i++) {
         const hd_value *first = &items[0], *item = &items[i];
         while (first->kind == HD_LIST && item->kind == HD_LIST) {
-            if (first->as.list->count != item->as.list->count || item->as.list->count == 0) return false;
+            if (first->as.list->count != item->as.list->count || item->as.list->count == 0)
+                return false;
             first = &first->as.list->items[0];
             item = &item->as.list->items[0];
         }
@@ -287,8 +288,9 @@ static hd_error_kind list_value(converter *c, hd_type element, hd_type type, int
         lua_rawgeti(L, c->index, (int)i + 1);
         converter inner = {L, lua_gettop(L), c->column, c->arena, &items[i], c->err};
         bool nested = type == HD_T_ARRAY && element != HD_T_ARRAY && lua_istable(L, -1);
-        hd_error_kind kind = nested ? list_value(&inner, element, type, depth + 1)
-                                    : hdl_to_value(L, inner.index, &column, c->arena, &items[i], c->err);
+        hd_error_kind kind =
+            nested ? list_value(&inner, element, type, depth + 1)
+                   : hdl_to_value(L, inner.index, &column, c->arena, &items[i], c->err);
         lua_pop(L, 1);
         if (kind != HD_OK) return kind;
     }
