@@ -160,21 +160,30 @@ local function print_entry(entry)
     entry.error and ("  -- " .. entry.error.kind) or ""))
 end
 
----Tells `query` listeners, logger and debug output of every statement that the link's last operation sent.
+local function tell(self, entry)
+  local made = self.config
+  self:emit("query", entry)
+  local slow = made.slow_query and entry.duration >= made.slow_query
+  if made.logger and (made.debug or not made.slow_query or slow) then
+    made.logger(entry)
+  elseif made.debug or slow then
+    print_entry(entry)
+  end
+end
+
+---Tells `query` listeners, logger and debug output of every statement that the link's last operation sent. Whoever
+---only watches changes nothing: when one fails, the statement has been sent all the same, so its error ends here.
 ---@param link userdata
 ---@param failure table|nil the error that the operation ended with
 function Context:log(link, failure)
-  local made = self.config
   local entries = link:log()
   for i, entry in ipairs(entries) do
     entry.context = self.name
     if i == #entries then entry.error = failure end
-    self:emit("query", entry)
-    local slow = made.slow_query and entry.duration >= made.slow_query
-    if made.logger and (made.debug or not made.slow_query or slow) then
-      made.logger(entry)
-    elseif made.debug or slow then
-      print_entry(entry)
+    local ok, err = pcall(tell, self, entry)
+    if not ok then
+      io.stderr:write(("heddle: a 'query' listener or the logger of context '%s' failed: %s\n"):format(self.name,
+        tostring(err)))
     end
   end
 end
