@@ -147,6 +147,7 @@ build = {
         ["heddle"] = "lua/heddle/init.lua",
         ["heddle.instance"] = "lua/heddle/instance.lua",
         ["heddle.managed"] = "lua/heddle/managed.lua",
+        ["heddle.key_form"] = "lua/heddle/key_form.lua",
         ["heddle.manager"] = "lua/heddle/manager.lua",
         ["heddle.manager.by_key"] = "lua/heddle/manager/by_key.lua",
         ["heddle.manager.merging"] = "lua/heddle/manager/merging.lua",

@@ -43,10 +43,14 @@ local function raise_unknown(definition, name)
 end
 instance.raise_unknown = raise_unknown
 
+-- What of the key is not raw, a relation's or a hidden one, a managed row has in its shelf.
 local function key_text(meta, e)
-  local parts = {}
-  for i, prop in ipairs(meta.definition.primary) do
-    local value = rawget(e, prop.name)
+  local parts, shelf = {}, meta.box and meta.box.shelf
+  local slot = shelf and meta.slot_of[e]
+  local key = slot and shelf:program_key(slot) or {}
+  for i, column in ipairs(slot and shelf.mapping.key or meta.definition.primary) do
+    local value = rawget(e, column.property or column.name)
+    if value == nil then value = key[i] end
     parts[i] = value == nil and "new" or tostring(value)
   end
   return table.concat(parts, ",")

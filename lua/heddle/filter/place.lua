@@ -2,6 +2,7 @@
 --- the entity itself). A place checks the values that are put there, so that data can be a value and nothing else.
 local custom = require("heddle.custom")
 local errors = require("heddle.errors")
+local key_form = require("heddle.key_form")
 local null = require("heddle.null")
 local op = require("heddle.op")
 local resolve = require("heddle.resolve")
@@ -112,26 +113,10 @@ function place.check_equality(self)
   end
 end
 
-local function key_form(self)
-  local names = {}
-  for i, column in ipairs(self.key) do names[i] = column.property end
-  return "{ " .. table.concat(names, ", ") .. " }"
-end
-
 -- The values of a composite key given as a list or by name, in declared order.
 local function key_from_table(self, value)
-  local key, values, given = self.key, {}, 0
-  if #key == 1 then
-    return refuse(self, "a table where a key belongs; the key of " .. self.target.name .. " is one value")
-  end
-  for _ in pairs(value) do given = given + 1 end
-  local is_list = value[1] ~= nil
-  for i, column in ipairs(key) do values[i] = value[is_list and i or column.property] end
-  if given ~= #key or #values ~= #key then
-    return refuse(self, "the key of " .. self.target.name .. " is " .. key_form(self)
-      .. ", as a list in this order or by these names")
-  end
-  return values
+  if #self.key == 1 then return refuse(self, "a table where a key belongs; " .. key_form.describe(self.target)) end
+  return key_form.values(self.target, value, place.hooks.key_of) or refuse(self, key_form.describe(self.target))
 end
 
 local function key_of(self, value)
@@ -148,7 +133,7 @@ local function key_of(self, value)
       .. (value == null and "orm.null" or "a " .. kind))
   end
   if #self.key > 1 then
-    return refuse(self, "the key of " .. self.target.name .. " has " .. #self.key .. " values: " .. key_form(self))
+    return refuse(self, key_form.describe(self.target))
   end
   return { value }
 end

@@ -118,8 +118,8 @@ function Manager:get_reference(entity, key)
   end
   local values = key_form.values(map, key, filter.hooks.key_of)
   if not values then
-    errors.raise("validation", ("get_reference of %s: its key is %s, as a list in this order or by these names")
-      :format(map.name, key_form.describe(map)), { entity = map.name, context = self.context_name })
+    errors.raise("validation", "get_reference: " .. key_form.describe(map), { entity = map.name,
+      context = self.context_name })
   end
   return self:reference(map, stored_key(map, #values == 1 and values[1] or values))
 end
