@@ -1,6 +1,7 @@
 --- The forms in which a program gives a key: one value; of a composite key an array of its properties' values in
 --- declared order; a table of them by name; an instance. What stands for a relation is an instance of its target or
---- that one's key, in any of these forms. A key's plain column values in order, as other rooms make them, are a form too.
+--- that one's key, in any of these forms. A key's plain column values in order, as other rooms make them, are a form
+--- too.
 local null = require("heddle.null")
 
 local key_form = {}
