@@ -93,7 +93,7 @@ databases.on("postgres", function(db)
         local function plainly(em) em:flush() end
 
         for _, kind in ipairs { "error", "before", "after", "swallow" } do
-            it("F1: " .. kind .. ": values stay, what the flush wrote is taken back, a second one writes all", function()
+            it("F1: " .. kind .. ": values stay, what was written is taken back, a second one writes all", function()
                 each_statement(function(k) return attempt(k, kind, plainly) end)
             end)
         end

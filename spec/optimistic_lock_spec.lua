@@ -184,8 +184,8 @@ databases.each(function(db)
             local other = work:fork()
             local twin = other:find_one(Doc, doc.id)
             local struck = false
-            work.instance:on("before_update", function(event)
-                if event.entity ~= doc or struck then return end
+            work.instance:on("before_update", function(entity)
+                if entity ~= doc or struck then return end
                 struck = true
                 raw:exec "update docs set title = 'between', version = version + 1"
             end)

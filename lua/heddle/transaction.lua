@@ -163,22 +163,22 @@ local function look_up(em, xid)
   return nil
 end
 
--- COMMIT failed. True: it is committed all the same. Otherwise the record says what is known, and the error is the
--- caller's.
-local function settle_commit(em, record, xid)
+---What became of a COMMIT that failed: true when it happened all the same. Otherwise the record says what is known;
+---where nobody knows, the entity manager does not either.
+---@param record table
+function transaction.was_committed(em, record)
   if record.outcome ~= "unknown" then return false end
-  local committed = look_up(em, xid)
-  if committed then return true end
-  if committed == false then record.outcome = nil end
-  if committed == nil then em.outcome_unknown = true end
-  return false
-end
-
----The wait for a COMMIT was broken off.
-function transaction.doubt(em)
   local xid = em.link:xid()
   quietly(em, em.link:rollback())
-  if look_up(em, xid) ~= false then em.outcome_unknown = true end
+  local committed = look_up(em, xid)
+  if committed == false then record.outcome = nil end
+  if committed == nil then em.outcome_unknown = true end
+  return committed == true
+end
+
+---The wait for a COMMIT was broken off, so that its end stays unseen.
+function transaction.doubt(em)
+  if transaction.was_committed(em, { outcome = "unknown" }) then em.outcome_unknown = true end
 end
 
 local function commit_link(em)
@@ -192,9 +192,9 @@ local function commit_link(em)
     if em.context:is_logged() then em.context:log(link) end
     return
   end
-  local record, xid = link:error(), link:xid()
+  local record = link:error()
+  if transaction.was_committed(em, record) then return end
   quietly(em, link:rollback())
-  if settle_commit(em, record, xid) then return end
   em.context:raise(link, record)
 end
 
@@ -284,24 +284,6 @@ function transaction.end_flush(em, state)
   local ok, err = pcall(commit_link, em)
   write_lock.release(em)
   if not ok then error(err, 0) end
-end
-
----After a batch with COMMIT behind it was lost: whether it was committed.
-function transaction.was_committed(em)
-  local xid = em.link:xid()
-  quietly(em, em.link:rollback())
-  write_lock.release(em)
-  local committed = look_up(em, xid)
-  if committed == nil then em.outcome_unknown = true end
-  em.lost_outcome = committed
-  return committed == true
-end
-
----Says in the record what became of a flush that carried its own COMMIT.
-function transaction.note_outcome(em, record)
-  if record.outcome == "unknown" and em.lost_outcome == false then record.outcome = nil end
-  if record.outcome == "unknown" then em.outcome_unknown = true end
-  em.lost_outcome = nil
 end
 
 return transaction

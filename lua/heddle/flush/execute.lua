@@ -80,7 +80,7 @@ function execute.run(em, batch, listened, state)
   for try = 1, TRIES do
     transaction.begin_flush(em, state)
     local record, index, again = write(em, batch, state, may_commit)
-    if record and state.commits and record.outcome == "unknown" and transaction.was_committed(em) then
+    if record and state.commits and transaction.was_committed(em, record) then
       record, state.blind = nil, true
     end
     if not record then
@@ -88,10 +88,7 @@ function execute.run(em, batch, listened, state)
       return
     end
     transaction.undo_flush(em, state)
-    if not again or try == TRIES then
-      transaction.note_outcome(em, record)
-      execute.raise(em, batch, record, index)
-    end
+    if not again or try == TRIES then execute.raise(em, batch, record, index) end
     batch:replan()
     local failed = batch:plan()
     if failed then blame.raise(em.context, failed) end

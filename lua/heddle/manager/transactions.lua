@@ -23,7 +23,8 @@ end
 -- A transaction ends when everything that was begun inside it has.
 local function check_innermost(em, item)
   if em.transactions[#em.transactions] == item then return end
-  errors.raise("transaction_required", is_open(em, item) and "a transaction that was begun inside this one is still open"
+  errors.raise("transaction_required", is_open(em, item)
+    and "a transaction that was begun inside this one is still open"
     or "this transaction is over: it was committed or rolled back before", { context = em.context_name })
 end
 
