@@ -73,7 +73,8 @@ describe("contexts:", function()
 
     it("an init that fails leaves no context behind", function()
         raises("metadata", orm.init, { driver = "sqlite", database = ":memory:", entities = {
-            orm.entity { name = "Orphan", { "id", type = "integer", primary = true }, { "a", many_to_one = "Nobody" } } } })
+            orm.entity { name = "Orphan", { "id", type = "integer", primary = true },
+                { "a", many_to_one = "Nobody" } } } })
         raises("config", orm.init, { driver = "sqlite", database = ":memory:", poool = {} })
         assert.same({}, orm.contexts())
         orm.init { driver = "sqlite", database = ":memory:" }
@@ -84,7 +85,8 @@ describe("contexts:", function()
         orm.register({ Early }, "late")
         raises("config", orm.init, { driver = "sqlite", database = ":memory:", context_name = "late", poool = {} })
         raises("metadata", orm.init, { driver = "sqlite", database = ":memory:", context_name = "late", entities = {
-            orm.entity { name = "Orphan", { "id", type = "integer", primary = true }, { "a", many_to_one = "Nobody" } } } })
+            orm.entity { name = "Orphan", { "id", type = "integer", primary = true },
+                { "a", many_to_one = "Nobody" } } } })
         orm.init { driver = "sqlite", database = ":memory:", context_name = "late" }
         orm.instance("late").schema:create()
         assert.same({}, orm.em("late"):find_all(Early))
@@ -150,7 +152,8 @@ describe("contexts:", function()
 
     it("no password stands in anything that can be printed", function()
         local configs = {
-            { context_name = "key", driver = "postgres", host = "/nowhere", database = "d", user = "u", password = PASSWORD },
+            { context_name = "key", driver = "postgres", host = "/nowhere", database = "d", user = "u",
+                password = PASSWORD },
             { context_name = "url", url = "postgres://u:k33p-it%2Fsecret%40here@nowhere.invalid/d" },
             { context_name = "options", driver = "postgres", host = "/nowhere", database = "d",
                 options = { passfile = "/nowhere" }, password = PASSWORD },
@@ -212,8 +215,8 @@ describe("contexts:", function()
 
         it("orm.init connects to nothing; the first use does", function()
             local instance = orm.init(db:config { entities = { entity "Thing" }, pool = { min = 3, max = 5 } })
-            assert.same({ size = 0, idle = 0, in_use = 0, waiting = 0, opened = 0, closed = 0, acquired = 0, timeouts = 0 },
-                instance:pool_stats())
+            assert.same({ size = 0, idle = 0, in_use = 0, waiting = 0, opened = 0, closed = 0, acquired = 0,
+                timeouts = 0 }, instance:pool_stats())
             local em = instance.em
             em:persist(em:create("Thing", { name = "x" }))
             assert.equal(0, instance:pool_stats().opened)
@@ -385,12 +388,15 @@ describe("contexts:", function()
             orm.init(db:config { entities = { Log }, context_name = "secondary" })
             local em = orm.em()
             local err = raises("entity_not_registered", em.find, em, Log, {})
-            assert.matches("^Entity 'AnalyticsLog' not found in context 'default'; it is registered in 'secondary'", err.message)
+            assert.matches("^Entity 'AnalyticsLog' not found in context 'default'; it is registered in 'secondary'",
+                err.message)
             assert.same({ "default", "AnalyticsLog" }, { err.context, err.entity })
             for _, call in ipairs {
-                function() em:create(Log, {}) end, function() em:persist(Log {}) end, function() em:find_one(Log, 1) end,
-                function() em:count(Log, {}) end, function() em:get_reference(Log, 1) end, function() em:insert(Log, {}) end,
-                function() em:update_where(Log, { id = 1 }, { name = "x" }) end, function() em:delete_where(Log, { id = 1 }) end,
+                function() em:create(Log, {}) end, function() em:persist(Log {}) end,
+                function() em:find_one(Log, 1) end, function() em:count(Log, {}) end,
+                function() em:get_reference(Log, 1) end, function() em:insert(Log, {}) end,
+                function() em:update_where(Log, { id = 1 }, { name = "x" }) end,
+                function() em:delete_where(Log, { id = 1 }) end,
                 function() em:repository(Log) end, function() orm.repository(Log):find_all() end,
                 function() em:find("AnalyticsLog", {}) end, function() em:find_all(Log) end,
             } do

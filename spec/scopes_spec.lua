@@ -4,7 +4,8 @@ local databases = require "spec.support.databases"
 local orm = require "heddle"
 local raises = require("spec.support.unit").raises
 
-local User = orm.entity { name = "User", table = "users", { "id", type = "integer", primary = true }, { "name", type = "string" } }
+local User = orm.entity { name = "User", table = "users", { "id", type = "integer", primary = true },
+    { "name", type = "string" } }
 local Log = orm.entity { name = "AnalyticsLog", { "id", type = "integer", primary = true },
     { "event", type = "string" } }
 
@@ -263,7 +264,8 @@ databases.each(function(db)
             assert.same({ 2, 1, 3 }, { requests[2](), requests[1](), requests[3]() })
             assert.same({ "request 2", "request 1", "request 3" }, (function()
                 local names = {}
-                for i, user in ipairs(orm.em():fork():find(User, {}, { order_by = { "id" } })) do names[i] = user.name end
+                local found = em:fork():find(User, {}, { order_by = { "id" } })
+                for i, user in ipairs(found) do names[i] = user.name end
                 return names
             end)())
         end)

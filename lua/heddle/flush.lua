@@ -75,6 +75,16 @@ local function run_flush(em, state)
   end
 end
 
+---Back to where the flush began, when something else than a statement failed: a hook, a wait.
+---@param em table
+function flush.break_off(em)
+  local state = em.flushing
+  if state.open and state.commits and em.link:log()[1] then transaction.doubt(em) end
+  if state.open then compat.pcall(transaction.undo_flush, em, state) end
+  undo.rollback(em, state.mark)
+  em.flushing, em.in_hook = false, nil
+end
+
 ---Writes what is pending. Raises; then entities and bookkeeping are as they were before it.
 ---@param em table
 function flush.flush(em)
@@ -82,18 +92,15 @@ function flush.flush(em)
     errors.raise("hook", "flush inside a hook: a flush is under way, and what a hook changes is written by it",
       { context = em.context_name })
   end
-  local mark, state = undo.mark(em), {}
-  em.flushing = mark
+  local state = { mark = undo.mark(em) }
+  em.flushing = state
   local ok, err = compat.pcall(run_flush, em, state)
   if not ok and not state.done then
-    -- Something else than a statement failed: a hook, a wait.
-    if state.open and state.commits and em.link:log()[1] then transaction.doubt(em) end
-    if state.open then compat.pcall(transaction.undo_flush, em, state) end
-    undo.rollback(em, mark)
+    flush.break_off(em)
   else
-    undo.forget(em, mark)
+    undo.forget(em, state.mark)
+    em.flushing, em.in_hook = false, nil
   end
-  em.flushing, em.in_hook = false, nil
   if not ok then error(err, 0) end
 end
 

@@ -9,7 +9,7 @@ local owner = require("heddle.owner")
 local scope = require("heddle.scope")
 local wait = require("heddle.wait")
 local shelves = require("heddle.shelf")
-local undo = require("heddle.undo")
+local transaction = require("heddle.transaction")
 local write_lock = require("heddle.write_lock")
 
 ---@class heddle.EntityManager
@@ -113,13 +113,16 @@ end
 -- The coroutine that was using it will never go on: what was under way is taken back.
 local function recover(self)
   wait.abandon(self.link)
-  if #self.transactions == 0 then self.link:rollback() end
-  if self.flushing then undo.rollback(self, self.flushing) end
-  self.flushing = false
+  if self.committing then
+    self.committing = nil
+    transaction.doubt(self)
+  end
+  if self.flushing then self:break_flush() end
 end
 
 local function raise_busy(self, what, hint)
-  errors.raise("busy", ("%s of context '%s'; %s"):format(what, self.context_name, hint), { context = self.context_name })
+  local name = self.context_name
+  errors.raise("busy", ("%s of context '%s'; %s"):format(what, name, hint), { context = name })
 end
 
 local ONE_EACH = "give each coroutine its own: em:fork()"
@@ -137,12 +140,12 @@ end
 function Manager:enter(to_end)
   if self.context.closed then self.context:raise_closed() end
   if self.test and self.test.finished then self.test:raise_finished() end
+  local waiter = self.link and wait.waiter(self.link)
+  if waiter then check_waiter(self, waiter) end
   if self.outcome_unknown then
     errors.raise("connection", "The connection was lost while a commit was under way and nobody knows whether it "
       .. "happened: em:clear(), and read again", { context = self.context_name, outcome = "unknown" })
   end
-  local waiter = self.link and wait.waiter(self.link)
-  if waiter then check_waiter(self, waiter) end
   local first = self.transactions[1]
   if not first or owner.is_here(first.owner) then return end
   if not owner.is_gone(first.owner) then

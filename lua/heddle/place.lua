@@ -29,6 +29,31 @@ local function file_being_loaded(level, info)
   return file and not is_own("@" .. file) and file or nil
 end
 
+local function is_program(info)
+  return info.what ~= "C" and info.what ~= "tail" and not is_own(info.source)
+end
+
+local function tell(info)
+  return info.short_src .. ":" .. info.currentline, info.source:match("^@(.*)"), info.currentline
+end
+
+-- Where a protected call is a coroutine, who made it stands on another stack.
+local function find_outside()
+  local co = coroutine.running()
+  co = co and compat.part_of(co)
+  while co do
+    local level = 0
+    local info = debug.getinfo(co, level, "Sl")
+    while info do
+      if is_program(info) then return tell(info) end
+      level = level + 1
+      info = debug.getinfo(co, level, "Sl")
+    end
+    co = compat.part_of(co)
+  end
+  return nil
+end
+
 ---@return string|nil where "app.lua:12", long paths shortened; without a line when the file only is known
 ---@return string|nil file path of that file, nil for code that came from none
 ---@return integer|nil line
@@ -39,13 +64,13 @@ function place.find()
     if info.what == "C" then
       local file = file_being_loaded(level, info)
       if file then return file, file end
-    elseif info.what ~= "tail" and not is_own(info.source) then
-      return info.short_src .. ":" .. info.currentline, info.source:match("^@(.*)"), info.currentline
+    elseif is_program(info) then
+      return tell(info)
     end
     level = level + 1
     info = debug.getinfo(level, "Slf")
   end
-  return nil
+  return find_outside()
 end
 
 return place

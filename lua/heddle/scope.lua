@@ -39,8 +39,8 @@ function scope.current()
   return inherited()
 end
 
--- A wait in a coroutine that inherits its scope from another one is a wait inside somebody's generator. What inherits it
--- from the main one, which nobody resumes, is a scheduler's own coroutine.
+-- A wait in a coroutine that inherits its scope from another one is a wait inside somebody's generator. What inherits
+-- it from the main one, which nobody resumes, is a scheduler's own coroutine.
 wait.is_inner = function()
   if next(scopes) == nil or scopes[compat.running()] then return false end
   local item = inherited()

@@ -183,7 +183,9 @@ end
 
 local function commit_link(em)
   local link = em.link
+  em.committing = true
   local ok, status = pcall(wait.drive, link, em.context, link:commit())
+  em.committing = nil
   if not ok then
     transaction.doubt(em)
     error(status, 0)

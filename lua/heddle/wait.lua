@@ -22,6 +22,8 @@ local adapter
 -- Coroutines made by wait.wrap: their waits are passed to whoever resumes them.
 local wrapped = setmetatable({}, { __mode = "k" })
 local PASS = {}
+-- What a wait answers that nobody could pass on.
+local BLOCK = {}
 
 ---Set by the scopes: whether the running coroutine is a generator inside a coroutine that has a scope of its own.
 ---@type fun(): boolean
@@ -114,10 +116,7 @@ local function wait_once(link, context, fd, events, timeout)
   -- A full pool is not the file's lock: others may give a connection back. In memory there is but one.
   local locked = queued and context.config.memory or fd == nil and not queued
   if locked and context.driver_name == "sqlite" then write_lock.check(context, link) end
-  if not blocks_here() then
-    pause(fd, events, timeout)
-    return link:step()
-  end
+  if not blocks_here() and pause(fd, events, timeout) ~= BLOCK then return link:step() end
   if queued and adapter == nil then return fail_queue(link, context) end
   return link:block()
 end
@@ -165,8 +164,7 @@ end
 ---Waits for a time, as the adapter waits.
 ---@param seconds number
 function wait.sleep(seconds)
-  if blocks_here() then return core.sleep(seconds) end
-  pause(nil, nil, seconds)
+  if blocks_here() or pause(nil, nil, seconds) == BLOCK then core.sleep(seconds) end
 end
 
 ---A `coroutine.wrap` whose body may use Heddle under a scheduler: its waits are passed on to the scheduler, not to the
@@ -181,11 +179,14 @@ function wait.wrap(fn)
   end
   local co = coroutine.create(fn)
   wrapped[co] = true
+  -- Whoever consumes may be a generator too.
+  local function pause_outside(...)
+    if blocks_here() then return BLOCK end
+    return pause(...)
+  end
   local function pass(ok, first, ...)
     if not ok then error(first, 0) end
-    if rawequal(first, PASS) then
-      return pass(coroutine.resume(co, pause(...)))
-    end
+    if rawequal(first, PASS) then return pass(coroutine.resume(co, pause_outside(...))) end
     return first, ...
   end
   return function(...)

@@ -88,6 +88,14 @@ function loop.drop(co)
     end
 end
 
+--- Whether a coroutine is in the adapter.
+function loop.waits(co)
+    for _, task in ipairs(tasks) do
+        if task.co == co then return task.wait ~= nil end
+    end
+    return false
+end
+
 --- Forgets everything, counts included.
 function loop.reset()
     tasks, loop.most, loop.pauses = {}, 0, 0

@@ -164,6 +164,11 @@ function Manager:flush()
   flushing.flush(self)
 end
 
+---Takes back a flush whose coroutine will never go on.
+function Manager:break_flush()
+  flushing.break_off(self)
+end
+
 ---@return table e
 function Manager:persist_and_flush(e, ...)
   self:persist(e, ...)
