@@ -25,6 +25,8 @@ local User = orm.entity {
     { "role", type = "string", default = "member" },
     { "settings", type = "json", default = { theme = { dark = true }, tags = orm.array {} } },
     { "status", type = "string", nullable = true, default_sql = "'fresh'" },
+    { "rank", type = "string", nullable = true, default = "low", hidden = true },
+    { "grade", type = "integer", nullable = true, default = 3 },
     { "note", type = "string", nullable = true, persist = false },
     { "team", many_to_one = Team, nullable = true },
 }
@@ -69,7 +71,7 @@ databases.each(function(db)
         it("I: User{} and em:create make the same plain table, which nothing writes before it is persisted", function()
             for _, make in ipairs { function(d) return User(d) end, function(d) return em:create(User, d) end } do
                 local user = make { email = "a@x", name = "Ann" }
-                assert.equal("email name role settings", keys_of(user))
+                assert.equal("email grade name role settings", keys_of(user))
                 assert.equal("Ann <a@x>", user:label())
                 assert.is_nil(user.id)
                 assert.is_nil(user.team)
@@ -104,14 +106,14 @@ databases.each(function(db)
         it("I: pairs, next, cjson and rawget see loaded column values and nothing else", function()
             local team = Team { name = "core" }
             local user = User { email = "a@x", name = "Ann", password = "s3cret", team = team, note = "mine" }
-            assert.equal("email name note role settings", keys_of(user))
+            assert.equal("email grade name note role settings", keys_of(user))
             em:persist_and_flush(user)
-            assert.equal("email id name note role settings status", keys_of(user))
+            assert.equal("email grade id name note role settings status", keys_of(user))
             assert.equal("s3cret", user.password)
             assert.equal(team, user.team)
             em:clear()
             user = em:find_one(User, { email = "a@x" })
-            assert.equal("email id name role settings status", keys_of(user))
+            assert.equal("email grade id name role settings status", keys_of(user))
             for _, hidden in ipairs { "password", "team", "bio", "note" } do assert.is_nil(rawget(user, hidden)) end
             assert.equal("s3cret", user.password)
             assert.equal("core", em:load(user, { "team" }).team.name)
@@ -198,7 +200,8 @@ databases.each(function(db)
 
         it("I: orm.null is NULL in create and assign, against defaults of both kinds", function()
             local user = em:create(User, { email = "a@x", name = orm.null, status = orm.null, team = orm.null,
-                password = orm.null })
+                password = orm.null, grade = orm.null, rank = orm.null })
+            assert.is_nil(user.grade)
             em:persist_and_flush(user)
             assert.is_nil(user.name)
             assert.is_nil(user.status)
@@ -206,8 +209,13 @@ databases.each(function(db)
             assert.is_nil(user.password)
             assert.equal("email id role settings", keys_of(user))
             em:persist_and_flush(em:create(User, { email = "b@x" }))
-            assert.same({ { "a@x", false, false }, { "b@x", false, "fresh" } },
-                db:raw():rows "select email, name, status from users order by email")
+            local emptied = em:create(User, { email = "c@x" })
+            emptied.grade, emptied.rank = nil, nil
+            em:persist_and_flush(emptied)
+            assert.is_nil(emptied.grade)
+            assert.same({ { "a@x", false, false, false, false }, { "b@x", false, "fresh", "3", "low" },
+                { "c@x", false, "fresh", false, false } },
+                db:raw():rows "select email, name, status, grade, rank from users order by email")
             em:assign(user, { name = "Ann", password = "p", team = Team { name = "t" } })
             em:flush()
             em:assign(user, { name = orm.null, password = orm.null, team = orm.null })
@@ -237,11 +245,11 @@ databases.each(function(db)
 
         it("I: tostring is one line for a REPL, loads nothing and shows no hidden value", function()
             local user = User { email = "a@x", name = "two\nlines", password = "s3cret" }
-            assert.equal('User#new { email = "a@x", name = "two\\nlines", role = "member", settings = {...} }',
-                tostring(user))
+            assert.equal('User#new { email = "a@x", name = "two\\nlines", role = "member", settings = {...}, '
+                .. 'grade = 3 }', tostring(user))
             em:persist_and_flush(user)
             assert.equal('User#1 { id = 1, email = "a@x", name = "two\\nlines", role = "member", settings = {...}, '
-                .. 'status = "fresh" }', tostring(user))
+                .. 'status = "fresh", grade = 3 }', tostring(user))
             em:clear()
             local before = #sent
             local reference = em:get_reference(User, 7)

@@ -16,9 +16,11 @@ typedef enum hdl_as { HDL_AS_PLAIN = 0, HDL_AS_STRING, HDL_AS_ISO8601 } hdl_as;
 /* A column with what the binding needs to know beyond the core: how its values look in Lua. */
 typedef struct hdl_column {
     hd_column *core;
-    uint8_t as;     /* hdl_as */
-    bool list;      /* a bulk parameter: a Lua table of such values */
-    bool raw;       /* held raw in the instance, in the form that the core gives it */
+    uint8_t as; /* hdl_as */
+    bool list;  /* a bulk parameter: a Lua table of such values */
+    bool raw;   /* held raw in the instance, in the form that the core gives it */
+    bool
+        emptied; /* nullable with a default that the host applies: no value in a new row means NULL */
     bool converts;  /* a custom type: the host turns its values into the program's and back */
     bool finite;    /* NaN cannot be stored (SQLite) */
     bool plus_zero; /* -0.0 is stored as 0.0 (SQLite) */

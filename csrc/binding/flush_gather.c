@@ -88,16 +88,22 @@ static void fill_relations(gather *g) {
     }
 }
 
-/* flush:insert(id, state, slot, values) -> change. An absent value leaves its column out, unless it is a relation's;
- * orm.null in `values` says NULL. */
+/* flush:insert(id, state, slot, values) -> change. An absent value leaves its column out, unless it is a relation's or
+ * was emptied after its default had been applied; orm.null in `values` says NULL. */
 static int flush_insert(lua_State *L) {
     gather g;
     prepare(L, &g, HD_INSERT);
     for (int c = 0; c < g.entity->core.column_count; c++) {
         if (g.entity->core.columns[c].flags & HD_COL_GENERATED) continue;
-        if (!push_current(&g, c)) continue;
-        if (!lua_isnil(L, -1)) convert(&g, c, &g.change->set[c]);
-        lua_pop(L, 1);
+        hd_value *set = &g.change->set[c];
+        if (push_current(&g, c)) {
+            if (!lua_isnil(L, -1)) convert(&g, c, set);
+            lua_pop(L, 1);
+        }
+        if (set->kind == HD_DEFAULT && g.entity->columns[c].emptied) {
+            *set = hd_null();
+            set->type = g.entity->core.columns[c].type;
+        }
     }
     fill_relations(&g);
     return hdl_push_change(L, g.change);

@@ -24,6 +24,7 @@ local function scalar_column(context, view)
     name = prop.column or context.naming.column(prop.name), property = prop.name, view = view,
     nullable = prop.nullable or false, primary = prop.primary or false, unique = prop.unique and true or false,
     default_sql = prop.default_sql, generated = prop.generated, version = prop.version or false,
+    emptied = prop.default ~= nil and prop.nullable or false,
     hidden = prop.hidden or false, lazy = prop.lazy or false, raw = view.raw or false,
     autoincrement = false, comment = prop.comment, check = prop.check,
   }
