@@ -66,7 +66,7 @@ function construct.construct(class, data, resolve, context)
     errors.raise("validation", ("%s takes a plain table of its properties, not %s"):format(definition.name,
       type(data) == "table" and "an instance or another object" or "a " .. type(data)), { entity = definition.name })
   end
-  local meta = instance.unmanaged(class)
+  local meta = context and instance.created(class, context.em.context_name) or instance.unmanaged(class)
   local e = data and core.instance(data, raw_names(definition), meta, #definition.properties)
   if not e then e = fill(setmetatable({}, meta), definition, data or {}, resolve, context) end
   local defaults = defaults_of(definition)

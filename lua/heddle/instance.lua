@@ -134,9 +134,10 @@ local function write_unmanaged(e, key, value)
   instance.own(e).values[key] = value == nil and null or value
 end
 
-local function unmanaged_meta(definition)
+local function unmanaged_meta(definition, context_name)
   return {
     is_heddle = true, load_state = "unmanaged", class = definition.class, definition = definition,
+    context_name = context_name,
     __index = index_unmanaged, __newindex = write_unmanaged, __tostring = instance.to_string,
     __name = "heddle." .. definition.name,
   }
@@ -152,11 +153,24 @@ function instance.unmanaged(class)
   return meta
 end
 
+local created = setmetatable({}, { __mode = "k" })
+
+---The metatable of those that an entity manager made and that nobody manages yet: they belong to its context (C3).
+function instance.created(class, context_name)
+  local metas = created[class]
+  if not metas then
+    metas = {}
+    created[class] = metas
+  end
+  metas[context_name] = metas[context_name] or unmanaged_meta(class_of.definition_of(class), context_name)
+  return metas[context_name]
+end
+
 ---The state of an unmanaged instance that holds more than raw values: { values = {}, keys =, views =, unloaded = }.
 function instance.own(e)
   local meta = getmetatable(e)
   if not meta.own then
-    meta = unmanaged_meta(meta.definition)
+    meta = unmanaged_meta(meta.definition, meta.context_name)
     meta.own = { values = {} }
     setmetatable(e, meta)
   end

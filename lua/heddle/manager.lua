@@ -96,11 +96,11 @@ function Manager:locate(e, what)
   end
   local shelf = meta.box and meta.box.shelf
   if shelf and shelf.em == self then return shelf, meta.slot_of[e], shelf.mapping end
+  if meta.context_name and meta.context_name ~= self.context_name then
+    errors.raise("wrong_context", ("%s: this %s belongs to context '%s', not '%s'"):format(what, meta.definition.name,
+      meta.context_name, self.context_name), { context = self.context_name, entity = meta.definition.name })
+  end
   if shelf then
-    if shelf.em.context_name ~= self.context_name then
-      errors.raise("wrong_context", ("%s: this %s belongs to context '%s', not '%s'"):format(what, meta.definition.name,
-        shelf.em.context_name, self.context_name), { context = self.context_name, entity = meta.definition.name })
-    end
     errors.raise("not_managed", ("%s: this %s is managed by another entity manager of context '%s'; em:merge(it) gives "
       .. "this one's own"):format(what, meta.definition.name, self.context_name),
       { context = self.context_name, entity = meta.definition.name })

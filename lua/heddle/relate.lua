@@ -23,13 +23,17 @@ local function describe(value)
   return type(value) == "table" and "a plain table" or "a " .. type(value)
 end
 
+-- Both may belong to a context before an entity manager has them.
+local function check_context(context_name, meta, other, prop)
+  if not (context_name and other.context_name) or other.context_name == context_name then return end
+  refuse(meta, prop, "wrong_context", ("the %s belongs to context '%s', this %s to '%s'; relate entities of one "
+    .. "context, or keep the key in a plain property"):format(other.definition.name, other.context_name,
+    meta.definition.name, context_name))
+end
+
 -- What an entity manager's instance points at has to be the same entity manager's, or nobody's.
 local function check_owner(em, meta, other, prop)
-  if other.context_name ~= em.context_name then
-    refuse(meta, prop, "wrong_context", ("the %s belongs to context '%s', this %s to '%s'; relate entities of one "
-      .. "context, or keep the key in a plain property"):format(other.definition.name, other.context_name,
-      meta.definition.name, em.context_name))
-  end
+  check_context(em.context_name, meta, other, prop)
   local shelf = other.box.shelf
   if shelf and shelf.em == em then return end
   refuse(meta, prop, "not_managed", shelf
@@ -72,6 +76,7 @@ function relate.check(meta, prop, value)
     refuse(meta, prop, "validation", ("takes an instance of %s or nil, not %s"):format(target_name(prop),
       describe(value)))
   end
+  check_context(meta.context_name, meta, other, prop)
   local shelf = meta.box and meta.box.shelf
   if not shelf then return end
   if other.box then return check_owner(shelf.em, meta, other, prop) end
