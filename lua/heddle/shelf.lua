@@ -213,13 +213,14 @@ function Shelf:written(slot, pending)
   local overlay = self.overlay[slot]
   local values = self:converted(slot)
   if not overlay then return values, nil end
+  local related = overlay.rel
   for _, view in ipairs(self.mapping.list) do
     local value = overlay.hidden[view.name]
     if value ~= nil and view.column then
       values = values or {}
       values[view.column.index] = custom.to_db(view.column, value)
     end
-    local target = overlay.rel[view.name]
+    local target = related[view.name]
     if target ~= nil then
       values = values or {}
       self:write_relation(values, view, target, pending)
@@ -259,13 +260,13 @@ end
 
 function Shelf:mask(overlay)
   if not overlay.loaded then return nil end
-  local mask = {}
+  local mask, related = {}, overlay.rel
   for index in pairs(overlay.loaded) do mask[index] = true end
   for index in pairs(overlay.assigned) do
     if not overlay.loaded[index] then mask[index] = "assigned" end
   end
   for _, view in ipairs(self.mapping.list) do
-    if overlay.rel[view.name] ~= nil then
+    if related[view.name] ~= nil then
       for _, column in ipairs(view.columns) do mask[column.index] = mask[column.index] or "assigned" end
     end
   end

@@ -154,7 +154,7 @@ end
 ---@return table overlay { rel = {}, hidden = {}, assigned = {}, loaded = }
 function state.new_overlay(shelf, loaded)
   local overlay = setmetatable({ hidden = {}, assigned = {}, loaded = loaded }, shelf.overlays)
-  overlay.rel = {}
+  shelf.related[overlay] = {}
   return overlay
 end
 
