@@ -53,8 +53,6 @@ local function run_flush(em, state)
   local batch = gather.changes(em, rows)
   if batch:count() == 0 then return apply.forms(batch, rows) end
   local listened = not em.plain and hooks.listens_after(em, rows)
-  local listeners = em.context.listeners
-  local changes = not em.plain and (listeners.after_commit or listeners.after_flush) and changes_of(em, batch, rows)
   local failed = batch:plan()
   if failed then execute.raise(em, batch, failed) end
   em:open_link()
@@ -63,6 +61,8 @@ local function run_flush(em, state)
   undo.note(em, note)
   apply.changes(batch, rows, note)
   if state.blind then reread(em, rows) end
+  local listeners = em.context.listeners
+  local changes = not em.plain and (listeners.after_commit or listeners.after_flush) and changes_of(em, batch, rows)
   if listened then hooks.after(em, rows) end
   tell(em, "after_flush", changes)
   if state.open then transaction.end_flush(em, state) end

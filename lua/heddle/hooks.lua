@@ -15,11 +15,9 @@ local function listener(em, row, event)
   return hook, em.context.listeners[event]
 end
 
-local function call(em, row, event, extra)
+local function call(em, row, event)
   local hook, listeners = listener(em, row, event)
-  if not hook and not listeners then return end
   local about = { entity = row.e, em = em, name = event }
-  for key, value in pairs(extra or {}) do about[key] = value end
   if hook then hook(row.e, about) end
   for i = 1, listeners and #listeners or 0 do listeners[i](row.e, about) end
 end
@@ -76,6 +74,11 @@ local function call_before(em, row)
   return true
 end
 
+-- What a hook sets is taken back with everything else.
+local function note_values(em, row)
+  undo.note(em, { kind = "hooks", shelf = row.shelf, slot = row.slot, copy = undo.copy_row(row.shelf, row.slot) })
+end
+
 ---Runs on_create, on_update and the `before_*` hooks of the rows that have not been seen.
 ---@param seen table set of instances
 ---@return boolean called whether a hook ran, so that there may be more to write
@@ -90,7 +93,7 @@ function hooks.before(em, rows, seen)
     end
     if works then
       seen[row.e] = true
-      undo.note(em, { kind = "hooks", shelf = row.shelf, slot = row.slot, copy = undo.copy_row(row.shelf, row.slot) })
+      note_values(em, row)
       generate(em, row)
       called = call_before(em, row) or called
     end
@@ -119,7 +122,12 @@ end
 ---Runs the `after_*` hooks.
 function hooks.after(em, rows)
   for _, row in ipairs(rows) do
-    if row.index then call(em, row, "after_" .. row.op) end
+    local event = "after_" .. row.op
+    local hook, listeners = listener(em, row, event)
+    if row.index and (hook or listeners) then
+      if row.op ~= "delete" then note_values(em, row) end
+      call(em, row, event)
+    end
   end
 end
 
