@@ -36,6 +36,9 @@ typedef struct encoder {
     const char *problem;
 } encoder;
 
+/* PostgreSQL's jsonb has no \u0000. */
+#define NUL_INSIDE "a string with NUL in it"
+
 static bool encode_value(encoder *e, int index);
 
 static bool refuse(encoder *e, const char *problem) {
@@ -80,8 +83,9 @@ static bool encode_object(encoder *e, int index) {
     while (lua_next(e->L, index)) {
         size_t len;
         const char *key = lua_tolstring(e->L, -2, &len); /* strings only: counted before */
-        bool ok =
-            hd_json_put_key(&e->writer, key, len) == 0 || refuse(e, "a key is not valid UTF-8");
+        bool ok = !memchr(key, 0, len) || refuse(e, NUL_INSIDE);
+        ok = ok && (hd_json_put_key(&e->writer, key, len) == 0 ||
+                    refuse(e, "a key is not valid UTF-8"));
         ok = ok && encode_value(e, lua_gettop(e->L));
         lua_pop(e->L, 1);
         if (!ok) {
@@ -146,6 +150,7 @@ static bool encode_value(encoder *e, int index) {
         return encode_number(e, index);
     case LUA_TSTRING:
         text = lua_tolstring(L, index, &len);
+        if (memchr(text, 0, len)) return refuse(e, NUL_INSIDE);
         return hd_json_put_string(&e->writer, text, len) == 0 ||
                refuse(e, "a string is not valid UTF-8");
     case LUA_TTABLE:

@@ -48,8 +48,10 @@ function blame.raise(context, record)
   if record.table or record.constraint then
     local map = find_mapping(context, record)
     if map then
+      -- A DELETE of one entity may violate the foreign key of another: the property is that one's.
+      local property = not record.property and find_property(map, record)
+      if property then record.entity, record.property = map.name, property end
       record.entity = record.entity or map.name
-      record.property = record.property or find_property(map, record)
     end
   end
   local place = record.entity and record.property and record.entity .. "." .. record.property
