@@ -20,8 +20,10 @@ Manager.__index = Manager
 
 local manager = { class = Manager }
 
--- Fresh identity map and bookkeeping. Instances of the former one are left without an entity manager.
+-- Fresh identity map and bookkeeping. Instances of the former one are left without an entity manager; those that were
+-- never written are nobody's, as they were before.
 local function reset(self)
+  for _, shelf in pairs(self.shelves or {}) do shelf:release_new() end
   for _, shelf in pairs(self.shelves or {}) do shelf.box.shelf = nil end
   self.session, self.shelves, self.order = core.session(), {}, {}
   self.notes, self.outcome_unknown = {}, nil
@@ -100,9 +102,10 @@ function Manager:locate(e, what)
     errors.raise("wrong_context", ("%s: this %s belongs to context '%s', not '%s'"):format(what, meta.definition.name,
       meta.context_name, self.context_name), { context = self.context_name, entity = meta.definition.name })
   end
-  if shelf then
-    errors.raise("not_managed", ("%s: this %s is managed by another entity manager of context '%s'; em:merge(it) gives "
-      .. "this one's own"):format(what, meta.definition.name, self.context_name),
+  if meta.box then
+    errors.raise("not_managed", ("%s: this %s %s; em:merge(it) gives this one's own"):format(what, meta.definition.name,
+      shelf and ("is managed by another entity manager of context '%s'"):format(self.context_name)
+      or "belonged to an entity manager that was cleared or is gone"),
       { context = self.context_name, entity = meta.definition.name })
   end
   return nil, nil, self:mapping(meta.class)

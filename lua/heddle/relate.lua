@@ -12,9 +12,9 @@ local function target_name(prop)
   return definition and definition.name or prop.target
 end
 
-local function refuse(meta, prop, kind, message)
+local function refuse(meta, prop, kind, message, context_name)
   errors.raise(kind, ("%s.%s: %s"):format(meta.definition.name, prop.name, message),
-    { entity = meta.definition.name, property = prop.name, context = meta.context_name })
+    { entity = meta.definition.name, property = prop.name, context = context_name or meta.context_name })
 end
 
 local function describe(value)
@@ -28,7 +28,7 @@ local function check_context(context_name, meta, other, prop)
   if not (context_name and other.context_name) or other.context_name == context_name then return end
   refuse(meta, prop, "wrong_context", ("the %s belongs to context '%s', this %s to '%s'; relate entities of one "
     .. "context, or keep the key in a plain property"):format(other.definition.name, other.context_name,
-    meta.definition.name, context_name))
+    meta.definition.name, context_name), context_name)
 end
 
 -- What an entity manager's instance points at has to be the same entity manager's, or nobody's.
@@ -38,7 +38,8 @@ local function check_owner(em, meta, other, prop)
   if shelf and shelf.em == em then return end
   refuse(meta, prop, "not_managed", shelf
     and ("the %s is managed by another entity manager; em:merge(it) gives this one's own"):format(other.definition.name)
-    or ("the entity manager of the %s is gone; em:merge(it) gives this one's own"):format(other.definition.name))
+    or ("the entity manager of the %s is gone; em:merge(it) gives this one's own"):format(other.definition.name),
+    em.context_name)
 end
 
 -- A part of a row is not a new one.
@@ -69,10 +70,17 @@ function relate.check_reach(em, e, seen)
   end
 end
 
+-- An instance of an entity manager knows the very entity that its relation leads to, another one perhaps only its name.
+local function is_target(meta, prop, other)
+  local view = meta.views and meta.views[prop.name]
+  if view then return other.definition == view.target.meta end
+  return other.definition.name == target_name(prop)
+end
+
 ---Checks what is assigned to a to-one relation of an instance.
 function relate.check(meta, prop, value)
   local other = instance.meta_of(value)
-  if not other or other.definition.name ~= target_name(prop) then
+  if not other or not is_target(meta, prop, other) then
     refuse(meta, prop, "validation", ("takes an instance of %s or nil, not %s"):format(target_name(prop),
       describe(value)))
   end

@@ -172,6 +172,13 @@ function Shelf:release(slot, keep_slot)
   if not keep_slot then self.shelf:remove(slot) end
 end
 
+---Every row that was never written leaves.
+function Shelf:release_new()
+  local slots = {}
+  for slot in pairs(self.new) do slots[#slots + 1] = slot end
+  for _, slot in ipairs(slots) do self:release(slot) end
+end
+
 ---An instance that had left comes back to its slot.
 ---@param snapshot? table values by column index
 function Shelf:reinstate(slot, e, overlay, meta, snapshot)

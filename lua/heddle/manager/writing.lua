@@ -55,6 +55,7 @@ function Manager:create(entity, data)
 end
 
 local function adopt(self, map, e)
+  relate.check_reach(self, e)
   local shelf = self:shelf_of(map)
   local key = shelf:given_key(e)
   local other
@@ -102,7 +103,6 @@ local function persist(self, e)
         .. "and only in part; em:merge(it)")
         :format(map.name), { entity = map.name, context = self.context_name })
     end
-    relate.check_reach(self, e)
     adopt(self, map, e)
   elseif shelf.removed[slot] then
     keep(self, shelf, slot, e)
