@@ -50,7 +50,7 @@ databases.each(function(db)
                 "select b.title, a.name from books b left join authors a on a.id = b.author_id order by b.title"
         end
 
-        it("I: book.author.id needs no load, everything else says how to load it", function()
+        it("book.author.id needs no load, everything else says how to load it", function()
             em:persist_and_flush(em:create(Book, { title = "B", author = Author { name = "Ann" } }))
             em:clear()
             local book = em:find_one(Book, 1)
@@ -73,7 +73,7 @@ databases.each(function(db)
             assert.is_nil(book.editor)
         end)
 
-        it("I: a wrong entity fails at the line that assigns it", function()
+        it("a wrong entity fails at the line that assigns it", function()
             local unmanaged, managed = Book { title = "x" }, em:create(Book, { title = "y" })
             em:persist(managed)
             for _, book in ipairs { unmanaged, managed } do
@@ -120,7 +120,7 @@ databases.each(function(db)
             assert.same({ { "x", "Near" } }, authors_of())
         end)
 
-        it("I: both orders of assigning and persisting write the same", function()
+        it("both orders of assigning and persisting write the same", function()
             local function ann() return Author { name = "Ann" } end
             local ways = {
                 function(book, author) book.author = author em:persist(book) end,
@@ -149,7 +149,7 @@ databases.each(function(db)
             for i in ipairs(ways) do assert.same({ "B" .. i, "Ann" }, rows[i]) end
         end)
 
-        it("I: chains and rings of new instances are written whole", function()
+        it("chains and rings of new instances are written whole", function()
             local a, b, c = Author { name = "a" }, Author { name = "b" }, Author { name = "c" }
             a.mentor, b.mentor = b, c
             em:persist(Book { title = "chain", author = a }):flush()
@@ -163,7 +163,7 @@ databases.each(function(db)
                     left join authors m on m.id = a.mentor_id order by a.name]])
         end)
 
-        it("I: keys stand for relations in create, assign and insert; nothing is read for them", function()
+        it("keys stand for relations in create, assign and insert; nothing is read for them", function()
             em:persist_and_flush(Author { name = "Ann" })
             local before = #sent
             local book = em:create(Book, { title = "A", author = 1 })
@@ -182,7 +182,7 @@ databases.each(function(db)
             assert.same({ { "A", "Ann" }, { "B", "Ann" }, { "C", "Ann" }, { "D", false } }, authors_of())
         end)
 
-        it("I: nil and orm.null take a relation away", function()
+        it("nil and orm.null take a relation away", function()
             local book = em:persist_and_flush(em:create(Book, { title = "A", author = Author { name = "Ann" } }))
             book.author = nil
             assert.is_nil(book.author)
@@ -204,7 +204,7 @@ databases.each(function(db)
             assert.same({ { "A", false } }, authors_of())
         end)
 
-        it("I: without a persisting cascade the flush names the relation", function()
+        it("without a persisting cascade the flush names the relation", function()
             em:persist(Book { title = "x", editor = Author { name = "E" } })
             local err = raises("not_managed", function() em:flush() end, "Book.editor", "Author")
             assert.equal("editor", err.property)

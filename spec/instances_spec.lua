@@ -68,7 +68,7 @@ databases.each(function(db)
             return user
         end
 
-        it("I: User{} and em:create make the same plain table, which nothing writes before it is persisted", function()
+        it("User{} and em:create make the same plain table, which nothing writes before it is persisted", function()
             for _, make in ipairs { function(d) return User(d) end, function(d) return em:create(User, d) end } do
                 local user = make { email = "a@x", name = "Ann" }
                 assert.equal("email grade name role settings", keys_of(user))
@@ -82,7 +82,7 @@ databases.each(function(db)
             assert.same({}, sent)
         end)
 
-        it("I: defaults are copied, deep, for each instance; the definition's own is never touched", function()
+        it("defaults are copied, deep, for each instance; the definition's own is never touched", function()
             local a, b = User { email = "a" }, em:create(User, { email = "b" })
             a.settings.theme.dark = "changed"
             a.settings.tags[1] = "x"
@@ -95,7 +95,7 @@ databases.each(function(db)
             assert.equal("[]", cjson.encode(b.settings.tags) == "{}" and "[]" or cjson.encode(b.settings.tags))
         end)
 
-        it("I: data given is not kept: the table of the program stays its own", function()
+        it("data given is not kept: the table of the program stays its own", function()
             local data = { email = "a@x", name = "Ann" }
             local user = em:create(User, data)
             em:persist_and_flush(user)
@@ -103,7 +103,7 @@ databases.each(function(db)
             assert.not_equal(data, user)
         end)
 
-        it("I: pairs, next, cjson and rawget see loaded column values and nothing else", function()
+        it("pairs, next, cjson and rawget see loaded column values and nothing else", function()
             local team = Team { name = "core" }
             local user = User { email = "a@x", name = "Ann", password = "s3cret", team = team, note = "mine" }
             assert.equal("email grade name note role settings", keys_of(user))
@@ -123,7 +123,7 @@ databases.each(function(db)
             assert.equal("Ann", cjson.decode(text).name)
         end)
 
-        it("I: an unknown key raises at its line, with the nearest name, in every way to give it", function()
+        it("an unknown key raises at its line, with the nearest name, in every way to give it", function()
             local function check(fn)
                 local err = raises("unknown_property", fn, "User", "'nmae'", "did you mean 'name'?")
                 assert.equal("User", err.entity)
@@ -149,7 +149,7 @@ databases.each(function(db)
             assert.equal("1", db:raw():value "select count(*) from users")
         end)
 
-        it("I: keys that are no names are refused too", function()
+        it("keys that are no names are refused too", function()
             local user = User { email = "a@x" }
             raises("unknown_property", function() user[1] = "x" end, "User")
             raises("unknown_property", function() user[{}] = "x" end, "User")
@@ -158,7 +158,7 @@ databases.each(function(db)
             assert.is_nil(user[1])
         end)
 
-        it("I: with open = true undeclared keys are the program's own", function()
+        it("with open = true undeclared keys are the program's own", function()
             local bag = em:create(Bag, { label = "x", colour = "red" })
             bag.size = 3
             em:assign(bag, { weight = 4 })
@@ -176,7 +176,7 @@ databases.each(function(db)
             raises("unknown_property", function() em:find(Bag, { colour = "red" }) end, "Bag")
         end)
 
-        it("I: methods answer on every kind of instance", function()
+        it("methods answer on every kind of instance", function()
             local user = saved { name = "Ann" }
             assert.equal("Ann <a@x>", user:label()) -- left by clear
             assert.equal("Ann <a@x>", em:find_one(User, user.id):label())
@@ -186,7 +186,7 @@ databases.each(function(db)
             raises("metadata", function() User.team = 1 end, "User", "'team'")
         end)
 
-        it("I: what is given as data has to be a plain table", function()
+        it("what is given as data has to be a plain table", function()
             raises("validation", function() local _ = User "a@x" end, "User", "string")
             raises("validation", function() em:create(User, 7) end, "User", "number")
             raises("validation", function() em:create(User, User { email = "a" }) end, "User")
@@ -198,7 +198,7 @@ databases.each(function(db)
             raises("entity_not_registered", function() em:create("Usr", {}) end, "'Usr'", "'default'")
         end)
 
-        it("I: orm.null is NULL in create and assign, against defaults of both kinds", function()
+        it("orm.null is NULL in create and assign, against defaults of both kinds", function()
             local user = em:create(User, { email = "a@x", name = orm.null, status = orm.null, team = orm.null,
                 password = orm.null, grade = orm.null, rank = orm.null })
             assert.is_nil(user.grade)
@@ -230,7 +230,7 @@ databases.each(function(db)
             end, "User.email")
         end)
 
-        it("I: orm.null assigned to a property is an absent field after the flush", function()
+        it("orm.null assigned to a property is an absent field after the flush", function()
             local user = saved { name = "Ann" }
             user = em:find_one(User, user.id)
             user.name = orm.null
@@ -243,7 +243,7 @@ databases.each(function(db)
             assert.equal(before, #sent)
         end)
 
-        it("I: tostring is one line for a REPL, loads nothing and shows no hidden value", function()
+        it("tostring is one line for a REPL, loads nothing and shows no hidden value", function()
             local user = User { email = "a@x", name = "two\nlines", password = "s3cret" }
             assert.equal('User#new { email = "a@x", name = "two\\nlines", role = "member", settings = {...}, '
                 .. 'grade = 3 }', tostring(user))
@@ -264,7 +264,7 @@ databases.each(function(db)
             assert.equal("em<nowhere>", tostring(orm.em "nowhere"))
         end)
 
-        it("I: no password in the tostring of instance, entity manager, connection or error", function()
+        it("no password in the tostring of instance, entity manager, connection or error", function()
             local seen = {}
             local secret = "s3cret-of-all"
             local config = db:config { context_name = "private", entities = { User, Team }, password = secret,
