@@ -202,6 +202,7 @@ build = {
         ["heddle.op"] = "lua/heddle/op.lua",
         ["heddle.options"] = "lua/heddle/options.lua",
         ["heddle.order"] = "lua/heddle/order.lua",
+        ["heddle.outcome"] = "lua/heddle/outcome.lua",
         ["heddle.owner"] = "lua/heddle/owner.lua",
         ["heddle.place"] = "lua/heddle/place.lua",
         ["heddle.placeholders"] = "lua/heddle/placeholders.lua",

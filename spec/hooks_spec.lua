@@ -278,6 +278,30 @@ databases.each(function(db)
             assert.equal("0", raw:value "select count(*) from users")
         end)
 
+        if db.name == "postgres" then
+            it("F1: a failed statement that a hook passed over fails the flush, of which nothing is left", function()
+                local bob, ann, fail = User { name = "Bob" }, User { name = "Ann" }, true
+                on.after_create = function(_, about)
+                    if fail then pcall(about.em.execute, about.em, "nonsense") end
+                end
+                em:persist(bob)
+                unit.raises("driver", em.flush, em)
+                assert.is_nil(bob.id)
+                assert.equal("0", raw:value "select count(*) from users")
+                em:begin()
+                unit.raises("driver", em.flush, em)
+                fail = false
+                em:persist(ann):flush()
+                fail = true
+                bob.name = "Bea"
+                on.after_update = on.after_create
+                unit.raises("driver", em.flush, em)
+                fail = false
+                em:commit()
+                assert.same({ { "Ann" }, { "Bea" } }, raw:rows "select name from users order by name")
+            end)
+        end
+
         it("F1: an error in after_flush rolls back, one in after_commit does not", function()
             local bob, fail = User { name = "Bob" }, "after_flush"
             for _, event in ipairs { "after_flush", "after_commit" } do

@@ -167,7 +167,8 @@ databases.each(function(db)
             it("F2: a deadlock is one, and is tried again", function()
                 local finish = elsewhere("begin", "update items set count = 7 where name = 'b'", 0.5,
                     "update items set count = count + 100 where name = 'a'", "commit")
-                wait_for "select count(*) from pg_locks where mode = 'RowExclusiveLock' and relation = 'items'::regclass"
+                wait_for [[select count(*) from pg_locks
+                    where mode = 'RowExclusiveLock' and relation = 'items'::regclass]]
                 local runs = 0
                 em:transactional(function(tx)
                     runs = runs + 1

@@ -174,6 +174,25 @@ databases.each(function(db)
                 assert.is_nil(twin.id)
             end)
 
+            if db.name == "postgres" then
+                it("F3: a failed statement that fn passed over fails it, and it alone", function()
+                    em:transactional(function(tx)
+                        tx:persist(Item { name = "outer" }):flush()
+                        unit.raises("driver", tx.transactional, tx, function()
+                            tx:persist(Item { name = "inner" }):flush()
+                            assert.is_false(pcall(tx.execute, tx, "nonsense"))
+                        end)
+                        assert.equal(2, tx:count(Item, {}))
+                    end)
+                    assert.equal("2", names())
+                    unit.raises("driver", em.transactional, em, function(tx)
+                        tx:persist(Item { name = "b" }):flush()
+                        assert.is_false(pcall(tx.execute, tx, "nonsense"))
+                    end)
+                    assert.equal("2", names())
+                end)
+            end
+
             it("F3: what fn left open is an error, and everything is rolled back", function()
                 unit.raises("transaction_required", em.transactional, em, function(tx)
                     tx:begin()
@@ -237,8 +256,8 @@ databases.each(function(db)
                         or entry.sql:match "^RELEASE" or entry.sql:match "^SAVEPOINT" or "-"
                     if verb ~= "-" or control[#control] ~= "-" then control[#control + 1] = verb end
                 end
-                assert.same({ "BEGIN", "SAVEPOINT", "-", "RELEASE", "SAVEPOINT", "-", "ROLLBACK TO", "RELEASE", "COMMIT" },
-                    control)
+                assert.same({ "BEGIN", "SAVEPOINT", "-", "RELEASE", "SAVEPOINT", "-", "ROLLBACK TO", "RELEASE",
+                    "COMMIT" }, control)
             end)
 
             it("F1: commit and rollback are told to those who listen, once, at the end of all", function()
@@ -267,6 +286,10 @@ databases.each(function(db)
                 told = {}
                 em:persist_and_flush(Item { name = "f" })
                 assert.same({ "commit", "create f" }, told)
+                told = {}
+                em:persist(Item { name = "f" })
+                unit.raises("unique_violation", em.flush, em)
+                assert.same({ "rollback" }, told)
             end)
         end)
 

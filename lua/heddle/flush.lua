@@ -101,7 +101,9 @@ function flush.flush(em)
     undo.forget(em, state.mark)
     em.flushing, em.in_hook = false, nil
   end
-  if not ok then error(err, 0) end
+  if ok then return end
+  if not state.done and state.own and #em.transactions == 0 then tell(em, "after_rollback", { em = em }) end
+  error(err, 0)
 end
 
 return flush

@@ -2,6 +2,7 @@
 local compat = require("heddle.compat")
 local errors = require("heddle.errors")
 local options = require("heddle.options")
+local outcome = require("heddle.outcome")
 local owner = require("heddle.owner")
 local undo = require("heddle.undo")
 local wait = require("heddle.wait")
@@ -142,27 +143,6 @@ function transaction.current(em, what)
   return item
 end
 
-local LOOKS = 8
-
----Looks up a transaction whose COMMIT was under way when its connection was lost: true, false, or nil when nobody
----knows. A server may take a while to notice that nobody is there any more. A file is asked by its own connection.
-local function look_up(em, xid)
-  if em.context.driver_name == "sqlite" then return false end
-  if not xid then return nil end
-  local other, status = em.context:link(), "in progress"
-  for try = 1, LOOKS do
-    local ok, rows = compat.pcall(em.context.run_sql, em.context, other,
-      "select txid_status(?::bigint) as status", { n = 1, xid })
-    status = ok and rows[1] and rows[1].status
-    if status ~= "in progress" then break end
-    wait.sleep(0.01 * 2 ^ try)
-  end
-  other:close()
-  if status == "committed" then return true end
-  if status == "aborted" then return false end
-  return nil
-end
-
 ---What became of a COMMIT that failed: true when it happened all the same. Otherwise the record says what is known;
 ---where nobody knows, the entity manager does not either.
 ---@param record table
@@ -170,7 +150,7 @@ function transaction.was_committed(em, record)
   if record.outcome ~= "unknown" then return false end
   local xid = em.link:xid()
   quietly(em, em.link:rollback())
-  local committed = look_up(em, xid)
+  local committed = outcome.look_up(em.context, xid)
   if committed == false then record.outcome = nil end
   if committed == nil then em.outcome_unknown = true end
   return committed == true
@@ -200,10 +180,23 @@ local function commit_link(em)
   em.context:raise(link, record)
 end
 
+-- A server answers the COMMIT of a failed transaction with a rollback, and calls that a success.
+local function raise_failed(em, over)
+  errors.raise(over and "connection" or "driver", over
+    and "The transaction is over: the database ended it, or its connection was lost; nothing of it is written"
+    or "A statement had failed before, so that this could only be rolled back, which was done",
+    { context = em.context_name })
+end
+
 ---Commits the transaction, or makes a savepoint part of what is around it. Raises what the database says; then
 ---everything is rolled back, in memory too.
 function transaction.commit(em)
   local item = transaction.current(em, "commit")
+  local _, _, over = em.link:state()
+  if em.link:failed() then
+    transaction.rollback(em)
+    raise_failed(em, over)
+  end
   if item.nested then
     em.link:release()
     pop(em)
@@ -212,12 +205,6 @@ function transaction.commit(em)
     -- The outermost one of a test is a savepoint too.
     if not outer then return em.context:emit("after_commit", item.changes) end
     return merge_changes(outer.changes, item.changes)
-  end
-  local _, _, over = em.link:state()
-  if em.link:failed() and not over then
-    transaction.rollback(em)
-    errors.raise("driver", "The transaction had failed and could only be rolled back, which was done",
-      { context = em.context_name })
   end
   local ok, err = pcall(commit_link, em)
   pop(em)
@@ -279,8 +266,11 @@ function transaction.undo_flush(em, state)
   end
 end
 
----Commits a flush's own transaction, or makes its savepoint part of what is around it.
+---Commits a flush's own transaction, or makes its savepoint part of what is around it. Raises when a hook passed a
+---failed statement over.
 function transaction.end_flush(em, state)
+  local _, _, over = em.link:state()
+  if em.link:failed() then raise_failed(em, over) end
   state.open = false
   if not state.own then return em.link:release() end
   local ok, err = pcall(commit_link, em)

@@ -115,7 +115,7 @@ end
 
 -- Fresh work on another connection.
 local function aside(self, fn, opts, open)
-  local em = self:fork()
+  local em = self:fork({ flush_mode = self.flush_mode })
   local results = compat.pack(pcall(open, em, fn, opts))
   em:drop()
   if not results[1] then error(results[2], 0) end
