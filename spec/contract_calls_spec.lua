@@ -97,6 +97,21 @@ databases.each(function(db)
         assert.equal("validation", raised(instance.on, instance, "query").kind)
     end)
 
+    it("execute gives back what its placeholders were given, numbers as numbers, on both drivers", function()
+        local rows = em:execute("select ? as n, ? as big, ? as f, ? as s, ? as no", 7, 5000000000, 1.5, "7", orm.null)
+        assert.same({ { n = 7, big = 5000000000, f = 1.5, s = "7" } }, rows)
+        for _, value in ipairs { 1, "a", 1.5, 2 ^ 40, "1" } do
+            assert.equal(value, em:execute("select ? as x", value)[1].x)
+        end
+        local yes = em:execute("select ? as x", true)[1].x
+        assert.is_true(yes == true or db.name == "sqlite" and yes == 1)
+        local id = em:insert(Account, { owner = "Ann" })
+        assert.equal(1, em:execute("select count(*) as n from account where id = ? and owner = ?", id, "Ann")[1].n)
+        assert.equal(1, em:execute("select count(*) as n from account where id = ?", tostring(id))[1].n)
+        assert.equal(1, em:count(Account, orm.op.raw("e0.id < ?", id + 1)))
+        assert.equal(1, em:execute("update account set owner = ? where id = ?", "Ben", id))
+    end)
+
     it("a full pool is pool_timeout, also for whoever writes, and pool_stats counts it", function()
         local first, second = em:fork(), em:fork()
         first:begin()

@@ -346,12 +346,27 @@ hd_error_kind hdl_to_value(lua_State *L, int index, const hdl_column *column, hd
         return blob_value(&c);
     case HD_T_ARRAY:
         return list_value(&c, (hd_type)column->core->element, HD_T_ARRAY, 1);
-    default:
-        return hdl_to_natural(L, index, arena, out, err);
+    default: {
+        hd_error_kind kind = hdl_to_natural(L, index, arena, out, err);
+        out->type = (uint8_t)type;
+        return kind;
+    }
     }
 }
 
 /* ---- Without a type ---- */
+
+/* A number says its own type, so that `select ?` gives it back; a string may stand for anything. */
+static hd_value natural_integer(int64_t i) {
+    return hd_int(i, i >= INT32_MIN && i <= INT32_MAX ? HD_T_INTEGER : HD_T_BIGINT);
+}
+
+static hd_value natural_float(double f) {
+    hd_value v = hd_int(0, HD_T_DOUBLE);
+    v.kind = HD_FLOAT;
+    v.as.f = f;
+    return v;
+}
 
 hd_error_kind hdl_to_natural(lua_State *L, int index, hd_arena *arena, hd_value *out,
                              hd_error *err) {
@@ -367,23 +382,18 @@ hd_error_kind hdl_to_natural(lua_State *L, int index, hd_arena *arena, hd_value 
     case LUA_TLIGHTUSERDATA:
         return lua_touserdata(L, index) ? refuse_type(&c, "a scalar") : HD_OK;
     case LUA_TBOOLEAN:
-        *out = hd_int(lua_toboolean(L, index), HD_T_UNKNOWN);
+        *out = hd_int(lua_toboolean(L, index), HD_T_BOOLEAN);
         out->kind = HD_BOOL;
         return HD_OK;
     case LUA_TNUMBER:
 #if !HDL_DOUBLES
         if (!lua_isinteger(L, index)) {
-            out->kind = HD_FLOAT;
-            out->as.f = lua_tonumber(L, index);
+            *out = natural_float(lua_tonumber(L, index));
             return HD_OK;
         }
 #endif
-        if (to_integer(L, index, &whole)) {
-            *out = hd_int(whole, HD_T_UNKNOWN);
-            return HD_OK;
-        }
-        out->kind = HD_FLOAT;
-        out->as.f = lua_tonumber(L, index);
+        *out = to_integer(L, index, &whole) ? natural_integer(whole)
+                                            : natural_float(lua_tonumber(L, index));
         return HD_OK;
     case LUA_TSTRING: {
         const char *text = lua_tolstring(L, index, &len);
