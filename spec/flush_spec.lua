@@ -116,6 +116,25 @@ databases.each(function(db)
                 unit.raises("not_managed", em.remove, em, work:fork():persist_and_flush(Team { name = "other's" }))
             end)
 
+            it("U1: a removed entity that is persisted anew keeps its relations, read or not", function()
+                local user = em:persist_and_flush(User { email = "a@x", team = Team { name = "core" } })
+                local team = user.team
+                for _ = 1, 2 do
+                    em:remove_and_flush(user)
+                    assert.equal(team.id, user.team.id)
+                    em:persist_and_flush(user)
+                    assert.equal(team, user.team)
+                end
+                em:remove_and_flush(user)
+                em:persist_and_flush(user)
+                assert.equal("core", raw:value "select t.name from users u join teams t on t.id = u.team_id")
+                em:remove_and_flush(user)
+                assert.equal(team.id, user.team.id)
+                user.team = nil
+                em:persist_and_flush(user)
+                assert.equal("1", raw:value "select count(*) from users where team_id is null")
+            end)
+
             it("U1: a removed entity can be used on, and persisted anew with its values", function()
                 local team = em:persist_and_flush(Team { name = "a" })
                 local former = team.id

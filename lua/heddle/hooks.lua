@@ -74,11 +74,6 @@ local function call_before(em, row)
   return true
 end
 
--- What a hook sets is taken back with everything else.
-local function note_values(em, row)
-  undo.note(em, { kind = "hooks", shelf = row.shelf, slot = row.slot, copy = undo.copy_row(row.shelf, row.slot) })
-end
-
 ---Runs on_create, on_update and the `before_*` hooks of the rows that have not been seen.
 ---@param seen table set of instances
 ---@return boolean called whether a hook ran, so that there may be more to write
@@ -93,9 +88,10 @@ function hooks.before(em, rows, seen)
     end
     if works then
       seen[row.e] = true
-      note_values(em, row)
+      local note = undo.note_row(em, "hooks", row.shelf, row.slot)
       generate(em, row)
       called = call_before(em, row) or called
+      undo.narrow(note)
     end
   end
   return called
@@ -125,8 +121,9 @@ function hooks.after(em, rows)
     local event = "after_" .. row.op
     local hook, listeners = listener(em, row, event)
     if row.index and (hook or listeners) then
-      if row.op ~= "delete" then note_values(em, row) end
+      local note = row.op ~= "delete" and undo.note_row(em, "hooks", row.shelf, row.slot)
       call(em, row, event)
+      if note then undo.narrow(note) end
     end
   end
 end

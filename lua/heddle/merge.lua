@@ -11,11 +11,12 @@ local wait = require("heddle.wait")
 
 local merge = {}
 
--- What a row is before it is read again, for a rollback.
-local function note_former(shelf, slot, e)
-  if not shelf.em.session:has_marks() then return end
-  undo.note(shelf.em, { kind = "read", shelf = shelf, slot = slot, copy = undo.copy_row(shelf, slot),
-    meta = getmetatable(e), snapshots = state.snapshots(shelf, slot) })
+-- What reading changes in a row, for a rollback.
+local function noted(shelf, slot, change, ...)
+  if not shelf.em.session:has_marks() then return change(shelf, slot, ...) end
+  local note = undo.note_row(shelf.em, "read", shelf, slot)
+  change(shelf, slot, ...)
+  undo.narrow(note)
 end
 
 local function note_loaded(shelf, slot, columns)
@@ -67,15 +68,14 @@ local function is_complete(shelf, overlay)
   return true
 end
 
-local function one(shelf, plan, row)
-  local slot, version = row.slot, shelf.mapping.version
+local function one(shelf, slot, plan, row)
+  local version = shelf.mapping.version
   local e, overlay = shelf.instances[slot], state.overlay(shelf, slot)
   local known = version and (not overlay.loaded or overlay.loaded[version.index])
   if known and is_row_changed(shelf, slot, e, overlay)
     and row[version.index] ~= state.snapshot(shelf, slot, version.index) then
     return -- its flush will raise optimistic_lock
   end
-  note_former(shelf, slot, e)
   for _, column in ipairs(plan.columns) do
     if not is_changed(shelf, slot, e, column, overlay) then
       take(shelf, slot, e, column, overlay, row[column.index])
@@ -113,7 +113,7 @@ end
 ---@param late table[] { slot =, fresh =, [column index] = value }
 function merge.late(shelf, plan, late)
   for _, row in ipairs(late) do
-    if row.fresh then fresh(shelf, plan, row.slot) else one(shelf, plan, row) end
+    if row.fresh then fresh(shelf, plan, row.slot) else noted(shelf, row.slot, one, plan, row) end
   end
 end
 
@@ -162,8 +162,7 @@ end
 
 ---Drops what was changed in memory.
 function merge.drop_changes(shelf, slot, e)
-  note_former(shelf, slot, e)
-  merge.restore(shelf, slot, e)
+  noted(shelf, slot, merge.restore, e)
 end
 
 ---Reads a managed row again by its key; changes in memory are dropped. Raises `not_found`.

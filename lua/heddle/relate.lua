@@ -126,12 +126,11 @@ end
 function instance.reference(meta, _, view, key)
   local shelf = meta.box and meta.box.shelf
   if shelf then return shelf.em:reference(view.target, key) end
-  if meta.own then
-    local made = loose_reference(view, key)
-    meta.own.values[view.name] = made
-    return made
-  end
-  return loose_reference(view, key)
+  local own = meta.own
+  if not own then return loose_reference(view, key) end
+  own.references = own.references or {}
+  own.references[view.name] = own.references[view.name] or loose_reference(view, key)
+  return own.references[view.name]
 end
 
 return relate

@@ -95,8 +95,9 @@ local function take_own(self, e, slot)
 end
 
 ---An unmanaged instance becomes a new row.
-function Shelf:adopt(e)
-  local slot = self.shelf:add("new")
+---@param slot? integer the one that it had before
+function Shelf:adopt(e, slot)
+  slot = slot or self.shelf:add("new")
   self.instances[slot], self.slot_of[e] = e, slot
   self.new[slot] = true
   take_own(self, e, slot)

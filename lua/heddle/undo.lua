@@ -20,7 +20,24 @@ end
 
 -- Notes ----------------------------------------------------------------------------------------------------
 
+local function is_same(a, b, seen)
+  if a == b then return true end
+  if type(a) ~= "table" or type(b) ~= "table" or instance.meta_of(a) or instance.meta_of(b) then return false end
+  seen = seen or {}
+  if seen[a] then return true end
+  seen[a] = true
+  for key, value in next, a do
+    if not is_same(value, rawget(b, key), seen) then return false end
+  end
+  for key in next, b do
+    if rawget(a, key) == nil then return false end
+  end
+  return true
+end
+
 local reverse = {}
+
+local PARTS = { "rel", "hidden", "assigned" } -- of an overlay
 
 -- The instance is new again.
 function reverse.adopted(note)
@@ -28,9 +45,7 @@ function reverse.adopted(note)
 end
 
 function reverse.forgotten(note)
-  local shelf, slot = note.shelf, note.slot
-  shelf:reinstate(slot, note.e, note.overlay, shelf.loaded_meta)
-  shelf.new[slot] = true
+  note.shelf:adopt(note.e, note.slot)
 end
 
 function reverse.removed(note)
@@ -39,6 +54,19 @@ end
 
 function reverse.kept(note)
   note.shelf.removed[note.slot] = true
+end
+
+local function shelf_overlay(note, needed)
+  return needed and state.overlay(note.shelf, note.slot) or note.shelf.overlay[note.slot]
+end
+
+-- What a flush had settled is assigned again, unless the program has assigned something else since.
+local function restore_overlay(shelf, slot, former)
+  local now = shelf.overlay[slot]
+  for _, part in ipairs(now and PARTS or {}) do
+    for name, value in pairs(now[part]) do former[part][name] = value end
+  end
+  shelf.overlay[slot] = former
 end
 
 -- A flush: deleted instances come back, then the core takes its values out of the others.
@@ -54,19 +82,10 @@ function reverse.flush(note)
     item.shelf.new[item.slot] = true
     if item.overlay then item.shelf.overlay[item.slot] = item.overlay end
   end
-  for _, item in ipairs(note.overlays) do item.shelf.overlay[item.slot] = item.overlay end
+  for _, item in ipairs(note.overlays) do restore_overlay(item.shelf, item.slot, item.overlay) end
   for _, item in ipairs(note.given) do rawset(item.e, item.property, item.value) end
   local given = note.flush:given()
   for i = 1, given and #given or 0, 3 do rawset(given[i], given[i + 1], given[i + 2]) end
-end
-
--- A row that was read again.
-function reverse.read(note)
-  local shelf, slot, e = note.shelf, note.slot, note.copy.e
-  if shelf.instances[slot] ~= e then return end
-  setmetatable(e, note.meta)
-  for index = 1, shelf.width do state.set_snapshot(shelf, slot, index, note.snapshots[index]) end
-  undo.restore_row(shelf, slot, note.copy)
 end
 
 function reverse.detached(note)
@@ -75,9 +94,35 @@ function reverse.detached(note)
   shelf.new[slot], shelf.removed[slot] = note.new, note.removed
 end
 
+-- Values go back where nobody has changed them since.
+local function take_back(note)
+  for _, change in ipairs(note.changes) do
+    local place = note.e
+    if change.part then
+      local overlay = shelf_overlay(note, change.before ~= nil)
+      place = overlay and overlay[change.part]
+    end
+    if place and is_same(rawget(place, change.name), change.after) then rawset(place, change.name, change.before) end
+  end
+end
+
 -- What hooks did to an instance's values.
 function reverse.hooks(note)
-  undo.restore_row(note.shelf, note.slot, note.copy)
+  if note.shelf.instances[note.slot] ~= note.e then return end
+  if note.copy then return undo.restore_row(note.shelf, note.slot, note.copy) end
+  take_back(note)
+end
+
+-- A row that was read again.
+function reverse.read(note)
+  local shelf, slot = note.shelf, note.slot
+  if shelf.instances[slot] ~= note.e then return end
+  setmetatable(note.e, note.meta)
+  for index = 1, shelf.width do state.set_snapshot(shelf, slot, index, note.snapshots[index]) end
+  if note.copy then return undo.restore_row(shelf, slot, note.copy) end
+  local overlay = shelf_overlay(note, note.loaded ~= nil)
+  if overlay then overlay.loaded = note.loaded end
+  take_back(note)
 end
 
 -- Rows -----------------------------------------------------------------------------------------------------
@@ -110,6 +155,38 @@ function undo.restore_row(shelf, slot, copy)
     end
   end
   shelf.overlay[slot] = copy.overlay
+end
+
+local function compare(changes, part, before, now)
+  for name, value in next, now do
+    if not is_same(before[name], value) then
+      changes[#changes + 1] = { part = part, name = name, before = before[name],
+        after = part ~= "rel" and instance.copy(value) or value }
+    end
+  end
+  for name, value in next, before do
+    if rawget(now, name) == nil then changes[#changes + 1] = { part = part, name = name, before = value } end
+  end
+end
+
+---Notes a row that a hook or a read is about to change; undo.narrow behind it leaves what was changed.
+---@param kind "hooks"|"read"
+---@return table note
+function undo.note_row(em, kind, shelf, slot)
+  local note = { kind = kind, shelf = shelf, slot = slot, e = shelf.instances[slot], copy = undo.copy_row(shelf, slot) }
+  if kind == "read" then note.meta, note.snapshots = getmetatable(note.e), state.snapshots(shelf, slot) end
+  undo.note(em, note)
+  return note
+end
+
+function undo.narrow(note)
+  local copy, overlay = note.copy, note.shelf.overlay[note.slot]
+  note.changes, note.copy = {}, nil
+  note.loaded = copy.overlay and copy.overlay.loaded
+  compare(note.changes, nil, copy.raw, note.e)
+  for _, part in ipairs(PARTS) do
+    compare(note.changes, part, copy.overlay and copy.overlay[part] or {}, overlay and overlay[part] or {})
+  end
 end
 
 -- Marks ----------------------------------------------------------------------------------------------------

@@ -131,7 +131,7 @@ local function remove(self, e)
       { context = self.context_name, entity = map.name })
   end
   if shelf.new[slot] then
-    undo.note(self, { kind = "forgotten", shelf = shelf, slot = slot, e = e, overlay = shelf.overlay[slot] })
+    undo.note(self, { kind = "forgotten", shelf = shelf, slot = slot, e = e })
     shelf:release(slot)
   elseif not shelf.removed[slot] then
     shelf.removed[slot] = true
