@@ -1,5 +1,5 @@
--- F1, F3 by chance: random work in nested transactions, with flushes that fail for all kinds of reasons. After every step
--- memory and database are what a simple model says. HEDDLE_SEED runs one seed, HEDDLE_RUNS more of them.
+-- F1, F3 by chance: random work in nested transactions, with flushes that fail for all kinds of reasons. After every
+-- step memory and database are what a simple model says. HEDDLE_SEED runs one seed, HEDDLE_RUNS more of them.
 
 local databases = require "spec.support.databases"
 local orm = require "heddle"
