@@ -78,6 +78,8 @@ void hd_pg_abandon(hd_conn *conn);
 void hd_pg_send(hd_pg *pg);
 /* True when a sync is needed or something is still to be sent. */
 bool hd_pg_sending(const hd_pg *pg);
+/* libpq's buffer is empty: true when sending had stopped for want of room there. */
+bool hd_pg_resume(hd_pg_run *run);
 
 /* receive.c: ROW, WAIT (nothing to take now), DONE (nothing is awaited), FAILED (connection
  * lost). */

@@ -56,14 +56,18 @@ static bool consume(hd_pg *pg) {
     return true;
 }
 
-static hd_step await(hd_pg *pg, hd_wait *wait) {
+/* False: what stood in libpq's buffer has gone, and there is more to send. That must not be waited
+ * over, since the server may be silent until it has the rest. One look at the buffer decides both. */
+static bool await(hd_pg *pg, hd_wait *wait) {
     hd_pg_run *run = &pg->run;
+    bool full = PQflush(pg->pq) == 1;
+    if (!full && hd_pg_resume(run)) return false;
     wait->fd = PQsocket(pg->pq);
-    wait->events = PQflush(pg->pq) == 1 ? HD_READ | HD_WRITE : HD_READ;
+    wait->events = full ? HD_READ | HD_WRITE : HD_READ;
     wait->until = run->waited && is_encrypted(pg) ? hd_now() + ENCRYPTED_SLICE : HD_NEVER;
     run->attempts = is_encrypted(pg) ? 3 : 1;
     run->waited = true;
-    return HD_WAIT;
+    return true;
 }
 
 /* ---- Ending ---- */
@@ -136,8 +140,8 @@ hd_step hd_pg_step(hd_conn *conn, hd_wait *wait, hd_error *err) {
         if (step == HD_ROW) return step;
         if (step == HD_FAILED) lose(pg);
         if (step == HD_WAIT) {
-            if (consume(pg)) continue;
-            return await(pg, wait);
+            if (consume(pg) || !await(pg, wait)) continue;
+            return HD_WAIT;
         }
         if (step == HD_DONE && hd_pg_sending(pg)) continue;
         hd_pg_statements_drop_pending(&pg->cache);

@@ -178,6 +178,12 @@ static bool flushed(hd_pg *pg) {
     return true;
 }
 
+bool hd_pg_resume(hd_pg_run *run) {
+    bool paused = run->unflushed >= FLUSH_AT;
+    run->unflushed = 0;
+    return paused;
+}
+
 static void advance(hd_pg_run *run) {
     const hd_statement *s = &run->statements[run->statement];
     if (++run->execution < s->repeat) return;
