@@ -53,7 +53,15 @@ static void lose_transaction(hd_link *link) {
     link->over = link->lost_conn = true;
 }
 
+/* In the child of a fork the connection, and what was under way on it, are the parent's. */
+void hd_link_check_process(hd_link *link) {
+    if (!link->ticket.conn) return;
+    hd_ticket_check(&link->ticket);
+    if (!link->ticket.conn) lose_transaction(link);
+}
+
 void hd_link_reset(hd_link *link) {
+    hd_link_check_process(link);
     /* A connection that on_connect has not done with is of no use to anybody. */
     if (!link->parked && settle(link))
         hd_pool_release(&link->ticket);
@@ -147,6 +155,7 @@ void hd_link_prepare(hd_link *link) {
 hd_error_kind hd_link_run(hd_link *link, const hd_batch *batch, unsigned flags, hd_time deadline) {
     if (link->state != HD_LINK_IDLE)
         return hd_error_set(&link->error, HD_E_BUSY, "an operation is running on this connection");
+    hd_link_check_process(link);
     if (link->over && !(flags & HD_RUN_BARE))
         return hd_error_set(
             &link->error, HD_E_CONNECTION,
@@ -157,6 +166,7 @@ hd_error_kind hd_link_run(hd_link *link, const hd_batch *batch, unsigned flags, 
     link->flags = flags;
     link->deadline = deadline;
     link->need = HD_NEED_NOTHING;
+    link->waited = false;
     link->state = hd_link_conn(link) ? HD_LINK_READY : HD_LINK_ACQUIRE;
     return HD_OK;
 }
@@ -270,6 +280,7 @@ static hd_step step_run(hd_link *link, hd_wait *wait) {
         if (step == HD_FAILED) return run_failed(link);
         if (hd_now() >= link->deadline) return timed_out(link);
         if (wait->until > link->deadline) wait->until = link->deadline;
+        link->waited = true;
         return HD_WAIT;
     }
 }
@@ -291,8 +302,21 @@ static hd_step step_ready(hd_link *link) {
     return HD_DONE;
 }
 
+/* The process may be forked while it waits. */
+static bool is_still_ours(hd_link *link) {
+    if (!link->waited) return true;
+    link->waited = false;
+    hd_link_check_process(link);
+    return link->ticket.conn != NULL;
+}
+
 hd_step hd_link_step(hd_link *link, hd_wait *wait) {
     link->need = HD_NEED_NOTHING;
+    if (!is_still_ours(link)) {
+        hd_error_set(&link->error, HD_E_CONNECTION,
+                     "the operation is that of another process, which this one was forked from");
+        return run_failed(link);
+    }
     if (link->state == HD_LINK_ACQUIRE) {
         hd_step step = hd_pool_acquire(&link->ticket, wait, &link->error);
         if (step == HD_HOST) link->need = HD_NEED_PASSWORD;

@@ -47,6 +47,7 @@ typedef struct hd_link {
     hd_arena arena; /* of the running operation: composed statements, host's parameters */
     /* The operation. */
     uint8_t state, need;
+    bool waited; /* the last step answered HD_WAIT on the connection */
     unsigned flags;
     hd_time deadline; /* of the running batch; HD_NEVER */
     const hd_batch *batch;

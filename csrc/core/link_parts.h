@@ -9,6 +9,9 @@ hd_conn *hd_link_conn(const hd_link *link); /* the one that is lent, or NULL */
 void hd_link_release_if_free(
     hd_link *link); /* when neither an operation nor a transaction needs it */
 
+void hd_link_check_process(
+    hd_link *link); /* in the child of a fork: the connection is the parent's */
+
 /* link_transaction.c */
 int hd_link_prefix_add(hd_link *link, const char *text); /* -1: out of memory */
 void hd_link_prefix_drop(hd_link *link, size_t count);   /* the oldest */

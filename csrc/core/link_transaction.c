@@ -104,7 +104,14 @@ static hd_step run_control(hd_link *link, const char *const *texts, uint32_t cou
     return hd_link_run(link, batch, flags, HD_NEVER) == HD_OK ? HD_WAIT : HD_FAILED;
 }
 
+/* What cannot even be undone goes with its connection. */
+static hd_step give_up(hd_link *link) {
+    hd_link_reset(link);
+    return HD_FAILED;
+}
+
 hd_step hd_link_rollback_to(hd_link *link) {
+    hd_link_check_process(link);
     if (savepoint_is_unsent(link) || link->over || !link->began) {
         if (link->prefix_length > 0 && savepoint_is_unsent(link)) prefix_drop_last(link);
         link->depth--;
@@ -116,14 +123,15 @@ hd_step hd_link_rollback_to(hd_link *link) {
     texts[0] = hd_arena_copy(&link->arena, text, strlen(text));
     savepoint_text(text, "RELEASE SAVEPOINT", link->depth);
     texts[1] = hd_arena_copy(&link->arena, text, strlen(text));
-    if (!texts[0] || !texts[1]) {
-        hd_error_memory(&link->error);
-        return HD_FAILED;
-    }
     /* What was noted inside the savepoint dies with it. */
     hd_link_prefix_drop(link, link->prefix_length);
     link->depth--;
-    return run_control(link, texts, 2, HD_RUN_BARE);
+    if (!texts[0] || !texts[1]) {
+        hd_error_memory(&link->error);
+        return give_up(link);
+    }
+    hd_step step = run_control(link, texts, 2, HD_RUN_BARE);
+    return step == HD_FAILED ? give_up(link) : step;
 }
 
 hd_step hd_link_commit(hd_link *link) {
@@ -136,11 +144,13 @@ hd_step hd_link_commit(hd_link *link) {
 
 hd_step hd_link_rollback(hd_link *link) {
     static const char *const text[] = {"ROLLBACK"};
+    hd_link_check_process(link);
     bool nothing = !link->began || link->over || !hd_link_conn(link);
     hd_link_forget_transaction(link);
     if (nothing) {
         hd_link_release_if_free(link);
         return HD_DONE;
     }
-    return run_control(link, text, 1, HD_RUN_BARE);
+    hd_step step = run_control(link, text, 1, HD_RUN_BARE);
+    return step == HD_FAILED ? give_up(link) : step;
 }

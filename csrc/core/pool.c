@@ -97,35 +97,35 @@ static void close_idle(hd_pool *pool) {
     for (hd_conn *conn; (conn = pop_idle(pool));) forget_conn(pool, conn);
 }
 
-/* In a child of the process that made the connections: they are not ours to speak on. Tickets of the parent's
- * coroutines that live on here lose theirs when they come back (see end_loan). */
+/* In a child of the process that made the connections: they are not ours to speak on, and the parent's waiters are not
+ * ours to serve. */
 static void check_process(hd_pool *pool) {
     pid_t process = getpid();
     if (process == pool->process) return;
     pool->process = process;
     for (hd_conn *conn; (conn = pop_idle(pool));) pool->driver->discard(conn);
-    pool->size = 0;
-    for (hd_ticket *t = pool->holders; t; t = t->next) {
-        if (t->conn) pool->driver->discard(t->conn);
-        t->conn = NULL;
-    }
+    pool->first = pool->last = pool->holders = NULL;
+    pool->size = pool->waiting = 0;
 }
 
 static bool is_stale(const hd_pool *pool, const hd_conn *conn, hd_time now) {
     return pool->limits.max_lifetime && now - conn->opened > pool->limits.max_lifetime;
 }
 
-/* The bottom of the stack is what nobody needed for longest. */
+/* The bottom of the stack is what nobody needed for longest; its top makes up `min` with what is lent. */
 static void reap_idle(hd_pool *pool, hd_time now) {
-    if (!pool->limits.idle_timeout || pool->size <= pool->limits.min) return;
+    if (!pool->limits.idle_timeout) return;
+    uint32_t lent = pool->size - pool->idle_count;
+    uint32_t keep = pool->limits.min > lent ? pool->limits.min - lent : 0;
     for (hd_conn **at = &pool->idle; *at;) {
         hd_conn *conn = *at;
-        if (pool->size > pool->limits.min && now - conn->used > pool->limits.idle_timeout) {
+        if (keep > 0 || now - conn->used <= pool->limits.idle_timeout) {
+            if (keep > 0) keep--;
+            at = &conn->next;
+        } else {
             *at = conn->next;
             pool->idle_count--;
             forget_conn(pool, conn);
-        } else {
-            at = &conn->next;
         }
     }
 }
@@ -202,7 +202,22 @@ static void free_place(hd_pool *pool) {
 void hd_ticket_init(hd_ticket *ticket, hd_pool *pool) {
     memset(ticket, 0, sizeof *ticket);
     ticket->pool = hd_pool_ref(pool);
+    ticket->process = getpid();
     hd_wake_init(&ticket->wake);
+}
+
+/* The wake-up is the parent's too: closed, never lowered. */
+void hd_ticket_check(hd_ticket *ticket) {
+    hd_pool *pool = ticket->pool;
+    check_process(pool);
+    if (ticket->process == pool->process) return;
+    ticket->process = pool->process;
+    if (ticket->conn) pool->driver->discard(ticket->conn);
+    ticket->conn = NULL;
+    ticket->prev = ticket->next = NULL;
+    ticket->granted = false;
+    ticket->state = HD_TICKET_NEW;
+    hd_wake_close(&ticket->wake);
 }
 
 void hd_ticket_free(hd_ticket *ticket) {
@@ -330,7 +345,7 @@ static hd_step step_new(hd_pool *pool, hd_ticket *ticket, hd_time now, hd_error 
 
 hd_step hd_pool_acquire(hd_ticket *ticket, hd_wait *wait, hd_error *err) {
     hd_pool *pool = ticket->pool;
-    check_process(pool);
+    hd_ticket_check(ticket);
     if (pool->closed) {
         hd_pool_give_up(ticket);
         hd_error_set(err, HD_E_CLOSED, "the context is closed");
@@ -344,31 +359,25 @@ hd_step hd_pool_acquire(hd_ticket *ticket, hd_wait *wait, hd_error *err) {
         step = open_conn(pool, ticket, now, err);
     if (step == HD_WAIT && ticket->state == HD_TICKET_QUEUED)
         step = step_queued(pool, ticket, now, wait, err);
-    if (step == HD_WAIT && ticket->state == HD_TICKET_CONNECTING) {
-        if (!ticket->conn) { /* the process was forked in the middle */
-            ticket->state = HD_TICKET_NEW;
-            list_remove(&pool->holders, NULL, ticket);
-            return hd_pool_acquire(ticket, wait, err);
-        }
+    if (step == HD_WAIT && ticket->state == HD_TICKET_CONNECTING)
         step = step_connecting(pool, ticket, now, wait, err);
-    }
     return step;
 }
 
-/* The connection leaves its ticket; whether it is kept depends on its state, its age and the pool. */
-static void end_loan(hd_pool *pool, hd_ticket *ticket, bool keep) {
-    hd_conn *conn = ticket->conn;
-    list_remove(&pool->holders, NULL, ticket);
-    ticket->conn = NULL;
-    ticket->state = HD_TICKET_NEW;
-    if (!conn) return; /* discarded by a fork */
+/* ---- Coming back ---- */
+
+static void drop(hd_pool *pool, hd_conn *conn) {
+    pool->closed_count++;
+    pool->driver->close(conn);
+    free_place(pool);
+}
+
+/* Whether it is kept depends on its state, its age and the pool. */
+static void put_back(hd_pool *pool, hd_conn *conn) {
     hd_time now = hd_now();
-    keep = keep && !pool->closed && !is_stale(pool, conn, now) &&
-           pool->driver->status(conn, false) == HD_CONN_IDLE;
-    if (!keep) {
-        pool->closed_count++;
-        pool->driver->close(conn);
-        free_place(pool);
+    if (pool->closed || is_stale(pool, conn, now) ||
+        pool->driver->status(conn, false) != HD_CONN_IDLE) {
+        drop(pool, conn);
         return;
     }
     conn->used = now;
@@ -378,42 +387,44 @@ static void end_loan(hd_pool *pool, hd_ticket *ticket, bool keep) {
     pool->idle_count++;
 }
 
+static hd_conn *end_loan(hd_pool *pool, hd_ticket *ticket) {
+    hd_conn *conn = ticket->conn;
+    list_remove(&pool->holders, NULL, ticket);
+    ticket->conn = NULL;
+    ticket->state = HD_TICKET_NEW;
+    return conn;
+}
+
+/* Handed something that it never took: that goes to the next one. */
+static void give_up_waiting(hd_pool *pool, hd_ticket *ticket) {
+    hd_conn *conn = ticket->conn;
+    bool granted = ticket->granted;
+    leave_queue(pool, ticket);
+    ticket->conn = NULL;
+    ticket->granted = false;
+    hd_wake_lower(&ticket->wake);
+    if (conn) put_back(pool, conn);
+    if (granted) free_place(pool);
+}
+
 void hd_pool_release(hd_ticket *ticket) {
-    check_process(ticket->pool);
-    if (ticket->state == HD_TICKET_HELD) end_loan(ticket->pool, ticket, true);
+    hd_pool *pool = ticket->pool;
+    hd_ticket_check(ticket);
+    if (ticket->state == HD_TICKET_HELD) put_back(pool, end_loan(pool, ticket));
 }
 
 void hd_pool_give_up(hd_ticket *ticket) {
     hd_pool *pool = ticket->pool;
-    check_process(pool);
+    hd_ticket_check(ticket);
     drop_password(ticket);
-    switch (ticket->state) {
-    case HD_TICKET_HELD:
-    case HD_TICKET_CONNECTING:
-        end_loan(pool, ticket, false);
-        break;
-    case HD_TICKET_PASSWORD:
+    if (ticket->state == HD_TICKET_HELD)
+        drop(pool, end_loan(pool, ticket));
+    else if (ticket->state == HD_TICKET_CONNECTING)
+        connect_failed(pool, ticket);
+    else if (ticket->state == HD_TICKET_PASSWORD)
         free_place(pool);
-        break;
-    case HD_TICKET_QUEUED: {
-        /* Handed something that it never took: pass it on. */
-        hd_conn *conn = ticket->conn;
-        bool granted = ticket->granted;
-        leave_queue(pool, ticket);
-        ticket->conn = NULL;
-        ticket->granted = false;
-        hd_wake_lower(&ticket->wake);
-        if (conn && !hand_over(pool, conn)) {
-            conn->next = pool->idle;
-            pool->idle = conn;
-            pool->idle_count++;
-        }
-        if (granted) free_place(pool);
-        break;
-    }
-    default:
-        break;
-    }
+    else if (ticket->state == HD_TICKET_QUEUED)
+        give_up_waiting(pool, ticket);
     ticket->state = HD_TICKET_NEW;
 }
 

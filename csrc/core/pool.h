@@ -6,6 +6,8 @@
 #ifndef HD_POOL_H
 #define HD_POOL_H
 
+#include <sys/types.h>
+
 #include "driver.h"
 #include "wake.h"
 
@@ -38,6 +40,7 @@ enum hd_ticket_state {
 
 struct hd_ticket {
     hd_pool *pool;          /* referenced */
+    pid_t process;          /* that it serves */
     hd_ticket *prev, *next; /* in the queue, or among the holders */
     hd_conn *conn;          /* connecting or held */
     hd_wake wake;
@@ -64,6 +67,8 @@ void hd_pool_describe_holders(hd_pool *pool, char *out, size_t cap);
 
 void hd_ticket_init(hd_ticket *ticket, hd_pool *pool); /* references the pool */
 void hd_ticket_free(hd_ticket *ticket);                /* gives up first */
+/* In a child of the process that used it: a fresh ticket, whose connection is left to the parent. */
+void hd_ticket_check(hd_ticket *ticket);
 /* DONE: ticket->conn is lent (fresh: its first loan). WAIT. HOST: call hd_ticket_password first. FAILED. */
 hd_step hd_pool_acquire(hd_ticket *ticket, hd_wait *wait, hd_error *err);
 int hd_ticket_password(hd_ticket *ticket, const char *password, size_t len); /* -1: out of memory */
