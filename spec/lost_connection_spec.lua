@@ -168,16 +168,17 @@ databases.on("postgres", function(db)
                 assert.equal("a", names())
             end)
 
-            it("F4: one whose BEGIN met a full pool begins with the next statement", function()
+            it("F4: one that met a full pool has not begun", function()
                 local only = orm.init { context_name = "only", driver = "postgres", host = r.host, port = r.port,
                     user = work.config.user, database = work.config.database, entities = { Item },
                     pool = { max = 1, acquire_timeout = 0.05 } }
                 local holder, other = orm.em("only"):fork(), orm.em("only"):fork()
                 holder:begin()
                 holder:count(Item, {})
-                other:begin()
-                unit.raises("pool_timeout", other.count, other, Item, {})
+                unit.raises("pool_timeout", other.begin, other)
+                assert.is_false(other:in_transaction())
                 holder:rollback()
+                other:begin()
                 other:execute "insert into items (name) values ('b')"
                 assert.equal("a", names())
                 other:rollback()

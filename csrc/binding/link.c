@@ -409,6 +409,13 @@ static int control(lua_State *L, hd_link *link, hd_step step) {
     return hdl_push_step(L, step, &wait);
 }
 
+/* link:hold() -> step...: has a connection, sends nothing. */
+static int link_hold(lua_State *L) {
+    hd_link *link = open_link(L);
+    if (is_idle(link)) hd_link_prepare(link);
+    return control(L, link, hd_link_hold(link));
+}
+
 static int link_rollback_to(lua_State *L) {
     hd_link *link = open_link(L);
     if (is_idle(link)) hd_link_prepare(link);
@@ -449,6 +456,7 @@ static const luaL_Reg methods[] = {{"start", link_start},
                                    {"describe", link_describe},
                                    {"label", link_label},
                                    {"begin", link_begin},
+                                   {"hold", link_hold},
                                    {"savepoint", link_savepoint},
                                    {"release", link_release},
                                    {"rollback_to", link_rollback_to},

@@ -24,7 +24,7 @@ hd_conn *hd_link_conn(const hd_link *link) {
 }
 
 void hd_link_release_if_free(hd_link *link) {
-    if (link->state == HD_LINK_IDLE && !link->began && !link->pinned)
+    if (link->state == HD_LINK_IDLE && link->depth == 0 && !link->pinned)
         hd_pool_release(&link->ticket);
 }
 
@@ -292,6 +292,11 @@ static hd_step step_ready(hd_link *link) {
         return HD_HOST;
     }
     conn->fresh = false;
+    if (link->flags & HD_RUN_HOLD) {
+        link->state = HD_LINK_IDLE;
+        link->batch = NULL;
+        return HD_DONE;
+    }
     if (compose(link) != 0) {
         hd_error_memory(&link->error);
         return fail_unsent(link);

@@ -32,9 +32,10 @@ typedef enum hd_link_need {
 
 enum hd_run_flags {
     HD_RUN_COMMIT =
-        1,          /* COMMIT travels behind the batch; the transaction is over when it is done */
-    HD_RUN_XID = 2, /* make the transaction's id known (a lost COMMIT can be looked up) */
-    HD_RUN_BARE = 4 /* neither prefix nor suffix: for statements between operations (on_connect) */
+        1,           /* COMMIT travels behind the batch; the transaction is over when it is done */
+    HD_RUN_XID = 2,  /* make the transaction's id known (a lost COMMIT can be looked up) */
+    HD_RUN_HOLD = 8, /* only have a connection; nothing is sent */
+    HD_RUN_BARE = 4  /* neither prefix nor suffix: for statements between operations (on_connect) */
 };
 
 #define HD_LINK_XID 24
@@ -94,6 +95,8 @@ void hd_link_unpark(hd_link *link);
 
 /* Transaction control. begin: text is "BEGIN ..." as the host words it. -1: out of memory. */
 int hd_link_begin(hd_link *link, const char *text);
+/* Has the connection that the transaction will run on: DONE at once when it is there, else as hd_link_run. */
+hd_step hd_link_hold(hd_link *link);
 int hd_link_savepoint(hd_link *link);
 int hd_link_release(hd_link *link); /* innermost savepoint becomes part of what is around it */
 /* DONE at once when nothing was sent, else as hd_link_run: step until done. The depth falls when it is done. */

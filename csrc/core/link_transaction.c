@@ -61,6 +61,13 @@ int hd_link_begin(hd_link *link, const char *text) {
     return 0;
 }
 
+hd_step hd_link_hold(hd_link *link) {
+    static const hd_batch nothing = {NULL, 0, NULL, NULL};
+    if (hd_link_conn(link)) return HD_DONE;
+    return hd_link_run(link, &nothing, HD_RUN_BARE | HD_RUN_HOLD, HD_NEVER) == HD_OK ? HD_WAIT
+                                                                                     : HD_FAILED;
+}
+
 int hd_link_savepoint(hd_link *link) {
     char text[48];
     savepoint_text(text, "SAVEPOINT", link->depth + 1);
@@ -137,6 +144,7 @@ hd_step hd_link_rollback_to(hd_link *link) {
 hd_step hd_link_commit(hd_link *link) {
     if (!link->began && !link->over) {
         hd_link_forget_transaction(link);
+        hd_link_release_if_free(link);
         return HD_DONE;
     }
     return run_control(link, NULL, 0, HD_RUN_COMMIT | HD_RUN_XID);

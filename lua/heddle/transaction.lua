@@ -96,6 +96,17 @@ end
 
 -- Explicit -------------------------------------------------------------------------------------------------
 
+-- BEGIN travels with the first statement, but the connection is there from here on: a database that is down and a
+-- pool that
+-- is full are met where the transaction begins.
+local function hold(em)
+  local ok, err = pcall(em.drive, em, em.link:hold())
+  if ok then return end
+  em.link:rollback()
+  write_lock.release(em)
+  error(err, 0)
+end
+
 ---Begins a transaction, or a savepoint inside one.
 ---@param em table
 ---@param opts? table
@@ -110,6 +121,7 @@ function transaction.begin(em, opts)
     local text, more = begin_text(em, opts)
     link:begin(text)
     if more then link:begin(more) end
+    hold(em)
   end
   local item = { mark = undo.mark_values(em), nested = nested, opts = opts, owner = owner.new(), changes = {} }
   em.transactions[#em.transactions + 1] = item
