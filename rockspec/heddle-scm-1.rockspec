@@ -167,6 +167,7 @@ build = {
         ["heddle.entity"] = "lua/heddle/entity.lua",
         ["heddle.env"] = "lua/heddle/env.lua",
         ["heddle.errors"] = "lua/heddle/errors.lua",
+        ["heddle.events"] = "lua/heddle/events.lua",
         ["heddle.fetch"] = "lua/heddle/fetch.lua",
         ["heddle.filter"] = "lua/heddle/filter.lua",
         ["heddle.filter.list"] = "lua/heddle/filter/list.lua",

@@ -84,8 +84,8 @@ static bool encode_object(encoder *e, int index) {
         size_t len;
         const char *key = lua_tolstring(e->L, -2, &len); /* strings only: counted before */
         bool ok = !memchr(key, 0, len) || refuse(e, NUL_INSIDE);
-        ok = ok && (hd_json_put_key(&e->writer, key, len) == 0 ||
-                    refuse(e, "a key is not valid UTF-8"));
+        ok = ok &&
+             (hd_json_put_key(&e->writer, key, len) == 0 || refuse(e, "a key is not valid UTF-8"));
         ok = ok && encode_value(e, lua_gettop(e->L));
         lua_pop(e->L, 1);
         if (!ok) {

@@ -4,13 +4,12 @@ local blame = require("heddle.blame")
 local compat = require("heddle.compat")
 local config = require("heddle.config")
 local core = require("heddle.core")
-local definition = require("heddle.definition")
 local discovery = require("heddle.discovery")
 local errors = require("heddle.errors")
+local events = require("heddle.events")
 local mapping = require("heddle.mapping")
 local raw_sql = require("heddle.raw_sql")
 local registry = require("heddle.registry")
-local suggest = require("heddle.suggest")
 local wait = require("heddle.wait")
 
 local pcall = compat.pcall
@@ -115,78 +114,7 @@ function Context:new_manager(scope)
   return context.manager(self, scope)
 end
 
--- What can be listened to: false is for later.
-local events = { before_flush = true, on_flush = false, after_flush = true, after_commit = true, after_rollback = true,
-  query = true }
-for _, name in ipairs(definition.hooks) do events[name] = not name:find("upsert") end
-
----Calls a function at every event of a kind: hooks get the entity and the event, `query` one table.
----
----Usage: `instance:on("after_create", function(user, event) print(event.em, user) end)`
----@param event string "query", "before_flush", "after_flush", "after_commit", "after_rollback" or a life-cycle hook
----@param fn function
----@return table self
-function Context:on(event, fn)
-  if type(fn) ~= "function" then errors.raise("validation", "instance:on takes an event and a function") end
-  if not events[event] then
-    local message = events[event] == false and "cannot be listened to yet"
-      or "is no event" .. suggest.hint(event, events)
-    errors.raise(events[event] == false and "unsupported" or "hook", ("instance:on: %s %s"):format(errors.quote(event),
-      message), { context = self.name })
-  end
-  local list = self.listeners[event] or {}
-  list[#list + 1] = fn
-  self.listeners[event] = list
-  return self
-end
-
----Calls the listeners of an event in the order of their coming.
-function Context:emit(event, ...)
-  local list = self.listeners[event]
-  if not list then return end
-  for i = 1, #list do list[i](...) end
-end
-
--- Logging --------------------------------------------------------------------------------------------------
-
----Whether statements are to be told to somebody.
-function Context:is_logged()
-  local made = self.config
-  return self.listeners.query ~= nil or made.debug or made.logger ~= nil or made.slow_query ~= nil
-end
-
-local function print_entry(entry)
-  io.stderr:write(("[%s] %.3f ms  %s%s\n"):format(entry.context, entry.duration * 1000, entry.sql,
-    entry.error and ("  -- " .. entry.error.kind) or ""))
-end
-
-local function tell(self, entry)
-  local made = self.config
-  self:emit("query", entry)
-  local slow = made.slow_query and entry.duration >= made.slow_query
-  if made.logger and (made.debug or not made.slow_query or slow) then
-    made.logger(entry)
-  elseif made.debug or slow then
-    print_entry(entry)
-  end
-end
-
----Tells `query` listeners, logger and debug output of every statement that the link's last operation sent. Whoever
----only watches changes nothing: when one fails, the statement has been sent all the same, so its error ends here.
----@param link userdata
----@param failure table|nil the error that the operation ended with
-function Context:log(link, failure)
-  local entries = link:log()
-  for i, entry in ipairs(entries) do
-    entry.context = self.name
-    if i == #entries then entry.error = failure end
-    local ok, err = pcall(tell, self, entry)
-    if not ok then
-      io.stderr:write(("heddle: a 'query' listener or the logger of context '%s' failed: %s\n"):format(self.name,
-        tostring(err)))
-    end
-  end
-end
+Context.on, Context.emit, Context.is_logged, Context.log = events.on, events.emit, events.is_logged, events.log
 
 -- Links ----------------------------------------------------------------------------------------------------
 

@@ -120,7 +120,7 @@ struct hd_sqlite_conn {
     hd_sqlite_decoder **decoders;
     size_t value_cap, decoder_cap;
     hd_arena decoded; /* texts that had to be made */
-    bool read_only; /* the open transaction said HD_SQLITE_READ_ONLY */
+    bool read_only;   /* the open transaction said HD_SQLITE_READ_ONLY */
 };
 
 static inline hd_sqlite_conn *hd_sqlite_of(hd_conn *conn) {
