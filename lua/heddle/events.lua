@@ -1,4 +1,5 @@
---- What a context tells to those who listen: life-cycle events, and every statement that was sent. `self` is the context.
+--- What a context tells to those who listen: life-cycle events, and every statement that was sent. `self` is the
+--- context.
 local definition = require("heddle.definition")
 local errors = require("heddle.errors")
 local suggest = require("heddle.suggest")
