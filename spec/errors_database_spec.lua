@@ -101,12 +101,13 @@ databases.each(function(db)
             em:persist_and_flush(Team { name = "a", city = SECRET, street = "x" })
             local twin = Team { name = "b", city = SECRET, street = "x" }
             local err = check("unique_violation", "Team.city", flush_of(twin))
-            assert.is_truthy(err.constraint or err.column)
+            assert.equal("teams_home_city_street_unique", err.constraint)
         end)
 
         it("F5: a unique key with a name of its own", function()
             em:persist_and_flush(User { email = "a", nick = SECRET })
-            check("unique_violation", "User.nick", flush_of(User { email = "b", nick = SECRET }))
+            local err = check("unique_violation", "User.nick", flush_of(User { email = "b", nick = SECRET }))
+            assert.equal("one_nick", err.constraint)
         end)
 
         it("F5: a primary key that is taken", function()

@@ -40,6 +40,15 @@ local function find_mapping(context, record)
   return found
 end
 
+-- SQLite names the columns of a unique key; the metadata knows what the key is called.
+local function find_unique(map, record)
+  for _, unique in ipairs(map.uniques) do
+    local names = {}
+    for i, column in ipairs(unique.columns) do names[i] = column.name end
+    if table.concat(names, ",") == record.column then return unique.name end
+  end
+end
+
 ---Completes a record of the core and raises it.
 ---@param context table
 ---@param record table
@@ -52,6 +61,7 @@ function blame.raise(context, record)
       local property = not record.property and find_property(map, record)
       if property then record.entity, record.property = map.name, property end
       record.entity = record.entity or map.name
+      if record.kind == "unique_violation" then record.constraint = record.constraint or find_unique(map, record) end
     end
   end
   local place = record.entity and record.property and record.entity .. "." .. record.property

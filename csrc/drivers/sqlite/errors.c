@@ -95,7 +95,8 @@ static void constraint_error(int code, const char *text, hd_error *err) {
         break;
     case SQLITE_CONSTRAINT_FOREIGNKEY:
         hd_error_set(err, HD_E_FOREIGN_KEY_VIOLATION,
-                     "a foreign key would refer to a row that is not there");
+                     "a foreign key was violated: a row would refer to one that is not "
+                     "there, or no longer there");
         break;
     case SQLITE_CONSTRAINT_TRIGGER:
         hd_error_set(err, HD_E_DRIVER, "a trigger of the database refused the statement");
