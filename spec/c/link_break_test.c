@@ -252,8 +252,10 @@ static void act(bool *failed) {
     }
     fake.wait_at = fake.fail_at = fake.lose_at = 0;
     fake.log[0] = '\0';
-    assert_int_equal(in_use(),
-                     link_.began && !link_.over ? 1 : (link_.over && link_.ticket.conn != NULL));
+    bool held = link_.ticket.conn != NULL;
+    assert_int_equal(in_use(), held);
+    assert_true(!held || link_.depth > 0);           /* nothing is kept behind a transaction */
+    assert_true(held || !link_.began || link_.over); /* and nothing is lost within one */
 }
 
 static void transactions_nest_whatever_happens(void **state) {

@@ -27,6 +27,26 @@ static void begin_travels_with_the_first_batch(void **state) {
     assert_sent("BEGIN;a;b;COMMIT;");
 }
 
+static void a_held_connection_stays_to_the_end(void **state) {
+    (void)state;
+    for (int commits = 0; commits < 2; commits++) {
+        begin();
+        assert_int_equal(end(hd_link_hold), HD_DONE);
+        assert_int_equal(end(hd_link_hold), HD_DONE);
+        assert_int_equal(in_use(), 1);
+        assert_int_equal(end(commits ? hd_link_commit : hd_link_rollback), HD_DONE);
+        assert_int_equal(in_use(), 0);
+        assert_sent("");
+    }
+    begin();
+    assert_int_equal(end(hd_link_hold), HD_DONE);
+    assert_int_equal(run("a", 0), HD_DONE);
+    assert_int_equal(end(hd_link_commit), HD_DONE);
+    assert_int_equal(in_use(), 0);
+    assert_int_equal(fake.opened, 1);
+    assert_sent("BEGIN;a;COMMIT;");
+}
+
 static void nothing_done_is_nothing_sent(void **state) {
     (void)state;
     for (int commits = 0; commits < 2; commits++) {
@@ -334,6 +354,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_connection_is_held_for_one_batch),
         TEST(begin_travels_with_the_first_batch),
+        TEST(a_held_connection_stays_to_the_end),
         TEST(nothing_done_is_nothing_sent),
         TEST(savepoints_travel_with_the_next_batch),
         TEST(what_waited_inside_a_savepoint_dies_with_it),
