@@ -1,6 +1,6 @@
 /* Link. Owns its ticket, its arena and the texts of its prefix; borrows the batch. Invariants: a connection is held
- * while an operation runs, while depth > 0 and something was sent, or while pinned, and at no other time; the
- * prefix holds exactly the control statements that the database has not seen. A statement of the prefix leaves it
+ * while an operation runs, from the first need of it to the end of a transaction, or while pinned, and at no other time;
+ * the prefix holds exactly the control statements that the database has not seen. A statement of the prefix leaves it
  * when it has run, so that a BEGIN which met a busy database is sent again with the next batch. */
 #include "link_parts.h"
 
