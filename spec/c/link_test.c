@@ -235,7 +235,7 @@ static void a_begin_that_failed_is_sent_again(void **state) {
     fake.fail_at = 1;
     assert_int_equal(run("a", 0), HD_FAILED);
     assert_int_equal(link_.error.statement, -2); /* before the batch's first */
-    assert_int_equal(in_use(), 1); /* the transaction's, still */
+    assert_int_equal(in_use(), 1);               /* the transaction's, still */
     assert_int_equal(run("a", 0), HD_DONE);
     assert_int_equal(end(hd_link_commit), HD_DONE);
     assert_sent("BEGIN;BEGIN;SAVEPOINT hd_2;a;COMMIT;");
