@@ -235,6 +235,7 @@ static void act(bool *failed) {
                   only_rollback_helps();
     } else if (choice == 3 && depth == 0) {
         begin();
+        if (dice(2)) end(hd_link_hold);
     } else if (choice == 4 && depth > 0 && depth < 6 && !*failed) {
         savepoint();
     } else if (choice == 5 && depth > 1) {
