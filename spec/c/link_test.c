@@ -47,25 +47,6 @@ static void a_held_connection_stays_to_the_end(void **state) {
     assert_sent("BEGIN;a;COMMIT;");
 }
 
-static void a_transaction_may_hold_its_connection_from_the_start(void **state) {
-    (void)state;
-    for (int commits = 0; commits < 2; commits++) {
-        begin();
-        assert_int_equal(end(hd_link_hold), HD_DONE);
-        assert_int_equal(in_use(), 1);
-        assert_int_equal(end(hd_link_hold), HD_DONE); /* it is there */
-        assert_int_equal(end(commits ? hd_link_commit : hd_link_rollback), HD_DONE);
-        assert_int_equal(in_use(), 0);
-    }
-    assert_sent("");
-    hd_pool_close(pool);
-    begin();
-    assert_int_equal(end(hd_link_hold), HD_FAILED);
-    assert_int_equal(link_.error.kind, HD_E_CLOSED);
-    assert_int_equal(link_.depth, 1); /* the host says rollback */
-    assert_int_equal(end(hd_link_rollback), HD_DONE);
-}
-
 static void nothing_done_is_nothing_sent(void **state) {
     (void)state;
     for (int commits = 0; commits < 2; commits++) {
@@ -374,7 +355,6 @@ int main(void) {
         TEST(a_connection_is_held_for_one_batch),
         TEST(begin_travels_with_the_first_batch),
         TEST(a_held_connection_stays_to_the_end),
-        TEST(a_transaction_may_hold_its_connection_from_the_start),
         TEST(nothing_done_is_nothing_sent),
         TEST(savepoints_travel_with_the_next_batch),
         TEST(what_waited_inside_a_savepoint_dies_with_it),
