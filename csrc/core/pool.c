@@ -331,13 +331,11 @@ static hd_step step_queued(hd_pool *pool, hd_ticket *ticket, hd_time now, hd_wai
 static hd_step step_new(hd_pool *pool, hd_ticket *ticket, hd_time now, hd_error *err) {
     ticket->since = now;
     reap_idle(pool, now);
-    if (!pool->first) {
-        ticket->conn = take_idle(pool, now);
-        if (ticket->conn) return lend(pool, ticket);
-        if (pool->size < pool->limits.max) {
-            pool->size++;
-            return open_conn(pool, ticket, now, err);
-        }
+    ticket->conn = take_idle(pool, now);
+    if (ticket->conn) return lend(pool, ticket);
+    if (pool->size < pool->limits.max) {
+        pool->size++;
+        return open_conn(pool, ticket, now, err);
     }
     ticket->deadline = pool->limits.acquire_timeout ? now + pool->limits.acquire_timeout : HD_NEVER;
     return enqueue(pool, ticket, err);

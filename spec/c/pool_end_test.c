@@ -110,6 +110,7 @@ static int child_begins_empty(void *ctx) {
     /* The parent's: held, idle, handed over, queued. None of them may be lent, closed or waited for here. */
     for (int i = 0; i < 4; i++) hd_ticket_check(&t[i]);
     if (fake.discarded != 3 || fake.closed != 0) return 4;
+    if (t[3].wake.read_fd != -1) return 7; /* or it would wake the parent's */
     for (int i = 0; i < 4; i++) hd_pool_release(&t[i]);
     if (hd_pool_acquire(&t[0], &waiting, &err) != HD_DONE || t[0].conn->id < 4) return 5;
     hd_pool_give_up(&t[0]);
