@@ -265,6 +265,48 @@ static void discarded_in_a_child(void **state) {
     assert_int_equal(db_integer(&d, "SELECT count(*) FROM t"), 2);
 }
 
+/* What the child of the fork does: writes a row, and another when the parent has closed its own. */
+static void write_in_a_child(const char *path, int parent, int child) {
+    char word;
+    db own;
+    hd_sqlite_driver.discard(d.conn);
+    db_open(&own, path);
+    db_exec(&own, "INSERT INTO t VALUES (2)");
+    if (write(child, "1", 1) != 1 || read(parent, &word, 1) != 1) _exit(1);
+    db_exec(&own, "INSERT INTO t VALUES (3)");
+    if (write(child, "2", 1) != 1 || read(parent, &word, 1) != 1) _exit(2);
+    db_close(&own);
+    _exit(0);
+}
+
+/* A handle left open in the child would make its new connection believe in locks that the parent
+ * holds, and the parent's last close delete the log that the child writes to. */
+static void a_childs_rows_outlive_the_parents_close(void **state) {
+    (void)state;
+    char path[256], word;
+    int parent[2], child[2], status;
+    snprintf(path, sizeof path, "%s", in_directory("forked.db"));
+    db_open(&d, path);
+    db_exec(&d, "CREATE TABLE t (id INTEGER); INSERT INTO t VALUES (1)");
+    assert_int_equal(pipe(parent) | pipe(child), 0);
+    pid_t pid = fork();
+    if (pid == 0) write_in_a_child(path, parent[0], child[1]);
+    assert_int_equal(read(child[0], &word, 1), 1);
+    db_close(&d);
+    assert_int_equal(write(parent[1], "1", 1), 1);
+    assert_int_equal(read(child[0], &word, 1), 1);
+    db_open(&d, path);
+    assert_int_equal(db_integer(&d, "SELECT count(*) FROM t"), 3);
+    assert_int_equal(write(parent[1], "2", 1), 1);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_int_equal(db_integer(&d, "SELECT count(*) FROM t"), 3);
+    for (int i = 0; i < 2; i++) {
+        close(parent[i]);
+        close(child[i]);
+    }
+}
+
 int main(void) {
 #define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
@@ -280,6 +322,7 @@ int main(void) {
         T(damaged_file),
         T(a_file_that_was_replaced_is_noticed),
         T(discarded_in_a_child),
+        T(a_childs_rows_outlive_the_parents_close),
     };
     return cmocka_run_group_tests_name("sqlite connections", tests, NULL, NULL);
 }
