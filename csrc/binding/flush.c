@@ -156,13 +156,16 @@ static int flush_count(lua_State *L) {
     return 1;
 }
 
-/* flush:change(i) -> "insert", "update" or "delete"; entity id; slot */
+/* flush:change(i) -> "insert", "update" or "delete"; entity id; slot, nil for a pair */
 static int flush_change(lua_State *L) {
     static const char *const names[] = {"delete", "update", "insert"};
     const hd_change *change = hdl_check_change(L, hdl_check_flush(L, 1), 2);
     lua_pushstring(L, names[change->op]);
     lua_pushinteger(L, (lua_Integer)change->entity->id);
-    lua_pushinteger(L, (lua_Integer)change->slot + 1);
+    if (change->slot == HD_NO_SLOT)
+        lua_pushnil(L);
+    else
+        lua_pushinteger(L, (lua_Integer)change->slot + 1);
     return 3;
 }
 

@@ -143,6 +143,12 @@ static void apply_column(apply *a, int c, const hd_value *value, bool came) {
     lua_rawset(L, a->instance);
 }
 
+/* Deleted rows are the host's to detach; pairs have no instances. */
+static bool is_applied(const apply *a, const hd_change *change) {
+    return change->entity == &a->entity->core && change->op != HD_DELETE &&
+           change->slot != HD_NO_SLOT;
+}
+
 static void apply_columns(apply *a, const hd_change *change) {
     for (int c = 0; c < a->entity->core.column_count; c++) {
         bool written = hdl_is_written(&change->set[c]);
@@ -168,14 +174,14 @@ static void apply_key(apply *a, const hd_change *change) {
         luaL_error(a->L, "not enough memory");
 }
 
-/* flush:apply(id, state): keys, versions, defaults and normal forms go into the entity's instances and snapshots.
- * Deleted rows are the host's to detach. */
+/* flush:apply(id, state): keys, versions, defaults and normal forms go into the entity's instances and
+ * snapshots. */
 static int flush_apply(lua_State *L) {
     apply a;
     prepare_apply(L, &a);
     for (uint32_t i = 0; i < hd_flush_count(a.f->flush); i++) {
         const hd_change *change = hd_flush_change(a.f->flush, i);
-        if (change->entity != &a.entity->core || change->op == HD_DELETE) continue;
+        if (!is_applied(&a, change)) continue;
         enter_row(&a, change->slot);
         apply_columns(&a, change);
         apply_key(&a, change);
@@ -219,7 +225,7 @@ static int flush_revert(lua_State *L) {
     prepare_apply(L, &a);
     for (uint32_t i = hd_flush_count(a.f->flush); i-- > 0;) {
         const hd_change *change = hd_flush_change(a.f->flush, i);
-        if (change->entity != &a.entity->core || change->op == HD_DELETE) continue;
+        if (!is_applied(&a, change)) continue;
         enter_row(&a, change->slot);
         if (lua_istable(L, a.instance)) revert_change(&a, change);
     }

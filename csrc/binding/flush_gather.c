@@ -205,12 +205,50 @@ static int flush_touch(lua_State *L) {
     return hdl_push_change(L, g.change);
 }
 
+/* ---- Pairs of a many-to-many: rows of a hidden mapping, without instances ---- */
+
+static void fill_pair(gather *g, hd_value *row) {
+    lua_State *L = g->L;
+    const hd_entity *entity = &g->entity->core;
+    for (int c = 0; c < entity->column_count; c++) {
+        if (hdl_rawgeti(L, 4, c + 1) != LUA_TNIL) convert(g, c, &row[c]);
+        lua_pop(L, 1);
+    }
+    for (int k = 0; g->change->op == HD_DELETE && k < entity->key_count; k++)
+        luaL_argcheck(L, row[entity->key[k]].kind != HD_NULL, 4,
+                      "a pair is deleted by its whole key");
+}
+
+/* flush:pair("create" or "delete", id, { [column index] = value }) -> change. A pair that is there already is not created
+ * again, one that is gone is not missed. Key columns that are not given are flush:pending's. */
+static int flush_pair(lua_State *L) {
+    static const char *const names[] = {"delete", "create", NULL};
+    gather g = {.L = L, .f = hdl_check_flush(L, 1)};
+    bool create = luaL_checkoption(L, 2, NULL, names);
+    hdl_entity *entity = hdl_check_entity(L, g.f->model, 3);
+    luaL_checktype(L, 4, LUA_TTABLE);
+    lua_settop(L, 4);
+    g.entity = entity;
+    g.change = hd_flush_add(g.f->flush, create ? HD_INSERT : HD_DELETE, &entity->core, HD_NO_SLOT);
+    if (!g.change) return luaL_error(L, "not enough memory");
+    g.change->flags = create ? HD_CHANGE_MAY_EXIST : HD_CHANGE_MAY_MISS;
+    fill_pair(&g, create ? g.change->set : g.change->old);
+    return hdl_push_change(L, g.change);
+}
+
+/* ---- Values that a change gets later ---- */
+
+static void check_set(lua_State *L, const hd_change *change) {
+    luaL_argcheck(L, change->set, 2, "a deleted row is given no values");
+}
+
 /* flush:set(change, column, value), flush:pending(change, column, target change, target column) */
 static int flush_set(lua_State *L) {
     gather g = {.L = L, .f = hdl_check_flush(L, 1)};
     hd_change *change = hdl_check_change(L, g.f, 2);
     int column = (int)luaL_checkinteger(L, 3) - 1;
     g.entity = hdl_entity_of(g.f, change);
+    check_set(L, change);
     luaL_argcheck(L, column >= 0 && column < g.entity->core.column_count, 3, "no such column");
     lua_settop(L, 4);
     convert(&g, column, &change->set[column]);
@@ -221,6 +259,7 @@ static int flush_pending(lua_State *L) {
     hdl_flush *f = hdl_check_flush(L, 1);
     hd_change *change = hdl_check_change(L, f, 2), *target = hdl_check_change(L, f, 4);
     int column = (int)luaL_checkinteger(L, 3) - 1;
+    check_set(L, change);
     luaL_argcheck(L, column >= 0 && column < change->entity->column_count, 3, "no such column");
     hd_value v = hd_int(target->index, (hd_type)change->entity->columns[column].type);
     v.kind = HD_PENDING;
@@ -253,7 +292,7 @@ static int flush_missing(lua_State *L) {
     return 0;
 }
 
-const luaL_Reg hdl_flush_gather_methods[] = {{"insert", flush_insert},   {"update", flush_update},
-                                             {"delete", flush_delete},   {"touch", flush_touch},
-                                             {"set", flush_set},         {"pending", flush_pending},
-                                             {"missing", flush_missing}, {NULL, NULL}};
+const luaL_Reg hdl_flush_gather_methods[] = {
+    {"insert", flush_insert},   {"update", flush_update},   {"delete", flush_delete},
+    {"touch", flush_touch},     {"pair", flush_pair},       {"set", flush_set},
+    {"pending", flush_pending}, {"missing", flush_missing}, {NULL, NULL}};

@@ -7,10 +7,19 @@
 
 typedef enum hd_change_op { HD_DELETE = 0, HD_UPDATE = 1, HD_INSERT = 2 } hd_change_op;
 
+#define HD_NO_SLOT UINT32_MAX
+
+/* A pair of a many-to-many may be there already, or gone already: neither is a fault. */
+enum {
+    HD_CHANGE_MAY_EXIST = 1 << 0, /* INSERT ... ON CONFLICT DO NOTHING; written in call order */
+    HD_CHANGE_MAY_MISS = 1 << 1   /* DELETE whose rows are not counted */
+};
+
 typedef struct hd_change {
     hd_entity *entity;
-    uint32_t slot;  /* the host's row number in its shelf */
+    uint32_t slot;  /* the host's row number in its shelf; HD_NO_SLOT: a row without instance */
     uint8_t op;     /* hd_change_op */
+    uint8_t flags;  /* HD_CHANGE_* */
     uint32_t index; /* in the change set */
     /* Arrays of entity->column_count values. `old`: the snapshot; for UPDATE and DELETE holds at
      * least key, version and what of foreign and unique keys the host has loaded; NULL for INSERT.

@@ -17,12 +17,14 @@ typedef struct finder {
     const uint32_t *by_change;
     hd_key_index index;
     uint32_t *labels; /* by player: of its first constraint */
+    uint32_t *pairs;  /* by player: the last insert of a pair, UINT32_MAX: none yet */
     hd_edges *out;
     uint32_t capacity;
     bool failed;
 } finder;
 
-/* ---- labels: foreign keys, primary key, unique keys of each player; HALVES at the end ---- */
+/* ---- labels: foreign keys, primary key, unique keys of each player; HALVES and FOLLOWS at the end
+ * ---- */
 
 static hd_constraint *label_entity(hd_constraint *c, const hd_entity *e) {
     for (uint16_t k = 0; k < e->foreign_key_count; k++) {
@@ -38,19 +40,22 @@ static hd_constraint *label_entity(hd_constraint *c, const hd_entity *e) {
 
 static bool make_labels(finder *f) {
     const hd_key_index *x = &f->index;
-    size_t most = 1;
+    size_t most = 2;
     for (uint32_t p = 0; p < x->player_count; p++) {
         const hd_entity *e = x->players[p].entity;
         most += 1u + e->unique_count + LABELS_PER_KEY * (size_t)e->foreign_key_count;
     }
     hd_constraint *next = f->out->constraints = hd_arena_alloc(f->arena, most * sizeof *next);
     f->labels = hd_arena_alloc(f->arena, x->player_count * sizeof(uint32_t));
-    if (!next || !f->labels) return false;
+    f->pairs = hd_arena_alloc(f->arena, x->player_count * sizeof(uint32_t));
+    if (!next || !f->labels || !f->pairs) return false;
+    memset(f->pairs, 0xff, x->player_count * sizeof(uint32_t));
     for (uint32_t p = 0; p < x->player_count; p++) {
         f->labels[p] = (uint32_t)(next - f->out->constraints);
         next = label_entity(next, x->players[p].entity);
     }
-    *next = (hd_constraint){.reason = HD_EDGE_HALVES};
+    next[0] = (hd_constraint){.reason = HD_EDGE_HALVES};
+    next[1] = (hd_constraint){.reason = HD_EDGE_FOLLOWS};
     f->out->constraint_count = (uint32_t)most;
     return true;
 }
@@ -155,13 +160,21 @@ static void edges_of_key(finder *f, uint32_t w, uint16_t k, const hd_key_player 
     if (write->op != HD_INSERT && wanted && wanted[HD_KEY_GIVES_UP]) leave(f, w, fk, set, label);
 }
 
+/* Nothing waits for the insert of a pair, so these edges close no cycle. */
+static void follow(finder *f, uint32_t w) {
+    uint32_t *last = &f->pairs[f->index.player_of[w]];
+    if (*last != UINT32_MAX) add_edge(f, *last, w, f->out->constraint_count - 1, HD_IN_ORDER);
+    *last = w;
+}
+
 static void edges_of(finder *f, uint32_t w) {
     const hd_write *write = &f->writes[w];
     const hd_key_player *player = &f->index.players[f->index.player_of[w]];
     const hd_entity *e = player->entity;
     uint32_t label = f->labels[f->index.player_of[w]];
     if (write->later)
-        add_edge(f, f->by_change[write->change->index], w, f->out->constraint_count - 1, HD_APART);
+        add_edge(f, f->by_change[write->change->index], w, f->out->constraint_count - 2, HD_APART);
+    if (write->change->flags & HD_CHANGE_MAY_EXIST) follow(f, w);
     for (uint16_t k = 0; k < e->foreign_key_count; k++, label += LABELS_PER_KEY) {
         edges_of_key(f, w, k, player, label);
     }

@@ -14,13 +14,14 @@ typedef enum hd_edge_reason {
     HD_EDGE_AWAITS,     /* the same, and its key is known only when it has been written */
     HD_EDGE_LEAVES,     /* what refers to a row goes (or turns away) before the row goes */
     HD_EDGE_TAKES,      /* a unique value is given up before it is taken */
-    HD_EDGE_HALVES      /* the two writes of one change */
+    HD_EDGE_HALVES,     /* the two writes of one change */
+    HD_EDGE_FOLLOWS     /* inserts of pairs go in call order */
 } hd_edge_reason;
 
 /* What a label of an edge stands for. */
 typedef struct hd_constraint {
     uint8_t reason;                    /* hd_edge_reason */
-    const hd_entity *entity;           /* that declares it; NULL for HALVES */
+    const hd_entity *entity;           /* that declares it; NULL for HALVES and FOLLOWS */
     const hd_foreign_key *foreign_key; /* REFERS, AWAITS, LEAVES */
     const hd_unique *unique;           /* TAKES; NULL is the primary key */
 } hd_constraint;

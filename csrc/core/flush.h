@@ -34,7 +34,7 @@ void hd_flush_free(hd_flush *flush);
 hd_arena *hd_flush_arena(hd_flush *flush); /* bytes of values go here */
 
 /* A new change with its arrays allocated: set all HD_DEFAULT, old all HD_NULL. NULL: out of
- * memory. */
+ * memory. A pair has HD_NO_SLOT; its flags are the caller's to set. */
 hd_change *hd_flush_add(hd_flush *flush, hd_change_op op, hd_entity *entity, uint32_t slot);
 uint32_t hd_flush_count(const hd_flush *flush);
 hd_change *hd_flush_change(hd_flush *flush, uint32_t index);

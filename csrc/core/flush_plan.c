@@ -63,7 +63,9 @@ static bool make_writes(hd_flush *flush) {
     if (!flush->writes || !flush->by_change) return false;
     for (size_t i = 0; i < flush->count; i++) {
         hd_write *w = &flush->writes[flush->write_count];
-        *w = (hd_write){.change = flush->changes[i], .op = flush->changes[i]->op, .key_column = -1};
+        hd_change *change = flush->changes[i];
+        *w = (hd_write){
+            .change = change, .op = change->op, .unchecked = change->flags != 0, .key_column = -1};
         flush->by_change[i] = sets_anything(w) ? flush->write_count++ : NONE;
     }
     return true;

@@ -18,7 +18,8 @@ typedef struct hd_write {
     uint8_t op;     /* hd_change_op of the statement */
     uint8_t key;    /* hd_write_key */
     bool later;     /* the second write of its change: an UPDATE of the held columns */
-    bool unchecked; /* a declared rule may have done it already (I6): its row may be gone */
+    bool unchecked; /* its row may be there (INSERT) or gone already, by what the change says or by
+                       a declared rule (I6) */
     int key_column; /* the column whose value is fetched, -1 */
     uint8_t *held;  /* per column, shared by both writes; NULL: nothing is held */
     uint32_t wave;  /* body batch, from 0: rows that refer to awaited keys go later */

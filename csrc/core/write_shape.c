@@ -35,7 +35,7 @@ uint64_t hd_write_likeness(const hd_write *w) {
 
 static bool comes_back(const hd_write *w, uint16_t column) {
     uint16_t flags = w->change->entity->columns[column].flags;
-    if (w->op == HD_DELETE) return false;
+    if (w->op == HD_DELETE || w->change->slot == HD_NO_SLOT) return false;
     if (flags & HD_COL_GENERATED) return true;
     if (w->op != HD_INSERT || hd_write_sets(w, column)) return false;
     return (flags & HD_COL_SERVER_DEFAULT) ||
@@ -57,6 +57,7 @@ bool hd_write_describe(hd_arena *arena, const hd_write *w, bool guarded, hd_writ
     *out = (hd_write_shape){
         .entity = e, .op = w->op, .versioned = hd_write_versioned(w), .has_array_form = true};
     out->guarded = guarded && e->check_rows && !w->unchecked;
+    out->may_exist = w->op == HD_INSERT && w->unchecked;
     out->slots =
         hd_arena_alloc(arena, (e->column_count * 2u + e->key_count + 1u) * sizeof(uint16_t));
     if (!out->slots) return false;

@@ -30,6 +30,7 @@ typedef struct hd_write_shape {
     uint8_t op;     /* hd_change_op */
     bool versioned; /* the version is part of the WHERE */
     bool guarded;   /* bulk_unnest: the statement itself fails when it reaches fewer rows */
+    bool may_exist; /* INSERT: rows that are there already stay as they are */
     /* INSERT: some keys came from the keys batch (a trigger may choose others). The caller's to
      * set, as it may differ among rows that are alike. */
     bool keys_fetched;

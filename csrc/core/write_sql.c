@@ -133,6 +133,7 @@ static void put_insert_rows(writer *w) {
 
 static void plain_insert(writer *w) {
     put_insert_rows(w);
+    if (w->shape->may_exist) hd_buffer_str(w->out, " ON CONFLICT DO NOTHING");
     if (!w->shape->back_count) return;
     hd_buffer_str(w->out, " RETURNING ");
     if (w->form != HD_FORM_ROW) put_key(w);

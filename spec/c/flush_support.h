@@ -194,6 +194,19 @@ MAYBE_UNUSED static hd_change *insert_node(hd_flush *flush, hd_value parent) {
     return change;
 }
 
+/* A row of "pairs" without instance. */
+MAYBE_UNUSED static hd_change *pair_row(hd_flush *flush, hd_change_op op, hd_value a,
+                                        const char *b) {
+    hd_change *change = hd_flush_add(flush, op, &pair_entity, HD_NO_SLOT);
+    assert_non_null(change);
+    hd_value *row = op == HD_INSERT ? change->set : change->old;
+    change->flags = op == HD_INSERT ? HD_CHANGE_MAY_EXIST : HD_CHANGE_MAY_MISS;
+    row[PAIR_A] = a;
+    row[PAIR_B] = text_value(b);
+    if (op == HD_INSERT) row[PAIR_VALUE] = hd_bytes(HD_DECIMAL, "1.00", 4, HD_T_DECIMAL);
+    return change;
+}
+
 MAYBE_UNUSED static hd_change *update_row(hd_flush *flush, hd_entity *entity, int64_t id) {
     hd_change *change = add_change(flush, HD_UPDATE, entity);
     change->old[ID] = hd_int(id, (hd_type)entity->columns[ID].type);

@@ -1,5 +1,6 @@
 /* Planning a flush and asking for keys: what is sent, before anything comes back. */
 #include "flush_fake.h"
+#include "write_sql.h"
 
 /* ---- plan -------------------------------------------------------------------------------- */
 
@@ -136,6 +137,85 @@ static void the_same_calls_give_the_same_statements(void **state) {
     assert_memory_equal(hashes[0], hashes[1], counts[0] * sizeof(uint64_t));
 }
 
+/* ---- pairs ------------------------------------------------------------------------------- */
+
+static const char *pair_at(const hd_statement *s, uint32_t row) {
+    static char text[8];
+    const hd_value *b = &s->params[1].as.list->items[row];
+    snprintf(text, sizeof text, "%.*s", (int)b->len, b->as.p);
+    return text;
+}
+
+static void pairs_keep_the_order_of_calls_behind_what_they_refer_to(void **state) {
+    (void)state;
+    static hd_foreign_key fk;
+    for (int awaited = 0; awaited < 2; awaited++) {
+        refer(&pair_entity, &fk, col0, &author, false);
+        author.key_source = awaited ? HD_KEY_RETURNING : HD_KEY_SEQUENCE;
+        begin(&server);
+        pair_row(flush, HD_INSERT, int_value(5), "p1");
+        hd_change *p2 = pair_row(flush, HD_INSERT, hd_null(), "p2");
+        pair_row(flush, HD_INSERT, int_value(6), "p3");
+        p2->set[PAIR_A] = key_of(insert_author(flush, "a"));
+        plan();
+        if (!awaited) {
+            next_keys();
+            give_integer(0, 40);
+        }
+        next_body();
+        if (awaited) { /* the first pair need not wait */
+            assert_int_equal(batch->count, 2);
+            hd_value key = int_value(40);
+            assert_int_equal(give(1, 0, &key, 1), HD_OK);
+            assert_string_equal(pair_at(&batch->statements[0], 0), "p1");
+            next_body();
+            assert_string_equal(pair_at(&batch->statements[0], 0), "p2");
+            assert_string_equal(pair_at(&batch->statements[0], 1), "p3");
+        } else {
+            assert_int_equal(batch->count, 2);
+            for (uint32_t i = 0; i < 3; i++)
+                assert_string_equal(pair_at(&batch->statements[1], i), i == 0   ? "p1"
+                                                                       : i == 1 ? "p2"
+                                                                                : "p3");
+            assert_true(hd_flush_can_commit(flush));
+        }
+        done();
+        assert_int_equal(p2->set[PAIR_A].as.i, 40);
+    }
+}
+
+static void pairs_are_not_counted_and_stand_apart_from_rows_that_are(void **state) {
+    (void)state;
+    const hd_dialect *dialects[] = {&server, &file};
+    for (int d = 0; d < 2; d++) {
+        begin(dialects[d]);
+        for (int pair = 0; pair < 2; pair++) {
+            for (int i = 0; i < 2; i++) {
+                hd_change *made = pair_row(flush, HD_INSERT, int_value(i), pair ? "a" : "b");
+                hd_change *gone = pair_row(flush, HD_DELETE, int_value(10 + i), pair ? "a" : "b");
+                if (pair) continue;
+                made->flags = gone->flags = 0;
+                made->slot = gone->slot = (uint32_t)i;
+            }
+        }
+        plan();
+        next_body();
+        assert_int_equal(batch->count, 4);
+        assert_true(hd_flush_can_commit(flush));
+        int counted = 0, uncounted = 0;
+        for (uint32_t i = 0; i < batch->count; i++) {
+            hd_statement *s = &batch->statements[i];
+            if (s->expect >= 0 || strstr(s->sql, HD_STALE_MARK))
+                counted++;
+            else
+                uncounted++, s->affected = 0;
+        }
+        assert_int_equal(counted, 2);
+        assert_int_equal(uncounted, 2);
+        done();
+    }
+}
+
 /* ---- keys -------------------------------------------------------------------------------- */
 
 static void keys_go_to_rows_in_the_order_of_calls(void **state) {
@@ -246,6 +326,8 @@ int main(void) {
         TEST(O3_a_statement_never_holds_more_parameters_than_it_may),
         TEST(O3_a_file_steps_two_texts_for_any_number_of_rows),
         TEST(the_same_calls_give_the_same_statements),
+        TEST(pairs_keep_the_order_of_calls_behind_what_they_refer_to),
+        TEST(pairs_are_not_counted_and_stand_apart_from_rows_that_are),
         TEST(keys_go_to_rows_in_the_order_of_calls),
         TEST(too_few_keys_are_an_error),
         TEST(a_file_counts_on_from_the_highest_key),

@@ -113,6 +113,30 @@ static void inserts_are_counted_where_they_run(void **state) {
         " SELECT * FROM unnest($1::int4[], $2::text[], $3::int4[])");
 }
 
+static void pairs_are_neither_counted_nor_read_back(void **state) {
+    (void)state;
+    hd_change *made = add_change(flush, HD_INSERT, &pair_entity);
+    made->slot = HD_NO_SLOT;
+    made->flags = HD_CHANGE_MAY_EXIST;
+    made->set[PAIR_A] = int_value(1);
+    made->set[PAIR_B] = text_value("x");
+    hd_write w = write_of(made);
+    w.unchecked = true;
+    assert_string_equal(text(&server, &w, true, HD_FORM_ARRAYS, 5),
+                        "INSERT INTO \"pairs\" (\"a\", \"b\")"
+                        " SELECT * FROM unnest($1::int4[], $2::text[]) ON CONFLICT DO NOTHING");
+    assert_string_equal(
+        text(&file, &w, false, HD_FORM_VALUES, 2),
+        "INSERT INTO \"pairs\" (\"a\", \"b\") VALUES (?1, ?2), (?3, ?4) ON CONFLICT DO NOTHING");
+    hd_change *gone = add_change(flush, HD_DELETE, &pair_entity);
+    w = write_of(gone);
+    w.unchecked = true;
+    assert_string_equal(text(&server, &w, true, HD_FORM_ARRAYS, 5),
+                        "WITH hd_i (c0, c1, n) AS (SELECT * FROM unnest($1::int4[], $2::text[])"
+                        " WITH ORDINALITY) DELETE FROM \"pairs\" AS hd_t USING hd_i"
+                        " WHERE hd_t.\"a\" = hd_i.c0 AND hd_t.\"b\" = hd_i.c1");
+}
+
 static void values_come_back_with_their_row_or_their_key(void **state) {
     (void)state;
     hd_change *change = add_change(flush, HD_INSERT, &doc);
@@ -244,6 +268,7 @@ int main(void) {
         TEST(one_row_is_a_plain_statement),
         TEST(a_row_without_values_is_default_values),
         TEST(inserts_are_counted_where_they_run),
+        TEST(pairs_are_neither_counted_nor_read_back),
         TEST(values_come_back_with_their_row_or_their_key),
         TEST(updates_and_deletes_guard_themselves),
         TEST(names_are_quoted_and_casts_are_the_columns_own),

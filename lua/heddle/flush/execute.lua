@@ -18,8 +18,10 @@ function execute.raise(em, batch, record, index)
   if index then
     local _, id, slot = batch:change(index)
     local map = em.mappings.list[id + 1]
-    local shelf = em:shelf_of(map)
     record.entity = map.name
+    -- A pair of a many-to-many has no instance; its rows are neither versioned nor counted.
+    if not slot then return blame.raise(em.context, record) end
+    local shelf = em:shelf_of(map)
     local name = map.name .. "#" .. key_text(shelf, slot)
     if record.kind == "optimistic_lock" then
       record.message = name .. " was changed or deleted by somebody else since it was read; refresh it and try again"
