@@ -159,6 +159,7 @@ build = {
         ["heddle.mapping"] = "lua/heddle/mapping.lua",
         ["heddle.mapping.columns"] = "lua/heddle/mapping/columns.lua",
         ["heddle.mapping.keys"] = "lua/heddle/mapping/keys.lua",
+        ["heddle.mapping.pivot"] = "lua/heddle/mapping/pivot.lua",
         ["heddle.mapping.sides"] = "lua/heddle/mapping/sides.lua",
         ["heddle.merge"] = "lua/heddle/merge.lua",
         ["heddle.naming"] = "lua/heddle/naming.lua",

@@ -65,7 +65,8 @@ local entities = { Everything, Person, Team, Skill }
 
 local function list_of(driver)
     local by_name = plans.mappings(driver, entities)
-    return { by_name.Everything, by_name.Person, by_name.Team, by_name.Skill }, by_name
+    local pairs_of_people = by_name.Person.props.skills.pivot.mapping
+    return { by_name.Everything, by_name.Person, by_name.Team, by_name.Skill, pairs_of_people }, by_name
 end
 
 local function lines(statement)

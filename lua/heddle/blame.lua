@@ -59,8 +59,9 @@ function blame.raise(context, record)
     if map then
       -- A DELETE of one entity may violate the foreign key of another: the property is that one's.
       local property = not record.property and find_property(map, record)
-      if property then record.entity, record.property = map.name, property end
-      record.entity = record.entity or map.name
+      local name = (map.owner or map).name
+      if property then record.entity, record.property = name, property end
+      record.entity = record.entity or name
       if record.kind == "unique_violation" then record.constraint = record.constraint or find_unique(map, record) end
     end
   end

@@ -7,6 +7,7 @@ local columns = require("heddle.mapping.columns")
 local entity = require("heddle.entity")
 local errors = require("heddle.errors")
 local keys = require("heddle.mapping.keys")
+local pivot = require("heddle.mapping.pivot")
 local relation = require("heddle.relation")
 local sides = require("heddle.mapping.sides")
 local suggest = require("heddle.suggest")
@@ -89,7 +90,7 @@ end
 ---@param classes table[] the entities of the context
 ---@param naming table as heddle.naming's `strategy` gives it
 ---@param opts? table { schema = } where tables are that name no schema themselves
----@return table mappings { by_class, by_name, list }
+---@return table mappings { by_class, by_name, list }: the list ends with the hidden ones of pivot tables
 function mapping.build(context_name, driver, classes, naming, opts)
   local context = {
     name = context_name, driver = driver, naming = naming, schema = opts and opts.schema,
@@ -109,6 +110,7 @@ function mapping.build(context_name, driver, classes, naming, opts)
   end
   columns.build(context)
   sides.build(context)
+  pivot.build(context)
   keys.build(context)
   return { by_class = context.by_class, by_name = context.by_name, list = context.list }
 end

@@ -36,7 +36,7 @@ local owning = {
 }
 local pivot = {
   inversed_by = options.text, join_column = columns, inverse_join_column = columns, pivot_table = options.text,
-  on_delete = action, on_update = action,
+  pivot_entity = target, fixed_order = options.boolean, on_delete = action, on_update = action,
 }
 local inverse = { mapped_by = options.text }
 local removing = { orphan_removal = options.boolean }
@@ -93,8 +93,8 @@ end
 -- Expects the side that has no columns to leave to the other one what is the owner's to say.
 local function check_inverse(prop, given, fail)
   if given.owner then fail("options 'owner' and 'mapped_by' exclude each other") end
-  for _, option in ipairs({ "inversed_by", "join_column", "inverse_join_column", "pivot_table", "on_delete",
-      "on_update", "primary", "unique", "index" }) do
+  for _, option in ipairs({ "inversed_by", "join_column", "inverse_join_column", "pivot_table", "pivot_entity",
+      "fixed_order", "on_delete", "on_update", "primary", "unique", "index" }) do
     if given[option] ~= nil and given[option] ~= false then
       fail(("option '%s' belongs to the owning side, property '%s' of the target"):format(option, prop.mapped_by))
     end
@@ -107,6 +107,8 @@ local function check_owning(prop, fail)
       and (prop.on_delete == "set null" or prop.on_update_rule == "set null") then
     fail("'set null' needs 'nullable = true'")
   end
+  if prop.pivot_entity and prop.pivot_table then fail("options 'pivot_entity' and 'pivot_table' exclude each other") end
+  if prop.fixed_order and prop.order_by then fail("options 'fixed_order' and 'order_by' exclude each other") end
   if prop.primary and prop.orphan_removal then fail("options 'primary' and 'orphan_removal' exclude each other") end
 end
 

@@ -1,5 +1,4 @@
---- The two sides of each relation: `mapped_by` and `inversed_by` checked against the other entity, pivot
---- tables described, orders checked.
+--- The two sides of each relation: `mapped_by` and `inversed_by` checked against the other entity, orders checked.
 local errors = require("heddle.errors")
 local suggest = require("heddle.suggest")
 
@@ -51,46 +50,25 @@ local function check_inversed(context, map, view)
   end
 end
 
--- Columns of a pivot table that refer to one side's key.
-local function pivot_columns(context, map, view, option, target, suffix)
-  local given, made = view.prop[option], {}
-  if given and #given ~= #target.key then
-    context.fail(map, view.name, ("option '%s' names %d columns; the key of '%s' has %d"):format(option, #given,
-      target.name, #target.key))
-  end
-  for position, column in ipairs(target.key) do
-    made[position] = {
-      name = given and given[position] or context.naming.join_column(target.name .. suffix, column.name),
-      target = column,
-    }
-  end
-  return made
-end
-
-local function describe_pivot(context, map, view)
-  local prop, target = view.prop, view.target
-  local to_itself = target == map
-  local pivot = {
-    table = prop.pivot_table or context.naming.pivot(map.table, target.table, prop.name), schema = map.schema,
-    owner = map, target = target, property = prop.name,
-    on_delete = prop.on_delete or "cascade", on_update = prop.on_update_rule,
-    join_columns = pivot_columns(context, map, view, "join_column", map, to_itself and "_1" or ""),
-    inverse_join_columns = pivot_columns(context, map, view, "inverse_join_column", target, to_itself and "_2" or ""),
-  }
-  local name = (pivot.schema or "") .. "." .. pivot.table
-  local taken = context.tables[name]
-  if taken then
-    context.fail(map, view.name, ("its pivot table '%s' is the table of '%s' too; give another with 'pivot_table'")
-      :format(pivot.table, taken.name))
-  end
-  context.tables[name] = { name = map.name .. "." .. view.name }
-  view.pivot = pivot
-end
-
 local directions = {}
 for _, direction in ipairs({ "", "asc", "desc" }) do
   for _, nulls in ipairs({ "", "nulls first", "nulls last" }) do
     directions[(direction .. " " .. nulls):match("^%s*(.-)%s*$")] = true
+  end
+end
+
+local function check_path(context, map, view, path)
+  local target = view.target
+  for name, rest in (path .. "."):gmatch("([^.]*)%.()") do
+    local found = target and target.props[name]
+    if not found then
+      context.fail(map, view.name, ("option 'order_by': %s%s"):format(
+        target and ("entity '%s' has no property %s"):format(target.name, errors.quote(name))
+        or ("nothing can follow in %s"):format(errors.quote(path:sub(1, rest - 2))),
+        target and suggest.hint(name, target.props) or ""))
+    end
+    if found.kind == "embedded" then return end
+    target = (found.kind == "many_to_one" or found.kind == "one_to_one") and found.target or nil
   end
 end
 
@@ -110,15 +88,11 @@ local function check_order(context, map, view)
     if type(path) ~= "string" or not directions[rest] then
       context.fail(map, view.name, "option 'order_by': write \"name\", \"name desc\" or \"name desc nulls last\"")
     end
-    local first = path:match("^[^.]+")
-    if not view.target.props[first] then
-      context.fail(map, view.name, ("option 'order_by': entity '%s' has no property %s%s"):format(view.target.name,
-        errors.quote(first), suggest.hint(first, view.target.props)))
-    end
+    check_path(context, map, view, path)
   end
 end
 
----Sets `inverse` of both views of a relation, and `pivot` of both sides of a many_to_many.
+---Sets `inverse` of both views of a relation.
 ---@param context table as mapping.build makes it
 function sides.build(context)
   for _, map in ipairs(context.list) do
@@ -126,14 +100,8 @@ function sides.build(context)
       if view.kind ~= "scalar" then
         if view.prop.mapped_by then link_inverse(context, map, view) end
         if view.prop.inversed_by then check_inversed(context, map, view) end
-        if view.kind == "many_to_many" and view.prop.owner then describe_pivot(context, map, view) end
         check_order(context, map, view)
       end
-    end
-  end
-  for _, map in ipairs(context.list) do
-    for _, view in ipairs(map.list) do
-      if view.kind == "many_to_many" and not view.prop.owner then view.pivot = view.inverse.pivot end
     end
   end
 end

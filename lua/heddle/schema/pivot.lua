@@ -1,43 +1,19 @@
---- The pivot table of a many_to_many as a mapping without an entity: two foreign keys that are the primary key.
+--- The table of a many_to_many. Pairs are its primary key; where their order is kept, a generated `id` is, to sort by.
 local naming = require("heddle.naming")
 
 local pivot = {}
 
-local inherited = { "type", "length", "precision", "scale", "array_of", "custom", "cast" }
-
-local function add_side(made, described, side, target)
-  local columns, targets, names = {}, {}, {}
-  for i, given in ipairs(side) do
-    local col = { name = given.name, property = described.property, view = {}, nullable = false, primary = true }
-    for _, field in ipairs(inherited) do col[field] = given.target[field] end
-    columns[i], targets[i], names[i] = col, given.target, col.name
-    made.columns[#made.columns + 1], made.key[#made.key + 1] = col, col
-  end
-  local fk = {
-    property = described.property, columns = columns, target = target, target_columns = targets,
-    on_delete = described.on_delete, on_update = described.on_update, deferrable = made.driver == "postgres",
-    name = naming.constraint(made.table, names, "foreign"),
-  }
-  for _, col in ipairs(columns) do col.foreign_key = fk end
-  made.foreign_keys[#made.foreign_keys + 1] = fk
-  return columns, names
-end
-
----@param described table a view's `pivot`
----@param driver "postgres"|"sqlite"
+---What CREATE TABLE needs of a hidden mapping.
+---@param map table hidden
 ---@return table mapping
-function pivot.mapping(described, driver)
-  local made = {
-    name = described.table, table = described.table, schema = described.schema, driver = driver, meta = {},
-    columns = {}, key = {}, foreign_keys = {}, uniques = {}, indexes = {}, checks = {}, list = {},
-  }
-  add_side(made, described, described.join_columns, described.owner)
-  local columns, names = add_side(made, described, described.inverse_join_columns, described.target)
-  -- The primary key serves look-ups from the owner's side, this one those from the other.
-  local parts = {}
-  for i, col in ipairs(columns) do parts[i] = { col, desc = false } end
-  made.indexes[1] = { columns = parts, name = naming.constraint(made.table, names, "index"), unique = false }
-  return made
+function pivot.table(map)
+  if not map.pivot.fixed_order then return map end
+  local id = { name = "id", type = "bigint", nullable = false, primary = true, autoincrement = true, view = {} }
+  local columns, names = { id }, {}
+  for i, column in ipairs(map.columns) do columns[i + 1] = column end
+  for i, column in ipairs(map.key) do names[i] = column.name end
+  local unique = { columns = map.key, name = naming.constraint(map.table, names, "unique") }
+  return setmetatable({ columns = columns, key = { id }, auto_key = id, uniques = { unique } }, { __index = map })
 end
 
 return pivot

@@ -9,12 +9,14 @@ local tables = require("heddle.schema.table")
 
 local schema_sql = {}
 
-local function with_pivots(mappings, driver)
+-- A hidden mapping has a table, too, unless that is an entity's.
+local function tables_of(mappings)
   local all = {}
-  for i, mapping in ipairs(mappings) do all[i] = mapping end
   for _, mapping in ipairs(mappings) do
-    for _, view in ipairs(mapping.list) do
-      if view.pivot and view.prop.owner then all[#all + 1] = pivot.mapping(view.pivot, driver) end
+    if not mapping.hidden then
+      all[#all + 1] = mapping
+    elseif not mapping.pivot.entity then
+      all[#all + 1] = pivot.table(mapping)
     end
   end
   return all
@@ -63,7 +65,7 @@ end
 ---@return string[]
 function schema_sql.create(mappings, driver)
   local statements = {}
-  local order = sorted(with_pivots(mappings, driver))
+  local order = sorted(tables_of(mappings))
   if driver == "postgres" then add_schemas(statements, order) end
   for _, mapping in ipairs(order) do
     statements[#statements + 1] = tables.create(mapping)
@@ -83,7 +85,7 @@ end
 ---@return string[]
 function schema_sql.drop(mappings, driver)
   local statements = {}
-  local order, cyclic = sorted(with_pivots(mappings, driver))
+  local order, cyclic = sorted(tables_of(mappings))
   if driver == "postgres" then
     for _, mapping in ipairs(order) do append(statements, tables.drop_foreign_keys(mapping)) end
   elseif cyclic then
