@@ -41,6 +41,7 @@ build = {
                 "csrc/binding/flush_apply.c",
                 "csrc/binding/flush_gather.c",
                 "csrc/binding/hydrate.c",
+                "csrc/binding/hydrator.c",
                 "csrc/binding/json.c",
                 "csrc/binding/link.c",
                 "csrc/binding/model.c",

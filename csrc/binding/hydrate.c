@@ -5,82 +5,16 @@
  * is fully loaded and has no overlay); otherwise it goes to the list of late rows, which the host merges after this
  * returned. Nothing in here calls the host.
  *
+ * A row may tell more than its instance holds: which owner of a collection it was found for. These values, behind the
+ * columns of the entity, go to a list of their own.
+ *
  * A result of many rows is built with the collector stopped: what it makes is all alive. It is stopped inside one
  * call only, never across a wait, and put back whatever happens. */
-#include "binding.h"
+#include "hydrator.h"
 
 #include <string.h>
 
 #include "base/json.h"
-
-/* Which columns a result holds, in its order. */
-typedef struct hdl_hydrator {
-    const hdl_entity *entity; /* pinned through the user value */
-    uint32_t count, raw_count;
-    uint16_t *columns; /* of the entity, by position in the result */
-    int *key;          /* position of each key column */
-    bool full;         /* every column of the entity */
-    bool converts;     /* some column is of a custom type: the host finishes every row */
-} hdl_hydrator;
-
-/* ---- Hydrators ---- */
-
-static hdl_hydrator *check_hydrator(lua_State *L, int index) {
-    return luaL_checkudata(L, index, HDL_HYDRATOR);
-}
-
-static int hydrator_free(lua_State *L) {
-    hdl_hydrator *h = check_hydrator(L, 1);
-    hd_free(&hd_allocator_libc, h->columns);
-    hd_free(&hd_allocator_libc, h->key);
-    h->columns = NULL;
-    h->key = NULL;
-    h->count = 0;
-    return 0;
-}
-
-static void find_key(lua_State *L, hdl_hydrator *h) {
-    const hd_entity *entity = &h->entity->core;
-    for (uint32_t k = 0; k < entity->key_count; k++) {
-        h->key[k] = -1;
-        for (uint32_t i = 0; i < h->count; i++) {
-            if (h->columns[i] == entity->key[k]) h->key[k] = (int)i;
-        }
-        if (h->key[k] < 0) luaL_error(L, "a result without the primary key");
-    }
-}
-
-/* core.hydrator(model, id, columns): columns are 1-based indexes of the entity's columns in the result's order. */
-static int hydrator_new(lua_State *L) {
-    hdl_model *model = hdl_check_model(L, 1);
-    const hdl_entity *entity = hdl_check_entity(L, model, 2);
-    luaL_checktype(L, 3, LUA_TTABLE);
-    hdl_hydrator *h = hdl_new_userdata(L, sizeof *h, HDL_HYDRATOR);
-    h->entity = entity;
-    h->count = (uint32_t)lua_rawlen(L, 3);
-    h->columns = hd_alloc_zero(&hd_allocator_libc, (h->count + 1) * sizeof *h->columns);
-    h->key = hd_alloc_zero(&hd_allocator_libc, (entity->core.key_count + 1u) * sizeof *h->key);
-    if (!h->columns || !h->key) return luaL_error(L, "not enough memory");
-    lua_getuservalue(L, -1);
-    lua_pushvalue(L, 1);
-    lua_setfield(L, -2, "model");
-    for (uint32_t i = 0; i < h->count; i++) {
-        lua_rawgeti(L, 3, (int)i + 1);
-        lua_Integer index = lua_tointeger(L, -1) - 1;
-        lua_pop(L, 1);
-        if (index < 0 || index >= entity->core.column_count) return luaL_error(L, "no such column");
-        h->columns[i] = (uint16_t)index;
-        h->raw_count += entity->columns[index].raw;
-        h->converts = h->converts || entity->columns[index].converts;
-        lua_pushlstring(L, entity->core.columns[index].property,
-                        entity->core.columns[index].property_len);
-        lua_rawseti(L, -2, (int)i + 1);
-    }
-    lua_pop(L, 1);
-    h->full = h->count == entity->core.column_count;
-    find_key(L, h);
-    return 1;
-}
 
 /* ---- One run ---- */
 
@@ -92,6 +26,7 @@ enum {
     STATE,
     RESULTS,
     LATE,
+    OTHERS,
     INSTANCES,
     SLOT_OF,
     BLOCKS,
@@ -109,6 +44,7 @@ typedef struct run {
     int columns;      /* of the entity */
     int block_number; /* which one stands at BLOCK */
     int result_count, late_count;
+    int others; /* how many values are in the list at OTHERS */
     bool has_overlay, has_marks, has_loads;
 } run;
 
@@ -316,6 +252,7 @@ static void add_row(run *r, const hd_row *row) {
         push_known(r, row, slot);
     }
     lua_rawseti(L, RESULTS, ++r->result_count);
+    r->others = hdl_add_others(L, r->h, row, OTHERS, r->others);
 }
 
 static hd_step add_rows(run *r, int limit, hd_wait *wait) {
@@ -331,11 +268,12 @@ static void prepare(lua_State *L, run *r) {
     r->L = L;
     r->shelf = hdl_check_shelf(L, SHELF);
     r->link = hdl_check_link(L, LINK);
-    r->h = check_hydrator(L, HYDRATOR);
+    r->h = hdl_check_hydrator(L, HYDRATOR);
     r->columns = r->h->entity->core.column_count;
     r->block_number = 0;
     r->has_marks = hd_shelf_has_marks(r->shelf->shelf);
-    lua_settop(L, LATE);
+    lua_settop(L, OTHERS);
+    if (r->h->other_count > 0) luaL_checktype(L, OTHERS, LUA_TTABLE);
     luaL_checkstack(L, (int)r->h->count + 24, "hydrate");
     hdl_getfield(L, STATE, "instances");
     hdl_getfield(L, STATE, "slot_of");
@@ -349,13 +287,14 @@ static void prepare(lua_State *L, run *r) {
     lua_pop(L, 1);
     r->result_count = (int)lua_rawlen(L, RESULTS);
     r->late_count = (int)lua_rawlen(L, LATE);
+    r->others = r->h->other_count > 0 ? (int)lua_rawlen(L, OTHERS) : 0;
     r->has_loads = hdl_getfield(L, STATE, "loads") == LUA_TTABLE;
     lua_pop(L, 1);
 }
 
 #define FEW 32 /* rows that are not worth stopping the collector for */
 
-/* The rest of a long result, in a protected call: (shelf, link, hydrator, state, results, late) -> step... */
+/* The rest of a long result, in a protected call: (shelf, link, hydrator, state, results, late, others) -> step... */
 static int hydrate_many(lua_State *L) {
     run r;
     hd_wait wait = {-1, 0, HD_NEVER};
@@ -375,67 +314,23 @@ static bool stop_collector(lua_State *L) {
 #endif
 }
 
-/* shelf:hydrate(link, hydrator, state, results, late) -> step... A row stands ready on the link. */
+/* core.hydrate(shelf, link, hydrator, state, results, late, others) -> step... A row stands ready on the link. */
 static int hydrate(lua_State *L) {
     run r;
     hd_wait wait = {-1, 0, HD_NEVER};
     prepare(L, &r);
     hd_step step = add_rows(&r, FEW, &wait);
     if (step != HD_ROW) return hdl_push_step(L, step, &wait);
-    lua_settop(L, LATE);
+    lua_settop(L, OTHERS);
     lua_pushcfunction(L, hydrate_many);
     lua_insert(L, 1);
     bool stopped = stop_collector(L);
-    int failed = lua_pcall(L, LATE, LUA_MULTRET, 0);
+    int failed = lua_pcall(L, OTHERS, LUA_MULTRET, 0);
     if (stopped) lua_gc(L, LUA_GCRESTART, 0);
     return failed ? lua_error(L) : lua_gettop(L);
 }
 
-/* ---- Without an entity manager ---- */
-
-/* link:hydrate_plain(hydrator, meta, results, rest) -> step...: unmanaged instances. `rest` gets, for each row that has
- * columns which are not raw, { instance, [column index] = value }. */
-static int hydrate_plain(lua_State *L) {
-    hd_link *link = hdl_check_link(L, 1);
-    const hdl_hydrator *h = check_hydrator(L, 2);
-    hd_wait wait = {-1, 0, HD_NEVER};
-    hd_step step = HD_ROW;
-    lua_settop(L, 5);
-    lua_getuservalue(L, 2); /* 6: names */
-    int results = (int)lua_rawlen(L, 4), rest = (int)lua_rawlen(L, 5);
-    while (step == HD_ROW) {
-        lua_createtable(L, 0, (int)h->raw_count);
-        lua_pushnil(L); /* 8: what is not raw */
-        for (uint32_t i = 0; i < h->count; i++) {
-            const hdl_column *column = &h->entity->columns[h->columns[i]];
-            const hd_value *value = &link->row.values[i];
-            if (column->raw && value->kind != HD_NULL) {
-                lua_rawgeti(L, 6, (int)i + 1);
-                hdl_push_value(L, value, column);
-                lua_rawset(L, 7);
-            } else if (!column->raw) {
-                if (lua_isnil(L, 8)) {
-                    lua_newtable(L);
-                    lua_replace(L, 8);
-                }
-                hdl_push_value(L, value, column);
-                lua_rawseti(L, 8, h->columns[i] + 1);
-            }
-        }
-        lua_pushvalue(L, 3);
-        lua_setmetatable(L, 7);
-        if (!lua_isnil(L, 8)) {
-            lua_pushvalue(L, 7);
-            lua_setfield(L, 8, "instance");
-            lua_rawseti(L, 5, ++rest);
-        } else {
-            lua_pop(L, 1);
-        }
-        lua_rawseti(L, 4, ++results);
-        step = hd_link_step(link, &wait);
-    }
-    return hdl_push_step(L, step, &wait);
-}
+/* ---- What the host asks for ---- */
 
 /* core.instance(data, raw, meta, count) -> a new table with the values of `data` and that metatable, presized for `count`
  * more; nil when a name of data is not in the set `raw` or a value is null: then it takes the long way. */
@@ -467,12 +362,10 @@ static int locate(lua_State *L) {
     return 3;
 }
 
-static const luaL_Reg methods[] = {{NULL, NULL}};
 static const luaL_Reg functions[] = {
-    {"hydrator", hydrator_new}, {"hydrate", hydrate}, {"hydrate_plain", hydrate_plain},
-    {"instance", new_instance}, {"locate", locate},   {NULL, NULL}};
+    {"hydrate", hydrate}, {"instance", new_instance}, {"locate", locate}, {NULL, NULL}};
 
 void hdl_open_hydrate(lua_State *L) {
-    hdl_new_class(L, HDL_HYDRATOR, methods, hydrator_free);
+    hdl_open_hydrator(L);
     luaL_setfuncs(L, functions, 0);
 }

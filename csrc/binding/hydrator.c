@@ -1,0 +1,146 @@
+/* Hydrators, and the simple way to use one: rows become instances of no entity manager. `hydrate.c` has the other. */
+#include "hydrator.h"
+
+hdl_hydrator *hdl_check_hydrator(lua_State *L, int index) {
+    return luaL_checkudata(L, index, HDL_HYDRATOR);
+}
+
+static int hydrator_free(lua_State *L) {
+    hdl_hydrator *h = hdl_check_hydrator(L, 1);
+    hd_free(&hd_allocator_libc, h->columns);
+    hd_free(&hd_allocator_libc, h->key);
+    hd_free(&hd_allocator_libc, h->others);
+    h->columns = h->others = NULL;
+    h->key = NULL;
+    h->count = h->other_count = 0;
+    return 0;
+}
+
+static void find_key(lua_State *L, hdl_hydrator *h) {
+    const hd_entity *entity = &h->entity->core;
+    for (uint32_t k = 0; k < entity->key_count; k++) {
+        h->key[k] = -1;
+        for (uint32_t i = 0; i < h->count; i++) {
+            if (h->columns[i] == entity->key[k]) h->key[k] = (int)i;
+        }
+        if (h->key[k] < 0) luaL_error(L, "a result without the primary key");
+    }
+}
+
+/* The 1-based index on top of the stack, as the core counts; pops it. */
+static uint16_t pop_index(lua_State *L, const hdl_entity *entity) {
+    lua_Integer index = lua_tointeger(L, -1) - 1;
+    lua_pop(L, 1);
+    if (index < 0 || index >= entity->core.column_count) luaL_error(L, "no such column");
+    return (uint16_t)index;
+}
+
+static void read_others(lua_State *L, hdl_hydrator *h, hdl_model *model) {
+    h->other = hdl_check_entity(L, model, 4);
+    luaL_checktype(L, 5, LUA_TTABLE);
+    uint32_t count = (uint32_t)lua_rawlen(L, 5);
+    h->others = hd_alloc_zero(&hd_allocator_libc, (count + 1) * sizeof *h->others);
+    if (!h->others) luaL_error(L, "not enough memory");
+    for (uint32_t i = 0; i < count; i++) {
+        lua_rawgeti(L, 5, (int)i + 1);
+        h->others[i] = pop_index(L, h->other);
+    }
+    h->other_count = count;
+}
+
+/* core.hydrator(model, id, columns, other, other_columns): columns are 1-based indexes of the entity's columns in the
+ * result's order; behind them may stand columns of another entity. */
+static int hydrator_new(lua_State *L) {
+    hdl_model *model = hdl_check_model(L, 1);
+    const hdl_entity *entity = hdl_check_entity(L, model, 2);
+    luaL_checktype(L, 3, LUA_TTABLE);
+    lua_settop(L, 5);
+    hdl_hydrator *h = hdl_new_userdata(L, sizeof *h, HDL_HYDRATOR);
+    h->entity = entity;
+    h->count = (uint32_t)lua_rawlen(L, 3);
+    h->columns = hd_alloc_zero(&hd_allocator_libc, (h->count + 1) * sizeof *h->columns);
+    h->key = hd_alloc_zero(&hd_allocator_libc, (entity->core.key_count + 1u) * sizeof *h->key);
+    if (!h->columns || !h->key) return luaL_error(L, "not enough memory");
+    lua_getuservalue(L, -1);
+    lua_pushvalue(L, 1);
+    lua_setfield(L, -2, "model");
+    for (uint32_t i = 0; i < h->count; i++) {
+        lua_rawgeti(L, 3, (int)i + 1);
+        uint16_t index = pop_index(L, entity);
+        h->columns[i] = index;
+        h->raw_count += entity->columns[index].raw;
+        h->converts = h->converts || entity->columns[index].converts;
+        lua_pushlstring(L, entity->core.columns[index].property,
+                        entity->core.columns[index].property_len);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    lua_pop(L, 1);
+    h->full = h->count == entity->core.column_count;
+    find_key(L, h);
+    if (!lua_isnil(L, 4)) read_others(L, h, model);
+    return 1;
+}
+
+int hdl_add_others(lua_State *L, const hdl_hydrator *h, const hd_row *row, int index, int count) {
+    for (uint32_t i = 0; i < h->other_count; i++) {
+        hdl_push_value(L, &row->values[h->count + i], &h->other->columns[h->others[i]]);
+        lua_rawseti(L, index, ++count);
+    }
+    return count;
+}
+
+/* core.hydrate_plain(link, hydrator, meta, results, rest, others) -> step...: instances of no entity manager. `rest` gets,
+ * for each row that has columns which are not raw, { instance =, [column index] = value }. */
+static int hydrate_plain(lua_State *L) {
+    hd_link *link = hdl_check_link(L, 1);
+    const hdl_hydrator *h = hdl_check_hydrator(L, 2);
+    hd_wait wait = {-1, 0, HD_NEVER};
+    hd_step step = HD_ROW;
+    lua_settop(L, 6);
+    if (h->other_count > 0) luaL_checktype(L, 6, LUA_TTABLE);
+    lua_getuservalue(L, 2); /* 7: names */
+    int results = (int)lua_rawlen(L, 4), rest = (int)lua_rawlen(L, 5);
+    int others = h->other_count > 0 ? (int)lua_rawlen(L, 6) : 0;
+    while (step == HD_ROW) {
+        lua_createtable(L, 0, (int)h->raw_count);
+        lua_pushnil(L); /* 9: what is not raw */
+        for (uint32_t i = 0; i < h->count; i++) {
+            const hdl_column *column = &h->entity->columns[h->columns[i]];
+            const hd_value *value = &link->row.values[i];
+            if (column->raw && value->kind != HD_NULL) {
+                lua_rawgeti(L, 7, (int)i + 1);
+                hdl_push_value(L, value, column);
+                lua_rawset(L, 8);
+            } else if (!column->raw) {
+                if (lua_isnil(L, 9)) {
+                    lua_newtable(L);
+                    lua_replace(L, 9);
+                }
+                hdl_push_value(L, value, column);
+                lua_rawseti(L, 9, h->columns[i] + 1);
+            }
+        }
+        lua_pushvalue(L, 3);
+        lua_setmetatable(L, 8);
+        if (!lua_isnil(L, 9)) {
+            lua_pushvalue(L, 8);
+            lua_setfield(L, 9, "instance");
+            lua_rawseti(L, 5, ++rest);
+        } else {
+            lua_pop(L, 1);
+        }
+        lua_rawseti(L, 4, ++results);
+        others = hdl_add_others(L, h, &link->row, 6, others);
+        step = hd_link_step(link, &wait);
+    }
+    return hdl_push_step(L, step, &wait);
+}
+
+static const luaL_Reg methods[] = {{NULL, NULL}};
+static const luaL_Reg functions[] = {
+    {"hydrator", hydrator_new}, {"hydrate_plain", hydrate_plain}, {NULL, NULL}};
+
+void hdl_open_hydrator(lua_State *L) {
+    hdl_new_class(L, HDL_HYDRATOR, methods, hydrator_free);
+    luaL_setfuncs(L, functions, 0);
+}

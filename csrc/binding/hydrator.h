@@ -1,0 +1,28 @@
+/* Hydrator: what the columns of a result are. Made once for a plan, read only. */
+#ifndef HDL_HYDRATOR_H
+#define HDL_HYDRATOR_H
+
+#include "binding.h"
+
+/* Which columns a result holds, in its order. */
+typedef struct hdl_hydrator {
+    const hdl_entity *entity; /* pinned through the user value */
+    uint32_t count, raw_count;
+    uint16_t *columns;       /* of the entity, by position in the result */
+    int *key;                /* position of each key column */
+    bool full;               /* every column of the entity */
+    bool converts;           /* some column is of a custom type: the host finishes every row */
+    const hdl_entity *other; /* whose columns stand behind the entity's */
+    uint32_t other_count;
+    uint16_t *others;
+} hdl_hydrator;
+
+hdl_hydrator *hdl_check_hydrator(lua_State *L, int index);
+
+/* Puts what stands behind the entity's columns at the end of the list at `index`, which has `count` values; gives its
+ * new length. */
+int hdl_add_others(lua_State *L, const hdl_hydrator *h, const hd_row *row, int index, int count);
+
+void hdl_open_hydrator(lua_State *L);
+
+#endif
