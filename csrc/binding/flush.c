@@ -169,6 +169,12 @@ static int flush_change(lua_State *L) {
     return 3;
 }
 
+/* flush:is_switched(i): whether it is one UPDATE together with another change, the deletion or creation of its row. */
+static int flush_is_switched(lua_State *L) {
+    lua_pushboolean(L, hdl_check_change(L, hdl_check_flush(L, 1), 2)->twin != NULL);
+    return 1;
+}
+
 /* flush:columns(i) -> { [column index] = new value or orm.null }, { ... = old value or orm.null } of what is written */
 static int flush_columns(lua_State *L) {
     hdl_flush *f = hdl_check_flush(L, 1);
@@ -190,11 +196,19 @@ static int flush_columns(lua_State *L) {
     return 2;
 }
 
-static const luaL_Reg methods[] = {
-    {"plan", flush_plan},     {"is_bare", flush_is_bare}, {"can_commit", flush_can_commit},
-    {"keys", flush_keys},     {"body", flush_body},       {"verify", flush_verify},
-    {"blame", flush_blame},   {"replan", flush_replan},   {"count", flush_count},
-    {"change", flush_change}, {"columns", flush_columns}, {NULL, NULL}};
+static const luaL_Reg methods[] = {{"plan", flush_plan},
+                                   {"is_bare", flush_is_bare},
+                                   {"can_commit", flush_can_commit},
+                                   {"keys", flush_keys},
+                                   {"body", flush_body},
+                                   {"verify", flush_verify},
+                                   {"blame", flush_blame},
+                                   {"replan", flush_replan},
+                                   {"count", flush_count},
+                                   {"change", flush_change},
+                                   {"columns", flush_columns},
+                                   {"is_switched", flush_is_switched},
+                                   {NULL, NULL}};
 static const luaL_Reg functions[] = {{"flush", flush_new}, {NULL, NULL}};
 
 void hdl_open_flush(lua_State *L) {

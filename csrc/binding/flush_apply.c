@@ -134,10 +134,22 @@ static void settle_column(apply *a, int c) {
     lua_settop(L, top);
 }
 
-static void apply_column(apply *a, int c, const hd_value *value, bool came) {
+/* A new row's property that the program gave and the core did not take: a version, in a row switch. */
+static void note_overruled(apply *a, int c) {
     lua_State *L = a->L;
+    hdl_push_property(L, a->entity, c);
+    lua_rawget(L, a->instance);
+    bool given = !lua_isnil(L, -1);
+    lua_pop(L, 1);
+    if (given) note_given(a, c);
+}
+
+static void apply_column(apply *a, const hd_change *change, int c) {
+    lua_State *L = a->L;
+    const hd_value *value = &change->set[c];
     set_snapshot(a, c, value);
-    if (!came || !a->entity->columns[c].raw) return;
+    if (!change->came[c] || !a->entity->columns[c].raw) return;
+    if (change->op == HD_INSERT) note_overruled(a, c);
     hdl_push_property(L, a->entity, c);
     hdl_push_value(L, value, &a->entity->columns[c]);
     lua_rawset(L, a->instance);
@@ -152,7 +164,7 @@ static bool is_applied(const apply *a, const hd_change *change) {
 static void apply_columns(apply *a, const hd_change *change) {
     for (int c = 0; c < a->entity->core.column_count; c++) {
         bool written = hdl_is_written(&change->set[c]);
-        if (written) apply_column(a, c, &change->set[c], change->came[c] != 0);
+        if (written) apply_column(a, change, c);
         if (!written || !change->came[c]) settle_column(a, c);
     }
 }
@@ -168,8 +180,11 @@ static void apply_key(apply *a, const hd_change *change) {
             hdl_is_written(set) || change->op == HD_INSERT ? *set : change->old[entity->key[k]];
     }
     if (!changed) return;
-    if (hd_shelf_find(a->shelf, key) == change->slot) return;
-    if (hd_shelf_drop_key(a->shelf, change->slot) != 0 ||
+    uint32_t owner = hd_shelf_find(a->shelf, key);
+    if (owner == change->slot) return;
+    bool switched = change->twin && owner == change->twin->slot;
+    if ((switched && hd_shelf_drop_key(a->shelf, owner) != 0) ||
+        hd_shelf_drop_key(a->shelf, change->slot) != 0 ||
         hd_shelf_set_key(a->shelf, change->slot, key) < 0)
         luaL_error(a->L, "not enough memory");
 }

@@ -4,10 +4,9 @@
 #define HD_CHANGE_H
 
 #include "entity.h"
+#include "session.h"
 
 typedef enum hd_change_op { HD_DELETE = 0, HD_UPDATE = 1, HD_INSERT = 2 } hd_change_op;
-
-#define HD_NO_SLOT UINT32_MAX
 
 /* A pair of a many-to-many may be there already, or gone already: neither is a fault. */
 enum {
@@ -15,7 +14,9 @@ enum {
     HD_CHANGE_MAY_MISS = 1 << 1   /* DELETE whose rows are not counted */
 };
 
-typedef struct hd_change {
+typedef struct hd_change hd_change;
+
+struct hd_change {
     hd_entity *entity;
     uint32_t slot;  /* the host's row number in its shelf; HD_NO_SLOT: a row without instance */
     uint8_t op;     /* hd_change_op */
@@ -28,8 +29,10 @@ typedef struct hd_change {
      * flush's body `set` also holds keys, versions and values that the database gave (see `came`).
      */
     hd_value *old, *set;
+    hd_change *twin; /* row switch: the DELETE and the INSERT of one key, which together are one
+                        UPDATE; the INSERT's `old` is then the DELETE's. NULL otherwise */
     uint8_t *came;   /* per column: 1 when the value of `set` came from the database or the core */
     uint8_t reached; /* the row was touched (set by the body) */
-} hd_change;
+};
 
 #endif

@@ -97,6 +97,8 @@ static void refer_pending(finder *f, uint32_t w, const hd_foreign_key *fk, uint3
         uint32_t target = v->kind == HD_PENDING ? f->by_change[v->as.i] : UINT32_MAX;
         if (target == UINT32_MAX) continue;
         const hd_write *before = &f->writes[target];
+        /* The row is there, under the key that it keeps. */
+        if (before->op == HD_UPDATE && !hd_write_sets(before, (uint16_t)v->len)) continue;
         if (before->key == HD_KEY_AWAITED) { /* to itself too: it has to be held back, then */
             add_edge(f, target, w, label + HD_EDGE_AWAITS, HD_APART);
         } else if (target != w) {

@@ -80,5 +80,6 @@ static void forget_came(hd_change *change) {
 
 void hd_flush_replan(hd_flush *flush) {
     for (size_t i = 0; i < flush->count; i++) forget_came(flush->changes[i]);
+    hd_flush_unlink_twins(flush);
     flush->stage = HD_FLUSH_GATHERED;
 }

@@ -1,6 +1,6 @@
-/* Inside of a flush, shared by its rooms: flush.c (life), flush_plan.c (versions, keys, order),
- * flush_cycle.c (breaking cycles), flush_keys.c, flush_body.c (batches), flush_result.c (what
- * comes back), flush_blame.c (errors). */
+/* Inside of a flush, shared by its rooms: flush.c (life), flush_switch.c (row switch),
+ * flush_plan.c (versions, keys, order), flush_cycle.c (breaking cycles), flush_keys.c,
+ * flush_body.c (batches), flush_result.c (what comes back), flush_blame.c (errors). */
 #ifndef HD_FLUSH_PARTS_H
 #define HD_FLUSH_PARTS_H
 
@@ -61,6 +61,11 @@ struct hd_flush {
 
 /* flush_plan.c: everything but versions, again; keys that came meanwhile are kept. */
 hd_error_kind hd_flush_arrange(hd_flush *flush, hd_error *err);
+
+/* flush_switch.c: finds the rows that are deleted and inserted under one key. False: out of
+ * memory. */
+bool hd_flush_link_twins(hd_flush *flush);
+void hd_flush_unlink_twins(hd_flush *flush);
 
 /* flush_cycle.c: changes the plan so that the cycle of `order` is gone: holds a nullable foreign
  * key back, defers, or drops edges that need not hold. False: no way (or out of memory:

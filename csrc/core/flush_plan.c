@@ -22,13 +22,20 @@ static int64_t next_timestamp(int64_t now, const hd_value *old) {
     return old && old->kind == HD_TIMESTAMP && old->as.i >= now ? old->as.i + 1 : now;
 }
 
+/* A version that the program gave is a new row's; in a row switch it must not be one that the old
+ * row had. */
+static bool is_given(const hd_change *change, const hd_value *set, const hd_value *old) {
+    if (set->kind == HD_DEFAULT) return false;
+    return !change->twin || (set->kind == old->kind && set->as.i > old->as.i);
+}
+
 static hd_error_kind set_version(hd_flush *flush, hd_change *change, hd_error *err) {
     const hd_entity *e = change->entity;
-    if (e->version < 0 || change->op == HD_DELETE || change->set[e->version].kind != HD_DEFAULT)
-        return HD_OK;
+    if (e->version < 0 || change->op == HD_DELETE) return HD_OK;
     const hd_column *column = &e->columns[e->version];
     const hd_value *old = change->old ? &change->old[e->version] : NULL;
     hd_value *set = &change->set[e->version];
+    if (is_given(change, set, old)) return HD_OK;
     if (column->type == HD_T_TIMESTAMP) {
         *set = (hd_value){.kind = HD_TIMESTAMP,
                           .type = HD_T_TIMESTAMP,
@@ -47,9 +54,11 @@ static hd_error_kind set_version(hd_flush *flush, hd_change *change, hd_error *e
 
 /* ---- writes ---- */
 
-/* An UPDATE that would set nothing is no statement; it counts as done. */
-static bool sets_anything(const hd_write *w) {
-    if (w->op != HD_UPDATE) return true;
+/* An UPDATE that would set nothing is no statement; it counts as done. A row switch is one always,
+ * and its DELETE none. */
+static bool writes_anything(const hd_write *w) {
+    if (w->op == HD_DELETE) return !w->change->twin;
+    if (w->op != HD_UPDATE || hd_write_switches(w)) return true;
     for (uint16_t c = 0; c < w->change->entity->column_count; c++) {
         if (hd_write_sets(w, c)) return true;
     }
@@ -66,7 +75,8 @@ static bool make_writes(hd_flush *flush) {
         hd_change *change = flush->changes[i];
         *w = (hd_write){
             .change = change, .op = change->op, .unchecked = change->flags != 0, .key_column = -1};
-        flush->by_change[i] = sets_anything(w) ? flush->write_count++ : NONE;
+        if (change->twin && change->op == HD_INSERT) w->op = HD_UPDATE;
+        flush->by_change[i] = writes_anything(w) ? flush->write_count++ : NONE;
     }
     return true;
 }
@@ -205,6 +215,8 @@ hd_error_kind hd_flush_arrange(hd_flush *flush, hd_error *err) {
 
 hd_error_kind hd_flush_plan(hd_flush *flush, hd_error *err) {
     hd_error_clear(err);
+    hd_arena_reset(&flush->work);
+    if (!hd_flush_link_twins(flush)) return hd_error_memory(err);
     for (size_t i = 0; i < flush->count; i++) {
         hd_error_kind kind = set_version(flush, flush->changes[i], err);
         if (kind) return kind;

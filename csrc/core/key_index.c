@@ -139,6 +139,7 @@ hd_key_state hd_key_gather(hd_key_index *x, const hd_write *w, const uint16_t *c
 bool hd_key_moves(const hd_write *w, const uint16_t *columns, uint16_t count) {
     if (w->op != HD_UPDATE) return true;
     for (uint16_t i = 0; i < count; i++) {
+        if (hd_write_resets(w, columns[i])) return true;
         if (!hd_write_sets(w, columns[i])) continue;
         if (!hd_value_equal(hd_write_new(w, columns[i]), hd_write_old(w, columns[i]))) return true;
     }

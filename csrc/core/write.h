@@ -25,13 +25,26 @@ typedef struct hd_write {
     uint32_t wave;  /* body batch, from 0: rows that refer to awaited keys go later */
 } hd_write;
 
-/* True when the statement writes this column. */
+/* A row switch: the new row is written over the old one, whose key it has. */
+static inline bool hd_write_switches(const hd_write *w) {
+    return w->op == HD_UPDATE && w->change->twin && !w->later;
+}
+
+/* True when the statement gives this column a value. */
 static inline bool hd_write_sets(const hd_write *w, uint16_t column) {
-    if (w->op == HD_DELETE || (w->change->entity->columns[column].flags & HD_COL_GENERATED))
-        return false;
+    uint16_t flags = w->change->entity->columns[column].flags;
+    if (w->op == HD_DELETE || (flags & HD_COL_GENERATED)) return false;
     if (w->later) return w->held[column] != 0;
+    if (hd_write_switches(w) && (flags & HD_COL_PRIMARY)) return false;
     if (w->change->set[column].kind != HD_DEFAULT) return true;
     return w->key == HD_KEY_FETCHED && w->key_column == (int)column;
+}
+
+/* True when a row switch gives this column its declared default, as the new row leaves it out. */
+static inline bool hd_write_resets(const hd_write *w, uint16_t column) {
+    const unsigned kept = HD_COL_PRIMARY | HD_COL_AUTO_KEY | HD_COL_GENERATED;
+    return hd_write_switches(w) && w->change->set[column].kind == HD_DEFAULT &&
+           !(w->change->entity->columns[column].flags & kept);
 }
 
 static inline const hd_value *hd_write_null(void) {
@@ -49,12 +62,14 @@ static inline const hd_value *hd_write_old(const hd_write *w, uint16_t column) {
     const hd_change *c = w->change;
     if (!w->later) return &c->old[column];
     if (w->held[column]) return hd_write_null();
-    return c->set[column].kind != HD_DEFAULT || !c->old ? &c->set[column] : &c->old[column];
+    bool old = c->set[column].kind == HD_DEFAULT && c->old && !c->twin;
+    return old ? &c->old[column] : &c->set[column];
 }
 
 /* What the column holds after it; HD_DEFAULT: the database decides. */
 static inline const hd_value *hd_write_after(const hd_write *w, uint16_t column) {
-    if (w->op == HD_INSERT || hd_write_sets(w, column)) return hd_write_new(w, column);
+    if (w->op == HD_INSERT || hd_write_sets(w, column) || hd_write_resets(w, column))
+        return hd_write_new(w, column);
     return hd_write_old(w, column);
 }
 

@@ -39,6 +39,8 @@ typedef struct hd_write_shape {
     uint16_t *slots;    /* columns */
     uint16_t set_count; /* slots[0 .. set_count) are written, the rest is WHERE */
     uint16_t slot_count;
+    uint16_t *resets; /* columns that get their declared default (row switch) */
+    uint16_t reset_count;
     uint16_t *back; /* columns that the database fills in */
     uint16_t back_count;
 } hd_write_shape;

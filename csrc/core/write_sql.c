@@ -150,16 +150,53 @@ static void put_where(writer *w) {
     }
 }
 
+static void put_slot(writer *w, uint32_t slot) {
+    hd_buffer_str(w->out, "hd_i.c");
+    hd_buffer_int(w->out, (long long)slot);
+}
+
+static void put_default(writer *w, const hd_column *column) {
+    if (w->dialect->bulk_unnest) {
+        hd_buffer_str(w->out, "DEFAULT");
+    } else if (column->default_sql) {
+        hd_buffer_char(w->out, '(');
+        hd_buffer_str(w->out, column->default_sql);
+        hd_buffer_char(w->out, ')');
+    } else {
+        hd_buffer_str(w->out, "NULL");
+    }
+}
+
+/* What stands behind SET; `joined`: values come from hd_i. A row switch of a table that is all key
+ * changes nothing, but the row has to be there. */
+static void put_assignments(writer *w, bool joined) {
+    const hd_write_shape *shape = w->shape;
+    for (uint16_t s = 0; s < shape->set_count; s++) {
+        if (s) hd_buffer_str(w->out, ", ");
+        put_name(w, shape->slots[s]);
+        hd_buffer_str(w->out, " = ");
+        if (joined)
+            put_slot(w, s);
+        else
+            put_value(w, s, false);
+    }
+    for (uint16_t r = 0; r < shape->reset_count; r++) {
+        if (r || shape->set_count) hd_buffer_str(w->out, ", ");
+        put_name(w, shape->resets[r]);
+        hd_buffer_str(w->out, " = ");
+        put_default(w, column_at(w, shape->resets[r]));
+    }
+    if (shape->set_count || shape->reset_count) return;
+    put_name(w, shape->entity->key[0]);
+    hd_buffer_str(w->out, joined ? " = hd_t." : " = ");
+    put_name(w, shape->entity->key[0]);
+}
+
 static void plain_update(writer *w) {
     hd_buffer_str(w->out, "UPDATE ");
     hd_buffer_str(w->out, w->shape->entity->table);
     hd_buffer_str(w->out, " SET ");
-    for (uint16_t s = 0; s < w->shape->set_count; s++) {
-        if (s) hd_buffer_str(w->out, ", ");
-        put_name(w, w->shape->slots[s]);
-        hd_buffer_str(w->out, " = ");
-        put_value(w, s, false);
-    }
+    put_assignments(w, false);
     put_where(w);
     if (!w->shape->back_count) return;
     hd_buffer_str(w->out, " RETURNING ");
@@ -185,11 +222,6 @@ static void plain_delete(writer *w) {
 
 /* ---- numbered rows: the CTE hd_i (c0, c1, .., n) ---- */
 
-static void put_slot(writer *w, uint32_t slot) {
-    hd_buffer_str(w->out, "hd_i.c");
-    hd_buffer_int(w->out, (long long)slot);
-}
-
 static void put_input(writer *w) {
     hd_buffer_str(w->out, "WITH hd_i (");
     for (uint32_t s = 0; s < w->shape->slot_count; s++)
@@ -209,13 +241,10 @@ static void put_joined_write(writer *w) {
     hd_buffer_str(w->out, shape->op == HD_UPDATE ? "UPDATE " : "DELETE FROM ");
     hd_buffer_str(w->out, shape->entity->table);
     hd_buffer_str(w->out, shape->op == HD_UPDATE ? " AS hd_t SET " : " AS hd_t USING hd_i");
-    for (uint16_t s = 0; s < shape->set_count; s++) {
-        if (s) hd_buffer_str(w->out, ", ");
-        put_name(w, shape->slots[s]);
-        hd_buffer_str(w->out, " = ");
-        put_slot(w, s);
+    if (shape->op == HD_UPDATE) {
+        put_assignments(w, true);
+        hd_buffer_str(w->out, " FROM hd_i");
     }
-    if (shape->op == HD_UPDATE) hd_buffer_str(w->out, " FROM hd_i");
     for (uint32_t s = shape->set_count; s < shape->slot_count; s++) {
         hd_buffer_str(w->out, s == shape->set_count ? " WHERE hd_t." : " AND hd_t.");
         put_name(w, shape->slots[s]);

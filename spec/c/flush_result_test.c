@@ -216,6 +216,10 @@ static bool gather_everything(void) {
         u->old[BOOK_TITLE] = hd_int(i, HD_T_BIGINT);
         if (i % 2) u->set[BOOK_TITLE] = hd_int(i - 1, HD_T_BIGINT);
     }
+    hd_change *again = hd_flush_add(flush, HD_INSERT, &book, 1); /* under a deleted one's key */
+    if (!again) return false;
+    again->set[ID] = hd_int(2, HD_T_BIGINT);
+    again->set[BOOK_TITLE] = hd_int(99, HD_T_BIGINT);
     return true;
 }
 

@@ -1,6 +1,8 @@
 /* The flush on SQLite: the suite, and what only SQLite can do to it. */
 #include "drivers/sqlite/sqlite.h"
+#include "flush_pairs_suite.h"
 #include "flush_suite.h"
+#include "flush_switch_suite.h"
 
 static const char schema[] =
     "CREATE TABLE authors (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, version "
@@ -99,6 +101,8 @@ static void U6_a_trigger_that_swallows_an_insert_is_noticed(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         FLUSH_SUITE(set_up, tear_down),
+        PAIRS_SUITE(set_up, tear_down),
+        SWITCH_SUITE(set_up, tear_down),
         SUITE_TEST(a_database_without_sqlite_sequence_is_no_obstacle, open_database, tear_down),
         SUITE_TEST(keys_of_deleted_rows_are_not_given_again, set_up, tear_down),
         SUITE_TEST(no_key_above_the_largest_integer, set_up, tear_down),
