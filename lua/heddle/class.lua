@@ -16,6 +16,16 @@ function class.definition_of(value)
   return meta and meta.__metatable == GUARD and meta.definition or nil
 end
 
+-- A method hides the property of its name, in whoever inherits it too.
+local function check_hidden(definition, label, key, value)
+  if definition.by_name[key] then
+    errors.raise("metadata", ("%s '%s': %s %s hides the property of that name; call it something else"):format(
+      label, definition.name, type(value) == "function" and "method" or "field", errors.quote(key)),
+      { entity = definition.name, property = key })
+  end
+  for child in pairs(definition.children or {}) do check_hidden(child, label, key, value) end
+end
+
 ---@param definition table
 ---@param label string "Entity", "Embeddable"
 ---@param construct fun(class: table, data: table|nil): table called by `User { ... }`
@@ -23,22 +33,28 @@ end
 function class.new(definition, label, construct)
   local made = {}
   definition.class = made
-  local base = definition.extends and class.definition_of(definition.extends)
-  return setmetatable(made, {
+  setmetatable(made, {
     __metatable = GUARD,
     definition = definition,
-    __index = base and base.class or nil,
     __call = construct,
     __tostring = function() return label .. "<" .. definition.name .. ">" end,
     __newindex = function(self, key, value)
-      if definition.by_name[key] then
-        errors.raise("metadata", ("%s '%s': %s %s hides the property of that name; call it something else"):format(
-          label, definition.name, type(value) == "function" and "method" or "field", errors.quote(key)),
-          { entity = definition.name, property = key })
-      end
+      check_hidden(definition, label, key, value)
       rawset(self, key, value)
     end,
   })
+  if definition.base then class.link(definition, definition.base) end
+  return made
+end
+
+---The class answers with what its base has: methods, and their bases' in turn.
+---@param definition table
+---@param base table definition
+function class.link(definition, base)
+  if not definition.class then return end -- class.new will
+  base.children = base.children or setmetatable({}, { __mode = "k" })
+  base.children[definition] = true
+  debug.getmetatable(definition.class).__index = base.class
 end
 
 return class

@@ -95,6 +95,30 @@ function constraints.indexes(made, list, fail)
   end)
 end
 
+local function verify_names(made, names, what, fail)
+  for _, name in ipairs(names) do
+    if not made.by_name[name] then
+      fail(("%s: there is no property %s%s"):format(what, errors.quote(name), suggest.hint(name, made.by_name)))
+    end
+  end
+end
+
+---Checks the names in `uniques` and `indexes` of an entity that inherits, now that all properties are known.
+---@param made table
+---@param fail fun(message: string)
+function constraints.verify(made, fail)
+  for _, option in ipairs({ "uniques", "indexes" }) do
+    for _, item in ipairs(made[option]) do
+      local names = {}
+      for i, part in ipairs(item.properties) do names[i] = type(part) == "table" and part.name or part end
+      verify_names(made, names, option, fail)
+      if type(item.where) == "table" and getmetatable(item.where) == nil then
+        verify_names(made, options.sorted_keys(item.where), option .. ", 'where'", fail)
+      end
+    end
+  end
+end
+
 ---@param list? table `{ "price > 0", { "low < high", name = "range" } }`
 ---@param fail fun(message: string)
 ---@return table[] checks { expression, name }

@@ -2,7 +2,9 @@
 --- which knows no context yet. Targets of relations are looked up later, by the mapping.
 local class = require("heddle.class")
 local constraints = require("heddle.constraints")
+local discriminator = require("heddle.discriminator")
 local errors = require("heddle.errors")
+local inherit = require("heddle.inherit")
 local options = require("heddle.options")
 local property = require("heddle.property")
 local relation = require("heddle.relation")
@@ -17,7 +19,8 @@ definition.hooks = {
 
 local function extended(value)
   local base = class.definition_of(value)
-  if not (base and not base.embeddable) then return "an entity" end
+  if base and not base.embeddable then return nil end
+  return options.text(value) and "an entity, or the name of one"
 end
 
 local entity_rules = {
@@ -25,7 +28,7 @@ local entity_rules = {
   indexes = options.table, uniques = options.table, checks = options.table,
   hooks = options.table, filters = options.table, repository = options.table,
   extends = extended, abstract = options.boolean, discriminator_column = options.text,
-  discriminator_value = options.either(options.text, options.integer(-2147483648)),
+  discriminator_value = discriminator.rule,
   readonly = options.boolean, expression = options.text, open = options.boolean, check_rows = options.boolean,
 }
 local embeddable_rules = { name = options.text, comment = options.string }
@@ -104,6 +107,7 @@ local function check_repository(repository, fail)
   end
 end
 
+-- What can be said only when everything that is inherited is there.
 local function check_keys(made, fail)
   local versions
   for _, prop in ipairs(made.properties) do
@@ -115,9 +119,36 @@ local function check_keys(made, fail)
       fail("option 'autoincrement' works on a single primary key only", prop.name)
     end
   end
-  if #made.primary == 0 and not (made.extends or made.abstract or made.expression) then
+  if #made.primary == 0 and not made.expression and (made.root or not made.abstract) then
     fail("no primary key; add primary = true to a property")
   end
+end
+
+-- An abstract entity without a family has no table: what is a table's would be said in vain.
+local function check_abstract(made, fail)
+  if made.root or not made.abstract then return end
+  if made.table then fail("option 'table': an abstract entity has none; each that extends it has its own") end
+end
+
+local function complete(made, base)
+  local fail = reporter("Entity", made.name)
+  if base then inherit.link(made, base, fail) else discriminator.settle(made, fail) end
+  check_keys(made, fail)
+  check_abstract(made, fail)
+end
+
+---Gives a definition what it inherits from the entity that it extends, and checks the whole. Raises `metadata`; then
+---the definition is what it was.
+---@param made table
+---@param base table|nil definition
+function definition.complete(made, base)
+  local former = {}
+  for key, value in pairs(made) do former[key] = value end
+  local ok, err = pcall(complete, made, base)
+  if ok then return end
+  for key in pairs(made) do made[key] = nil end
+  for key, value in pairs(former) do made[key] = value end
+  error(err, 0)
 end
 
 -- What an entity and an embeddable have in common.
@@ -147,13 +178,17 @@ function definition.entity(given)
   end
   made.abstract, made.readonly, made.open = given.abstract or false, given.readonly or false, given.open or false
   made.check_rows = given.check_rows ~= false
-  made.hooks, made.filters = given.hooks or {}, given.filters or {}
-  check_keys(made, fail)
+  -- What was said and what was not, for the sake of those that inherit.
+  made.given = { readonly = given.readonly, open = given.open, check_rows = given.check_rows }
+  made.hooks, made.filters = {}, given.filters or {}
+  for event, hook in pairs(given.hooks or {}) do made.hooks[event] = hook end
   options.check(made.hooks, hook_rules, function(message) fail("hooks: " .. message) end)
   check_repository(given.repository, fail)
   made.uniques = constraints.uniques(made, given.uniques, fail)
   made.indexes = constraints.indexes(made, given.indexes, fail)
   made.checks = constraints.checks(given.checks, fail)
+  local base = class.definition_of(made.extends)
+  if made.extends == nil or base and inherit.is_linked(base) then definition.complete(made, base) end
   return made
 end
 

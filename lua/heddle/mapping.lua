@@ -6,6 +6,7 @@ local class = require("heddle.class")
 local columns = require("heddle.mapping.columns")
 local entity = require("heddle.entity")
 local errors = require("heddle.errors")
+local family = require("heddle.mapping.family")
 local keys = require("heddle.mapping.keys")
 local pivot = require("heddle.mapping.pivot")
 local relation = require("heddle.relation")
@@ -25,7 +26,7 @@ end
 -- on it.
 local function refuse_unsupported(map)
   local meta = map.meta
-  for _, option in ipairs({ "extends", "abstract", "discriminator_column", "discriminator_value", "expression" }) do
+  for _, option in ipairs({ "root", "expression" }) do
     if meta[option] then fail(map, nil, "option '" .. option .. "' is not supported yet", "unsupported") end
   end
   if next(meta.filters) then fail(map, nil, "option 'filters' is not supported yet", "unsupported") end
@@ -60,7 +61,9 @@ end
 local function resolve_target(context, map, view)
   local name = relation.target_name(view.prop)
   local target = context.by_name[name]
-  if not target then
+  if not target and context.abstract[name] then
+    fail(map, view.name, ("its target %s is abstract and has no table"):format(errors.quote(name)))
+  elseif not target then
     fail(map, view.name, ("its target %s is not registered in context '%s'%s; add it to 'entities', or call "
       .. "orm.register"):format(errors.quote(name), context.name, suggest.hint(name, context.by_name)))
   end
@@ -90,17 +93,16 @@ end
 ---@param classes table[] the entities of the context
 ---@param naming table as heddle.naming's `strategy` gives it
 ---@param opts? table { schema = } where tables are that name no schema themselves
----@return table mappings { by_class, by_name, list }: the list ends with the hidden ones of pivot tables
+---@return table mappings { by_class, by_name, abstract, list }: the list ends with the hidden ones of pivot tables
 function mapping.build(context_name, driver, classes, naming, opts)
   local context = {
     name = context_name, driver = driver, naming = naming, schema = opts and opts.schema,
-    by_class = {}, by_name = {}, list = {}, fail = fail,
+    by_class = {}, by_name = {}, abstract = {}, list = {}, fail = fail,
   }
-  local _, distinct = entity.by_name(classes, context_name)
-  for position, item in ipairs(distinct) do
-    local map = new_mapping(context, class.definition_of(item), position - 1)
+  for position, made in ipairs(family.list(context, entity.by_name(classes, context_name))) do
+    local map = new_mapping(context, made, position - 1)
     refuse_unsupported(map)
-    context.list[position], context.by_class[item], context.by_name[map.name] = map, map, map
+    context.list[position], context.by_class[made.class], context.by_name[map.name] = map, map, map
   end
   check_tables(context)
   for _, map in ipairs(context.list) do
@@ -112,7 +114,7 @@ function mapping.build(context_name, driver, classes, naming, opts)
   sides.build(context)
   pivot.build(context)
   keys.build(context)
-  return { by_class = context.by_class, by_name = context.by_name, list = context.list }
+  return { by_class = context.by_class, by_name = context.by_name, abstract = context.abstract, list = context.list }
 end
 
 return mapping

@@ -59,8 +59,13 @@ function registry.early(name, classes)
   return list
 end
 
----Raises `entity_not_registered`, naming the contexts that have the entity.
+---Raises `entity_not_registered`, naming the contexts that have the entity; `metadata` for an abstract one.
 function registry.raise_unregistered(context, entity)
+  local abstract = context.mappings.abstract[entity]
+  if abstract then
+    errors.raise("metadata", ("Entity '%s' is abstract and has no table; use an entity that extends it"):format(
+      abstract.name), { context = context.name, entity = abstract.name })
+  end
   local definition = class.definition_of(entity)
   local name = definition and definition.name or tostring(entity)
   local elsewhere = {}
