@@ -1,0 +1,150 @@
+/* Pieces of statement text that the rooms of writes share (see sql_writer.h). No value ever stands
+ * in a text, but for numbers of rows. */
+#include "sql_writer.h"
+
+#include "sql_types.h"
+
+/* ---- names and values ---- */
+
+const hd_column *hd_sql_column(const hd_sql_writer *w, uint16_t column) {
+    return &w->shape->entity->columns[column];
+}
+
+static const hd_column *slot_column(const hd_sql_writer *w, uint32_t slot) {
+    return hd_sql_column(w, w->shape->slots[slot]);
+}
+
+void hd_sql_name(hd_sql_writer *w, uint16_t column) {
+    hd_buffer_ident(w->out, hd_sql_column(w, column)->name, hd_sql_column(w, column)->name_len);
+}
+
+static void put_param(hd_sql_writer *w) {
+    hd_buffer_char(w->out, w->dialect->dollar_params ? '$' : '?');
+    hd_buffer_int(w->out, ++w->param);
+}
+
+/* A scalar parameter for a slot. A cast stands where the context does not give the type. */
+void hd_sql_value(hd_sql_writer *w, uint32_t slot, bool always_cast) {
+    put_param(w);
+    if (w->dialect->dollar_params && (always_cast || slot_column(w, slot)->cast))
+        hd_sql_cast(w->out, slot_column(w, slot), "");
+}
+
+void hd_sql_array(hd_sql_writer *w, uint32_t slot) {
+    put_param(w);
+    hd_sql_cast(w->out, slot_column(w, slot), "[]");
+}
+
+void hd_sql_arrays(hd_sql_writer *w) {
+    hd_buffer_str(w->out, "SELECT * FROM unnest(");
+    for (uint32_t s = 0; s < w->shape->slot_count; s++) {
+        if (s) hd_buffer_str(w->out, ", ");
+        hd_sql_array(w, s);
+    }
+    hd_buffer_char(w->out, ')');
+}
+
+/* "VALUES (..), (..)"; numbered rows end with their number. */
+void hd_sql_rows(hd_sql_writer *w, bool numbered) {
+    hd_buffer_str(w->out, "VALUES ");
+    for (uint32_t r = 0; r < w->rows; r++) {
+        hd_buffer_str(w->out, r ? ", (" : "(");
+        for (uint32_t s = 0; s < w->shape->slot_count; s++) {
+            if (s) hd_buffer_str(w->out, ", ");
+            hd_sql_value(w, s, numbered);
+        }
+        if (numbered) {
+            hd_buffer_str(w->out, ", ");
+            hd_buffer_int(w->out, (long long)r + 1);
+        }
+        hd_buffer_char(w->out, ')');
+    }
+}
+
+void hd_sql_back(hd_sql_writer *w, const char *prefix, bool first) {
+    for (uint16_t b = 0; b < w->shape->back_count; b++) {
+        if (b || !first) hd_buffer_str(w->out, ", ");
+        hd_buffer_str(w->out, prefix);
+        hd_sql_name(w, w->shape->back[b]);
+    }
+}
+
+void hd_sql_key(hd_sql_writer *w) {
+    const hd_entity *e = w->shape->entity;
+    for (uint16_t k = 0; k < e->key_count; k++) {
+        if (k) hd_buffer_str(w->out, ", ");
+        hd_sql_name(w, e->key[k]);
+    }
+}
+
+/* ---- INSERT ---- */
+
+void hd_sql_insert_head(hd_sql_writer *w) {
+    hd_buffer_str(w->out, "INSERT INTO ");
+    hd_buffer_str(w->out, w->shape->entity->table);
+    if (!w->shape->set_count) {
+        hd_buffer_str(w->out, " DEFAULT VALUES");
+        return;
+    }
+    hd_buffer_str(w->out, " (");
+    for (uint16_t s = 0; s < w->shape->set_count; s++) {
+        if (s) hd_buffer_str(w->out, ", ");
+        hd_sql_name(w, w->shape->slots[s]);
+    }
+    hd_buffer_str(w->out, w->dialect->bulk_unnest && w->shape->writes_auto_key
+                              ? ") OVERRIDING SYSTEM VALUE "
+                              : ") ");
+}
+
+void hd_sql_insert_rows(hd_sql_writer *w) {
+    hd_sql_insert_head(w);
+    if (!w->shape->set_count) return;
+    if (w->form == HD_FORM_ARRAYS)
+        hd_sql_arrays(w);
+    else
+        hd_sql_rows(w, false);
+}
+
+/* ---- UPDATE ---- */
+
+void hd_sql_slot(hd_sql_writer *w, uint32_t slot) {
+    hd_buffer_str(w->out, "hd_i.c");
+    hd_buffer_int(w->out, (long long)slot);
+}
+
+static void put_default(hd_sql_writer *w, const hd_column *column) {
+    if (w->dialect->bulk_unnest) {
+        hd_buffer_str(w->out, "DEFAULT");
+    } else if (column->default_sql) {
+        hd_buffer_char(w->out, '(');
+        hd_buffer_str(w->out, column->default_sql);
+        hd_buffer_char(w->out, ')');
+    } else {
+        hd_buffer_str(w->out, "NULL");
+    }
+}
+
+/* What stands behind SET; `joined`: values come from hd_i. A row switch of a table that is all key
+ * changes nothing, but the row has to be there. */
+void hd_sql_assignments(hd_sql_writer *w, bool joined) {
+    const hd_write_shape *shape = w->shape;
+    for (uint16_t s = 0; s < shape->set_count; s++) {
+        if (s) hd_buffer_str(w->out, ", ");
+        hd_sql_name(w, shape->slots[s]);
+        hd_buffer_str(w->out, " = ");
+        if (joined)
+            hd_sql_slot(w, s);
+        else
+            hd_sql_value(w, s, false);
+    }
+    for (uint16_t r = 0; r < shape->reset_count; r++) {
+        if (r || shape->set_count) hd_buffer_str(w->out, ", ");
+        hd_sql_name(w, shape->resets[r]);
+        hd_buffer_str(w->out, " = ");
+        put_default(w, hd_sql_column(w, shape->resets[r]));
+    }
+    if (shape->set_count || shape->reset_count) return;
+    hd_sql_name(w, shape->entity->key[0]);
+    hd_buffer_str(w->out, joined ? " = hd_t." : " = ");
+    hd_sql_name(w, shape->entity->key[0]);
+}

@@ -1,0 +1,37 @@
+/* Inside of statement text, shared by its rooms: sql_writer.c (pieces), write_sql.c (plain
+ * statements), write_guarded.c (rows of a CTE, guards). */
+#ifndef HD_SQL_WRITER_H
+#define HD_SQL_WRITER_H
+
+#include "write_sql.h"
+
+typedef struct hd_sql_writer {
+    hd_buffer *out;
+    const hd_dialect *dialect;
+    const hd_write_shape *shape;
+    hd_write_form form;
+    uint32_t rows, param; /* param: of the last placeholder */
+} hd_sql_writer;
+
+const hd_column *hd_sql_column(const hd_sql_writer *w, uint16_t column);
+void hd_sql_name(hd_sql_writer *w, uint16_t column);
+/* A scalar parameter for a slot. A cast stands where the context does not give the type. */
+void hd_sql_value(hd_sql_writer *w, uint32_t slot, bool always_cast);
+void hd_sql_array(hd_sql_writer *w, uint32_t slot); /* a parameter: the slot's values */
+void hd_sql_arrays(hd_sql_writer *w);               /* SELECT * FROM unnest(..), every slot */
+/* "VALUES (..), (..)"; numbered rows end with their number. */
+void hd_sql_rows(hd_sql_writer *w, bool numbered);
+/* The columns that come back, and the key's, as a list of names. */
+void hd_sql_back(hd_sql_writer *w, const char *prefix, bool first);
+void hd_sql_key(hd_sql_writer *w);
+
+void hd_sql_insert_head(hd_sql_writer *w);         /* INSERT INTO .. (..) */
+void hd_sql_insert_rows(hd_sql_writer *w);         /* the same with its rows */
+void hd_sql_slot(hd_sql_writer *w, uint32_t slot); /* a column of hd_i */
+/* What stands behind SET; `joined`: values come from hd_i. */
+void hd_sql_assignments(hd_sql_writer *w, bool joined);
+
+/* write_guarded.c: the whole statement. */
+void hd_sql_guarded(hd_sql_writer *w);
+
+#endif

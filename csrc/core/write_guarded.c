@@ -1,0 +1,199 @@
+/* Guarded statements (PostgreSQL, several rows or COMMIT behind them): rows travel as arrays, or as
+ * a VALUES list where a type has no array form, in a CTE `hd_i` whose rows are numbered; the write
+ * is the CTE `hd_w`; the SELECT behind them raises when a row was not reached, so that a COMMIT in
+ * the same pipeline cannot commit it. The raise is a cast of "heddle_stale:N" to int, over values
+ * that no planner can fold: N comes out of a CTE or an aggregate.
+ *
+ * Rows that bring values back carry their number (the server joins them by key), so nobody relies
+ * on the order in which RETURNING gives rows. An INSERT without such values is not numbered:
+ * counting is all but free where joining costs half of the insert again; when its keys came from a
+ * sequence, the count is of rows that kept the key sent, and otherwise no column is named, so that
+ * a role that may only INSERT can. */
+#include "sql_writer.h"
+
+/* ---- numbered rows: the CTE hd_i (c0, c1, .., n) ---- */
+
+static void put_input(hd_sql_writer *w) {
+    hd_buffer_str(w->out, "WITH hd_i (");
+    for (uint32_t s = 0; s < w->shape->slot_count; s++)
+        hd_buffer_fmt(w->out, "c%lu, ", (unsigned long)s);
+    hd_buffer_str(w->out, "n) AS (");
+    if (w->form == HD_FORM_ARRAYS) {
+        hd_sql_arrays(w);
+        hd_buffer_str(w->out, " WITH ORDINALITY");
+    } else {
+        hd_sql_rows(w, true);
+    }
+    hd_buffer_char(w->out, ')');
+}
+
+static void put_joined_write(hd_sql_writer *w) {
+    const hd_write_shape *shape = w->shape;
+    hd_buffer_str(w->out, shape->op == HD_UPDATE ? "UPDATE " : "DELETE FROM ");
+    hd_buffer_str(w->out, shape->entity->table);
+    hd_buffer_str(w->out, shape->op == HD_UPDATE ? " AS hd_t SET " : " AS hd_t USING hd_i");
+    if (shape->op == HD_UPDATE) {
+        hd_sql_assignments(w, true);
+        hd_buffer_str(w->out, " FROM hd_i");
+    }
+    for (uint32_t s = shape->set_count; s < shape->slot_count; s++) {
+        hd_buffer_str(w->out, s == shape->set_count ? " WHERE hd_t." : " AND hd_t.");
+        hd_sql_name(w, shape->slots[s]);
+        hd_buffer_str(w->out, " = ");
+        hd_sql_slot(w, s);
+    }
+    if (!shape->guarded && !shape->back_count) return;
+    hd_buffer_str(w->out, " RETURNING hd_i.n");
+    hd_sql_back(w, "hd_t.", false);
+}
+
+/* Names of hd_w's columns behind `head`: b0, b1, .. */
+static void put_back_names(hd_sql_writer *w, const char *prefix) {
+    for (uint16_t b = 0; b < w->shape->back_count; b++) {
+        hd_buffer_str(w->out, ", ");
+        hd_buffer_str(w->out, prefix);
+        hd_buffer_int(w->out, b);
+    }
+}
+
+static void joined_write(hd_sql_writer *w) {
+    put_input(w);
+    if (!w->shape->guarded) { /* hd_t's own RETURNING gives number and values */
+        hd_buffer_char(w->out, ' ');
+        put_joined_write(w);
+        return;
+    }
+    hd_buffer_str(w->out, ", hd_w (n");
+    put_back_names(w, "b");
+    hd_buffer_str(w->out, ") AS (");
+    put_joined_write(w);
+    if (!w->shape->back_count) {
+        hd_buffer_str(w->out, ") SELECT ('" HD_STALE_MARK "' || min(n))::int FROM hd_i"
+                              " WHERE n NOT IN (SELECT n FROM hd_w) HAVING min(n) IS NOT NULL");
+        return;
+    }
+    hd_buffer_str(w->out, ") SELECT hd_i.n");
+    put_back_names(w, "hd_w.b");
+    hd_buffer_str(w->out, ", CASE WHEN hd_w.n IS NULL THEN ('" HD_STALE_MARK "' || hd_i.n)::int END"
+                          " FROM hd_i LEFT JOIN hd_w ON hd_w.n = hd_i.n");
+}
+
+/* ---- inserts of several rows ---- */
+
+static uint32_t slot_of(const hd_write_shape *shape, uint16_t column) {
+    uint32_t slot = 0;
+    while (slot < shape->set_count && shape->slots[slot] != column) slot++;
+    return slot;
+}
+
+/* INSERT that brings values back: rows are numbered, the server joins by key. */
+static void numbered_insert(hd_sql_writer *w) {
+    const hd_entity *e = w->shape->entity;
+    put_input(w);
+    hd_buffer_str(w->out, ", hd_w (");
+    for (uint16_t k = 0; k < e->key_count; k++) hd_buffer_fmt(w->out, "k%u, ", k);
+    hd_buffer_str(w->out, "hit");
+    put_back_names(w, "b");
+    hd_buffer_str(w->out, ") AS (");
+    hd_sql_insert_head(w);
+    hd_buffer_str(w->out, "SELECT ");
+    for (uint16_t s = 0; s < w->shape->set_count; s++) {
+        if (s) hd_buffer_str(w->out, ", ");
+        hd_sql_slot(w, s);
+    }
+    hd_buffer_str(w->out, " FROM hd_i RETURNING ");
+    hd_sql_key(w);
+    hd_buffer_str(w->out, ", true");
+    hd_sql_back(w, "", false);
+    hd_buffer_str(w->out, ") SELECT hd_i.n");
+    put_back_names(w, "hd_w.b");
+    if (w->shape->guarded)
+        hd_buffer_str(w->out,
+                      ", CASE WHEN hd_w.hit IS NULL THEN ('" HD_STALE_MARK "' || hd_i.n)::int END");
+    hd_buffer_str(w->out,
+                  w->shape->guarded ? " FROM hd_i LEFT JOIN hd_w ON " : " FROM hd_i JOIN hd_w ON ");
+    for (uint16_t k = 0; k < e->key_count; k++) {
+        hd_buffer_fmt(w->out, "%shd_w.k%u = ", k ? " AND " : "", k);
+        hd_sql_slot(w, slot_of(w->shape, e->key[k]));
+    }
+}
+
+/* One row whose key the INSERT tells. */
+static void awaited_insert(hd_sql_writer *w) {
+    hd_buffer_str(w->out, "WITH hd_w AS (");
+    hd_sql_insert_rows(w);
+    hd_buffer_str(w->out, " RETURNING true AS hit");
+    hd_sql_back(w, "", false);
+    hd_buffer_str(w->out, ") SELECT ");
+    hd_sql_back(w, "hd_w.", true);
+    if (w->shape->back_count) hd_buffer_str(w->out, ", ");
+    hd_buffer_str(w->out, "CASE WHEN hd_c.n = 0 THEN ('" HD_STALE_MARK "' || hd_c.n)::int END"
+                          " FROM (SELECT count(*) AS n FROM hd_w) AS hd_c LEFT JOIN hd_w ON true");
+}
+
+/* The keys that were sent, as what stands behind IN: a subquery over the arrays, or a list of the
+ * parameters. */
+static void put_sent_keys(hd_sql_writer *w) {
+    const hd_entity *e = w->shape->entity;
+    uint32_t rows = w->form == HD_FORM_ARRAYS ? 1 : w->rows;
+    if (w->form == HD_FORM_ARRAYS) hd_buffer_str(w->out, "SELECT * FROM unnest(");
+    for (uint32_t r = 0; r < rows; r++) {
+        if (r) hd_buffer_str(w->out, ", ");
+        if (w->form != HD_FORM_ARRAYS && e->key_count > 1) hd_buffer_char(w->out, '(');
+        for (uint16_t k = 0; k < e->key_count; k++) {
+            uint32_t slot = slot_of(w->shape, e->key[k]);
+            if (k) hd_buffer_str(w->out, ", ");
+            w->param = r * w->shape->slot_count + slot;
+            if (w->form == HD_FORM_ARRAYS)
+                hd_sql_array(w, slot);
+            else
+                hd_sql_value(w, slot, true);
+        }
+        if (w->form != HD_FORM_ARRAYS && e->key_count > 1) hd_buffer_char(w->out, ')');
+    }
+    if (w->form == HD_FORM_ARRAYS) hd_buffer_char(w->out, ')');
+}
+
+static void put_row_count(hd_sql_writer *w) {
+    if (w->form == HD_FORM_ARRAYS) {
+        hd_buffer_str(w->out, "cardinality(");
+        w->param = 0;
+        hd_sql_array(w, 0);
+        hd_buffer_char(w->out, ')');
+    } else {
+        hd_buffer_int(w->out, w->rows);
+    }
+}
+
+static void counted_insert(hd_sql_writer *w) {
+    hd_buffer_str(w->out, "WITH hd_w AS (");
+    hd_sql_insert_rows(w);
+    hd_buffer_str(w->out, " RETURNING ");
+    if (w->shape->keys_fetched)
+        hd_sql_key(w);
+    else
+        hd_buffer_char(w->out, '1');
+    hd_buffer_str(w->out,
+                  ") SELECT ('" HD_STALE_MARK "' || count(*))::int FROM hd_w HAVING count(*)");
+    if (w->shape->keys_fetched) {
+        hd_buffer_str(w->out, " FILTER (WHERE (");
+        hd_sql_key(w);
+        hd_buffer_str(w->out, ") IN (");
+        put_sent_keys(w);
+        hd_buffer_str(w->out, "))");
+    }
+    hd_buffer_str(w->out, " <> ");
+    put_row_count(w);
+}
+
+void hd_sql_guarded(hd_sql_writer *w) {
+    const hd_write_shape *shape = w->shape;
+    if (shape->op != HD_INSERT)
+        joined_write(w);
+    else if (w->form == HD_FORM_ROW)
+        awaited_insert(w);
+    else if (shape->back_count)
+        numbered_insert(w);
+    else
+        counted_insert(w);
+}
