@@ -149,6 +149,7 @@ void hdl_open_query(lua_State *L);
 void hdl_open_session(lua_State *L);
 void hdl_open_hydrate(lua_State *L);
 void hdl_open_flush(lua_State *L);
+void hdl_open_handle(lua_State *L);
 
 /* ---- Snapshot blocks: flat arrays of rows, geometric sizes (4, 8 .. 256 rows, then 256 each) ---- */
 

@@ -141,5 +141,6 @@ int luaopen_heddle_core(lua_State *L) {
     hdl_open_session(L);
     hdl_open_hydrate(L);
     hdl_open_flush(L);
+    hdl_open_handle(L);
     return 1;
 }

@@ -176,6 +176,12 @@ function words.rel(self, scope)
   return "(" .. guard .. " IS NOT NULL AND " .. text .. ")"
 end
 
+-- Rows that a pivot table links to some keys of the other side, which the words that follow say.
+function words.member(self, scope)
+  local pivot, side = scope.mapping.pivots[self:next_word()], self:next_word()
+  return word(self, self:join_pivot(pivot, side == "owner" and "target" or "owner"))
+end
+
 function words.raw(self) return condition.raw(self) end
 
 function words.eq_raw(self, scope)

@@ -2,6 +2,7 @@
 local class_of = require("heddle.class")
 local core = require("heddle.core")
 local errors = require("heddle.errors")
+local inherit = require("heddle.inherit")
 local instance = require("heddle.instance")
 local null = require("heddle.null")
 
@@ -62,6 +63,7 @@ function construct.construct(class, data, resolve, context)
   if definition.embeddable then
     errors.raise("unsupported", "embedded values are not supported yet", { entity = definition.name })
   end
+  inherit.check_concrete(definition, context and context.em.context_name)
   if data ~= nil and (type(data) ~= "table" or getmetatable(data) ~= nil) then
     errors.raise("validation", ("%s takes a plain table of its properties, not %s"):format(definition.name,
       type(data) == "table" and "an instance or another object" or "a " .. type(data)), { entity = definition.name })
@@ -74,8 +76,9 @@ function construct.construct(class, data, resolve, context)
     local prop = defaults[i]
     if not data or data[prop.name] == nil then e[prop.name] = copy(prop.default) end
   end
-  local on_init = definition.hooks.on_init
-  if on_init and not (context and context.em.plain) then on_init(e, { entity = e }) end
+  -- Of what an entity manager makes, the entity manager tells.
+  local on_init = not context and definition.hooks.on_init
+  if on_init then on_init(e, { entity = e, name = "on_init" }) end
   return e
 end
 

@@ -1,9 +1,12 @@
 --- Running a plan: statement, rows, instances.
+local compat = require("heddle.compat")
 local core = require("heddle.core")
 local errors = require("heddle.errors")
+local hooks = require("heddle.hooks")
 local instance = require("heddle.instance")
 local managed = require("heddle.populate.managed")
 local manager = require("heddle.manager")
+local members = require("heddle.relations.members")
 local merge = require("heddle.merge")
 local populate = require("heddle.populate")
 local select = require("heddle.select")
@@ -20,9 +23,17 @@ local function prepare(self, plan)
   if plan.model ~= self.model then
     local indexes = {}
     for i, column in ipairs(plan.columns) do indexes[i] = column.index end
-    plan.query = core.query(plan.sql, plan.param_columns, plan.columns)
+    local owner = plan.owner
+    local results, others = plan.columns, {}
+    if owner then
+      results = { compat.unpack(plan.columns) }
+      for i, column in ipairs(owner.columns) do
+        results[#results + 1], others[i] = column, column.index
+      end
+    end
+    plan.query = core.query(plan.sql, plan.param_columns, results)
     plan.hydrator = plan.mapping and plan.columns[1] and plan.columns[1].index and
-      core.hydrator(self.model, plan.mapping.id, indexes)
+      core.hydrator(self.model, plan.mapping.id, indexes, owner and owner.mapping.id, others)
     plan.model = self.model
   end
   return plan.query
@@ -62,60 +73,84 @@ local function hydrate(self, step, ...)
   return status
 end
 
--- Whether anybody wants to hear of what is loaded.
-local function is_heard(self, map)
-  return map.meta.hooks.on_load or self.context.listeners.on_load
-end
-
 ---Runs a plan: managed instances; with the shelf.
 ---@return table[] results
 ---@return table shelf
+---@return any[] others what stands behind the entity's columns, row by row
 function fetch.managed(self, plan, params)
-  local results, late = {}, {}
+  local results, late, others = {}, {}, {}
   local status = self:start(plan, params)
   local shelf = self:shelf_of(plan.mapping)
-  shelf.loads = is_heard(self, plan.mapping) and {} or nil
+  shelf.loads = hooks.is_heard(self, plan.mapping.meta, "on_load") and {} or nil
   while status == ROW do
-    status = hydrate(self, core.hydrate, shelf.shelf, self.link, plan.hydrator, shelf, results, late)
+    status = hydrate(self, core.hydrate, shelf.shelf, self.link, plan.hydrator, shelf, results, late, others)
   end
   if self.context:is_logged() then self.context:log(self.link) end
   if late[1] then merge.late(shelf, plan, late) end
-  return results, shelf
+  return results, shelf, others
 end
 
 ---Runs a plan: instances of no entity manager.
 ---@return table[] results
+---@return any[] others as fetch.managed
 function fetch.unmanaged(self, plan, params)
-  local results, rest = {}, {}
+  local results, rest, others = {}, {}, {}
   local status = self:start(plan, params)
   while status == ROW do
-    status = hydrate(self, core.hydrate_plain, self.link, plan.hydrator, instance.unmanaged(plan.mapping.class),
-      results, rest)
+    status = hydrate(self, core.hydrate_plain, self.link, plan.hydrator, instance.stored(plan.mapping.class),
+      results, rest, others)
   end
   if self.context:is_logged() then self.context:log(self.link) end
   merge.unmanaged(plan, results, rest)
-  return results
+  return results, others
+end
+
+---Runs a plan of one number.
+---@return integer
+function fetch.count(self, plan, params)
+  local rows = {}
+  local status = self:start(plan, params)
+  while status == ROW do status = self:drive(self.link:arrays(plan.query, rows)) end
+  if self.context:is_logged() then self.context:log(self.link) end
+  return rows[1][1]
 end
 
 ---Calls on_load for what was not loaded before.
 function fetch.on_load(self, shelf)
-  local loads, hook = shelf.loads, shelf.mapping.meta.hooks.on_load
+  local loads = shelf.loads
   shelf.loads = nil
-  for _, e in ipairs(loads or {}) do
-    local about = { entity = e, em = self, name = "on_load" }
-    if hook then hook(e, about) end
-    self.context:emit("on_load", e, about)
+  for _, e in ipairs(loads or {}) do hooks.call(self, e, "on_load") end
+end
+
+-- Whether members of a collection that leads to this mapping, or through this pivot table, are to be written.
+local function has_members(self, map)
+  for _, state in ipairs(self.touched) do
+    local meta = getmetatable(state.owner)
+    local view = meta.box and meta.views[state.prop.name]
+    if view and (view.target == map or view.pivot and view.pivot.mapping == map) and state:is_dirty() then
+      return true
+    end
   end
+  return false
+end
+
+local function is_pending(self, map)
+  local shelf = self.shelves[map]
+  if shelf and (next(shelf.new) or next(shelf.removed) or shelf:dirty(1)[1]) then return true end
+  for e in pairs(self.orphans) do
+    if shelf and shelf.slot_of[e] then return true end
+  end
+  return self.touched[1] ~= nil and has_members(self, map)
 end
 
 ---A statement that reads what has changes pending flushes them first.
+---@param plan table with what it `reads`
 function fetch.flush_before(self, plan, opts)
   local mode = opts and opts.flush_mode or self.flush_mode
-  if mode == "commit" or self.flushing then return end
+  if mode == "commit" or self.flushing or self.hook then return end
   if mode == "always" then return self:flush() end
   for _, map in ipairs(plan.reads) do
-    local shelf = self.shelves[map]
-    if shelf and (next(shelf.new) or next(shelf.removed) or shelf:dirty(1)[1]) then return self:flush() end
+    if is_pending(self, map) then return self:flush() end
   end
 end
 
@@ -149,6 +184,8 @@ local function find_unmanaged(self, map, plan, params, level)
   if #level.views == 0 and #level.lazy == 0 and #populate.eager_views(map) == 0 then return list end
   local loader = unmanaged.loader(function(target, where, opts)
     return fetch.unmanaged(self, select.find(target, where, opts))
+  end, function(view, keys)
+    return fetch.unmanaged(self, members.find(view, keys, {}, nil, true))
   end)
   loader:know(map, list)
   populate.run(loader, level, list)
@@ -158,22 +195,33 @@ end
 
 local nothing = { views = {}, lazy = {} }
 
----What find and its kin do: filter, flush, statement, instances, relations.
+---The levels that a query's `populate` asks for.
+function fetch.level(map, opts)
+  return opts and opts.populate and populate.plan(map, opts.populate) or nothing
+end
+
+---What find and its kin do with a plan: flush, statement, instances, relations.
+---@return table[]
+function fetch.run(self, map, plan, params, opts, level)
+  lock_check(self, plan)
+  fetch.flush_before(self, { reads = populate.reads(level, plan.reads) }, opts)
+  if opts and opts.managed == false then return find_unmanaged(self, map, plan, params, level) end
+  local results, shelf = fetch.managed(self, plan, params)
+  local refresh = opts and opts.refresh
+  if refresh and fetch.drop_changes(results) then results = fetch.managed(self, plan, params) end
+  fetch.on_load(self, shelf)
+  if level ~= nothing then populate.run(managed.loader(self, refresh), level, results) end
+  fetch.eager(self, map, results)
+  return results
+end
+
+---What find and its kin do: filter, and then fetch.run.
 ---@return table[]
 function fetch.find(self, entity, where, opts, allow_empty)
   self:check_global()
   local map = self:mapping(entity)
   local plan, params = select.find(map, where, opts, allow_empty)
-  local level = opts and opts.populate and populate.plan(map, opts.populate) or nothing
-  lock_check(self, plan)
-  fetch.flush_before(self, plan, opts)
-  if opts and opts.managed == false then return find_unmanaged(self, map, plan, params, level) end
-  local results, shelf = fetch.managed(self, plan, params)
-  if opts and opts.refresh and fetch.drop_changes(results) then results = fetch.managed(self, plan, params) end
-  fetch.on_load(self, shelf)
-  if level ~= nothing then populate.run(managed.loader(self), level, results) end
-  fetch.eager(self, map, results)
-  return results
+  return fetch.run(self, map, plan, params, opts, fetch.level(map, opts))
 end
 
 ---Loads the relations that say `eager = true`.

@@ -9,6 +9,7 @@
 --
 -- A nested filter `{ team = { name = "core" } }` says: there is a team, and it is called so. Its negation
 -- finds the rows without a team.
+local list = require("heddle.filter.list")
 local null = require("heddle.null")
 local op = require("heddle.op")
 local place = require("heddle.filter.place")
@@ -104,6 +105,25 @@ function filter.read(to, mapping, where, allow_empty)
       .. "Say all = true if every row is meant")
   end
   return read(to, place.root(mapping), where)
+end
+
+---Reads the filter of members: the rows that a to-many relation, or the inverse side of a one_to_one, links to some
+---owners, and of these what a filter of the program's finds.
+---@param to heddle.Shape
+---@param view table the relation, of the owners
+---@param keys table[] of the owners
+---@param where any
+function filter.members(to, view, keys, where)
+  local pivot = view.pivot and view.pivot.mapping
+  emit(to, "all", 2)
+  if pivot then
+    local side = view.prop.owner and "owner" or "target"
+    emit(to, "member", pivot.name, side)
+    list.read(to, place.make(pivot, pivot.props[side], "filter"), { value = keys }, "in")
+  else
+    list.read(to, place.of(view.target, view.prop.mapped_by), { value = keys }, "in")
+  end
+  return filter.read(to, view.target, where, true)
 end
 
 return filter

@@ -1,32 +1,144 @@
---- Life-cycle hooks of entities and the same events of a context.
+--- Life-cycle hooks of entities and the same events of a context: who is called, when, and what is refused meanwhile.
 ---
 --- `before_*` may change the instance's own values, and what they changed is taken back when the flush fails; `after_*`
---- see keys and defaults, still inside the transaction.
+--- see keys and defaults, still inside the transaction. While one runs, `em.hook` says which, and whose coroutine it is.
+local compat = require("heddle.compat")
 local core = require("heddle.core")
-local custom = require("heddle.custom")
 local errors = require("heddle.errors")
-local null = require("heddle.null")
+local owner = require("heddle.owner")
 local undo = require("heddle.undo")
+
+local pcall = compat.pcall
 
 local hooks = {}
 
-local function listener(em, row, event)
-  local hook = row.shelf.mapping.meta.hooks[event]
-  return hook, em.context.listeners[event]
+-- Calling --------------------------------------------------------------------------------------------------
+
+local function definition_of(e)
+  return getmetatable(e).definition
 end
 
-local function call(em, row, event)
-  local hook, listeners = listener(em, row, event)
-  local about = { entity = row.e, em = em, name = event }
-  if hook then hook(row.e, about) end
-  for i = 1, listeners and #listeners or 0 do listeners[i](row.e, about) end
+local function listening(em, e, event)
+  return definition_of(e).hooks[event], em.context.listeners[event]
 end
+
+-- The entity's own hook first, then who listens to the context.
+local function call(em, e, event, own, listeners)
+  local about = { entity = e, em = em, name = event }
+  if own then own(e, about) end
+  for i = 1, listeners and #listeners or 0 do listeners[i](e, about) end
+end
+
+-- Once for all hooks of a flush.
+local function owner_of(em)
+  local work = em.hook or em.flushing
+  if not work then return owner.new() end
+  work.owner = work.owner or owner.new()
+  return work.owner
+end
+
+-- Puts a hook's name on the entity manager while it runs. What raises inside a flush leaves it there: breaking the flush
+-- off takes it away.
+local function enter(em, event, e)
+  em.hook = { event = event, entity = e, owner = owner_of(em), outer = em.hook }
+end
+
+local function leave(em)
+  em.hook = em.hook and em.hook.outer
+end
+
+---Calls a function as the hook of an event; the entity manager is as it was afterwards, whatever the function raises.
+function hooks.within(em, event, e, fn, ...)
+  enter(em, event, e)
+  local results = compat.pack(pcall(fn, ...))
+  leave(em)
+  if not results[1] then error(results[2], 0) end
+  return compat.unpack(results, 2, results.n)
+end
+
+---Calls the hook of an event outside of a flush, and who listens: on_init, on_load.
+function hooks.call(em, e, event)
+  local own, listeners = listening(em, e, event)
+  if own or listeners then hooks.within(em, event, e, call, em, e, event, own, listeners) end
+end
+
+---Tells those who listen to the context, inside a flush. What is written without the unit of work is no flush to them.
+function hooks.tell(em, event, about)
+  if em.plain or not em.context.listeners[event] then return end
+  enter(em, event)
+  em.context:emit(event, about)
+  leave(em)
+end
+
+---Tells of a commit: every listener, since what has happened has; then raises the first error of theirs.
+---@param set table
+function hooks.committed(em, set)
+  if not em.context.listeners.after_commit then return end
+  local ok, err = hooks.within(em, "after_commit", nil, em.context.emit_all, em.context, "after_commit", set)
+  if not ok then error(err, 0) end
+end
+
+---Tells of a rollback: every listener. The error that led to it is on its way, so one of theirs ends here.
+---@param set table
+---@param nested boolean a savepoint of a transaction that goes on: nobody is told unless something was written
+function hooks.rolled_back(em, set, nested)
+  if not em.context.listeners.after_rollback or nested and #set == 0 then return end
+  getmetatable(set).__index.nested = nested
+  local ok, err = hooks.within(em, "after_rollback", nil, em.context.emit_all, em.context, "after_rollback", set)
+  if not ok then em.context:report("after_rollback", err) end
+end
+
+---Whether anybody wants to hear of an event of an entity.
+---@param definition table
+function hooks.is_heard(em, definition, event)
+  return definition.hooks[event] ~= nil or em.context.listeners[event] ~= nil
+end
+
+---Calls `before_upsert` or `after_upsert`: before it with an instance that holds the data and belongs to no entity
+---manager (what the hook changes in it is what is written), after it with the entity.
+---@param map table mapping
+---@param when "before"|"after"
+---@param e table
+function hooks.upsert(em, map, when, e)
+  local event = when .. "_upsert"
+  if hooks.is_heard(em, map.meta, event) then hooks.call(em, e, event) end
+end
+
+-- Refusing -------------------------------------------------------------------------------------------------
+
+-- Those that may change their own instance only.
+local alone = { before_create = true, before_update = true, before_delete = true, before_upsert = true }
+
+local function describe(hook)
+  return hook.entity and ("%s of %s"):format(hook.event, definition_of(hook.entity).name) or hook.event
+end
+
+local function refuse(em, what, hint)
+  local inside = em.hook and describe(em.hook) or "a flush that is under way"
+  errors.raise("hook", ("em:%s inside %s: %s"):format(what, inside, hint), { context = em.context_name })
+end
+
+---Refuses what a `before_*` hook must not do to others. Raises `hook`.
+function hooks.guard(em, what)
+  if em.hook and alone[em.hook.event] then
+    refuse(em, what, "a hook may change its own instance only; before_flush and on_flush may do more")
+  end
+end
+
+---Refuses what no hook may do: flush, clear, begin and end transactions. Raises `hook`.
+function hooks.refuse(em, what)
+  if em.flushing or em.hook then
+    refuse(em, what, "it would cut through the work that the hook is part of; call it afterwards, or on em:fork()")
+  end
+end
+
+-- Before ---------------------------------------------------------------------------------------------------
 
 -- on_create fills what is empty, on_update always.
 local function generators(map)
   local list = map.generators
   if not list then
-    list = { create = {}, update = {} }
+    list = { create = {}, update = {}, delete = {} }
     for _, view in ipairs(map.list) do
       if view.prop.on_create then list.create[#list.create + 1] = view end
       if view.prop.on_update then list.update[#list.update + 1] = view end
@@ -37,20 +149,21 @@ local function generators(map)
 end
 
 local function generate(em, row)
-  local made = generators(row.shelf.mapping)
-  for _, view in ipairs(row.op == "create" and made.create or {}) do
-    if row.e[view.name] == nil then row.e[view.name] = view.prop.on_create(row.e, em) end
-  end
-  for _, view in ipairs(row.op == "update" and made.update or {}) do
-    row.e[view.name] = view.prop.on_update(row.e, em)
+  for _, view in ipairs(generators(row.shelf.mapping)[row.op]) do
+    if row.op == "update" then
+      row.e[view.name] = view.prop.on_update(row.e, em)
+    elseif row.e[view.name] == nil then
+      row.e[view.name] = view.prop.on_create(row.e, em)
+    end
   end
 end
 
+local before = { create = "before_create", update = "before_update", delete = "before_delete" }
+local after = { create = "after_create", update = "after_update", delete = "after_delete" }
+
 local function has_work(em, row)
-  local made = generators(row.shelf.mapping)
-  if row.op ~= "delete" and made[row.op][1] then return true end
-  local hook, listeners = listener(em, row, "before_" .. row.op)
-  return hook ~= nil or listeners ~= nil
+  return generators(row.shelf.mapping)[row.op][1] ~= nil
+    or not em.plain and hooks.is_heard(em, definition_of(row.e), before[row.op])
 end
 
 -- A candidate of the scan may differ in form only ("1.5" and "1.50"): then nothing happened.
@@ -63,31 +176,31 @@ local function is_changed(probe, row)
   return not ok or index ~= nil
 end
 
--- While a hook runs, em.in_hook makes persist and remove refuse: what is to be written has been gathered.
+-- While such a hook runs, persist and remove refuse: what is to be written has been gathered.
 local function call_before(em, row)
-  local event = "before_" .. row.op
-  local hook, listeners = listener(em, row, event)
-  if not hook and not listeners or em.plain then return false end
-  em.in_hook = event .. " of " .. row.shelf.mapping.name
-  call(em, row, event)
-  em.in_hook = nil
+  local event = before[row.op]
+  local own, listeners = listening(em, row.e, event)
+  if not own and not listeners or em.plain then return false end
+  enter(em, event, row.e)
+  call(em, row.e, event, own, listeners)
+  leave(em)
   return true
 end
 
 ---Runs on_create, on_update and the `before_*` hooks of the rows that have not been seen.
----@param seen table set of instances
+---@param seen table { [instance] = op }
 ---@return boolean called whether a hook ran, so that there may be more to write
 function hooks.before(em, rows, seen)
   local probe
   local called = false
   for _, row in ipairs(rows) do
-    local works = not seen[row.e] and has_work(em, row)
+    local works = seen[row.e] ~= row.op and has_work(em, row)
     if works and row.op == "update" then
       probe = probe or core.flush(em.model)
       works = is_changed(probe, row)
     end
     if works then
-      seen[row.e] = true
+      seen[row.e] = row.op
       local note = undo.note_row(em, "hooks", row.shelf, row.slot)
       generate(em, row)
       called = call_before(em, row) or called
@@ -97,20 +210,13 @@ function hooks.before(em, rows, seen)
   return called
 end
 
----Refuses what a `before_*` hook must not do. Raises `hook`.
-function hooks.guard(em, what)
-  if not em.in_hook then return end
-  errors.raise("hook", ("em:%s inside %s: a hook may change its own instance only; use before_flush"):format(what,
-    em.in_hook), { context = em.context_name })
-end
+-- After ----------------------------------------------------------------------------------------------------
 
 ---Whether anybody listens between the statements and the commit.
 function hooks.listens_after(em, rows)
-  local listeners = em.context.listeners
-  if listeners.after_flush then return true end
+  if em.context.listeners.after_flush then return true end
   for _, row in ipairs(rows) do
-    local hook, list = listener(em, row, "after_" .. row.op)
-    if hook or list then return true end
+    if hooks.is_heard(em, definition_of(row.e), after[row.op]) then return true end
   end
   return false
 end
@@ -118,27 +224,16 @@ end
 ---Runs the `after_*` hooks.
 function hooks.after(em, rows)
   for _, row in ipairs(rows) do
-    local event = "after_" .. row.op
-    local hook, listeners = listener(em, row, event)
-    if row.index and (hook or listeners) then
-      local note = row.op ~= "delete" and undo.note_row(em, "hooks", row.shelf, row.slot)
-      call(em, row, event)
+    local event = after[row.op]
+    local own, listeners = listening(em, row.e, event)
+    if row.index and (own or listeners) then
+      local note = row.shelf.instances[row.slot] == row.e and undo.note_row(em, "hooks", row.shelf, row.slot)
+      enter(em, event, row.e)
+      call(em, row.e, event, own, listeners)
+      leave(em)
       if note then undo.narrow(note) end
     end
   end
-end
-
----What a change is to those who are told of it: { op, entity, name, values, old }.
-function hooks.change(batch, row)
-  local map = row.shelf.mapping
-  local values, old = batch:columns(row.index)
-  local named, former = {}, {}
-  for _, column in ipairs(map.columns) do
-    local value, before = values[column.index], old[column.index]
-    if value ~= nil then named[column.property] = value == null and null or custom.from_db(column, value) end
-    if before ~= nil then former[column.property] = before == null and null or custom.from_db(column, before) end
-  end
-  return { op = row.op, entity = row.e, name = map.name, values = named, old = former }
 end
 
 return hooks

@@ -29,7 +29,7 @@ require("heddle.manager.writing")
 require("heddle.manager.direct")
 require("heddle.manager.merging")
 require("heddle.manager.transactions")
-require("heddle.relate")
+require("heddle.relations.methods")
 require("heddle.schema")
 
 core.on_error(errors.from_core)

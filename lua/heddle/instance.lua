@@ -17,12 +17,19 @@ instance.relate = nil
 ---Set by heddle.relate: the reference that a foreign key stands for.
 ---@type fun(meta: table, e: table, view: table, key: any[]): table
 instance.reference = nil
+---Set by heddle.relations: what a to-many relation, or the inverse side of a one_to_one, reads as and takes.
+---@type fun(e: table, meta: table, prop: table): any
+instance.read_many = nil
+---@type fun(e: table, meta: table, prop: table, value: any)
+instance.write_many = nil
 
--- Kind of each property: "raw", "hidden", "one" (to-one owner), "other".
+-- Kind of each property: "raw", "hidden", "one" (the side with the foreign key), "many" (the other, and
+-- many_to_many), "other".
 local function kind_of(prop)
   if prop.kind == "scalar" then return prop.hidden and "hidden" or "raw" end
   if prop.kind == "many_to_one" or prop.kind == "one_to_one" and prop.owner then return "one" end
-  return "other"
+  if prop.kind == "embedded" then return "other" end
+  return "many"
 end
 instance.kind_of = kind_of
 
@@ -102,6 +109,7 @@ local function index_unmanaged(e, key)
   local prop, own = meta.definition.by_name[key], meta.own
   if prop == nil then return nil end
   local kind = kind_of(prop)
+  if kind == "many" then return instance.read_many(e, meta, prop) end
   if kind == "other" then return instance.raise_later(meta, prop) end
   if not own then return nil end
   local value = own.values[key]
@@ -115,7 +123,7 @@ local function index_unmanaged(e, key)
   return key_values and instance.reference(meta, e, own.views[key], key_values) or nil
 end
 
-local unmanaged = setmetatable({}, { __mode = "k" })
+local unmanaged, stored = setmetatable({}, { __mode = "k" }), setmetatable({}, { __mode = "k" })
 
 local function write_unmanaged(e, key, value)
   local meta = getmetatable(e)
@@ -130,14 +138,16 @@ local function write_unmanaged(e, key, value)
     return rawset(e, key, value)
   end
   if kind == "one" then return instance.relate(e, meta, prop, value) end
+  if kind == "many" then return instance.write_many(e, meta, prop, value) end
   if kind == "other" then return instance.raise_later(meta, prop) end
   instance.own(e).values[key] = value == nil and null or value
 end
 
-local function unmanaged_meta(definition, context_name)
+-- `is_stored`: a row was read for it, so that its collections may have members in the database.
+local function unmanaged_meta(definition, context_name, is_stored)
   return {
     is_heddle = true, load_state = "unmanaged", class = definition.class, definition = definition,
-    context_name = context_name,
+    context_name = context_name, is_stored = is_stored,
     __index = index_unmanaged, __newindex = write_unmanaged, __tostring = instance.to_string,
     __name = "heddle." .. definition.name,
   }
@@ -149,6 +159,16 @@ function instance.unmanaged(class)
   if not meta then
     meta = unmanaged_meta(class_of.definition_of(class))
     unmanaged[class] = meta
+  end
+  return meta
+end
+
+---The one of those that a row was read for.
+function instance.stored(class)
+  local meta = stored[class]
+  if not meta then
+    meta = unmanaged_meta(class_of.definition_of(class), nil, true)
+    stored[class] = meta
   end
   return meta
 end
@@ -166,12 +186,13 @@ function instance.created(class, context_name)
   return metas[context_name]
 end
 
----The state of an unmanaged instance that holds more than raw values: { values = {}, keys =, views =, unloaded = }.
+---The state of an unmanaged instance that holds more than raw values: { values = {}, lists = {}, keys =, views =,
+---unloaded = }.
 function instance.own(e)
   local meta = getmetatable(e)
   if not meta.own then
-    meta = unmanaged_meta(meta.definition, meta.context_name)
-    meta.own = { values = {} }
+    meta = unmanaged_meta(meta.definition, meta.context_name, meta.is_stored)
+    meta.own = { values = {}, lists = {} }
     setmetatable(e, meta)
   end
   return meta.own

@@ -79,12 +79,14 @@ local function read_virtual(meta, e, view)
     return read_hidden(meta, e, slot, overlay, view)
   end
   if kind == "one" then return read_relation(meta, e, slot, overlay, view) end
+  if kind == "many" then return instance.read_many(e, meta, view.prop) end
   return raise_later(meta, view.prop)
 end
 
 local function write_virtual(meta, e, view, value)
   local kind = kind_of(view.prop)
   if kind == "one" then return instance.relate(e, meta, view.prop, value) end
+  if kind == "many" then return instance.write_many(e, meta, view.prop, value) end
   if kind ~= "hidden" then return raise_later(meta, view.prop) end
   local shelf, slot = place_of(meta, e)
   if not shelf then

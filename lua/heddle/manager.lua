@@ -27,6 +27,9 @@ local function reset(self)
   for _, shelf in pairs(self.shelves or {}) do shelf.box.shelf = nil end
   self.session, self.shelves, self.order = core.session(), {}, {}
   self.notes, self.outcome_unknown = {}, nil
+  -- Collections that the next flush has to look at; instances that left a relation which removes orphans; what tells
+  -- one mark of undo from another.
+  self.touched, self.orphans, self.mark_serial = {}, {}, (self.mark_serial or 0) + 1
   self.model, self.mappings = self.context.model, self.context.mappings
 end
 

@@ -4,6 +4,7 @@ local core = require("heddle.core")
 local custom = require("heddle.custom")
 local errors = require("heddle.errors")
 local instance = require("heddle.instance")
+local relations = require("heddle.relations")
 local select = require("heddle.select")
 local state = require("heddle.state")
 local undo = require("heddle.undo")
@@ -42,6 +43,8 @@ local function is_changed(shelf, slot, e, column, overlay)
   end
   return state.differs(shelf, column, value, state.snapshot(shelf, slot, column.index))
 end
+
+merge.is_changed = is_changed
 
 local function is_row_changed(shelf, slot, e, overlay)
   for _, column in ipairs(shelf.mapping.columns) do
@@ -162,6 +165,7 @@ end
 
 ---Drops what was changed in memory.
 function merge.drop_changes(shelf, slot, e)
+  relations.revert(e)
   noted(shelf, slot, merge.restore, e)
 end
 

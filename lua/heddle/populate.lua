@@ -3,12 +3,18 @@
 --- The paths become a tree of levels, checked against the mappings before anything is sent; walking it asks a *loader*
 --- for the targets of a whole level at once. There are two: one for the instances of an entity manager, one for
 --- those of nobody.
+local compat = require("heddle.compat")
 local errors = require("heddle.errors")
 local resolve = require("heddle.resolve")
 
 local populate = {}
 
-local function is_to_one(view)
+local function is_relation(view)
+  return view.target ~= nil and view.kind ~= "embedded"
+end
+
+---Whether a relation's targets are in its own columns; those of other relations are asked for by the owners' keys.
+function populate.is_to_one(view)
   return view.columns ~= nil and #view.columns > 0
 end
 
@@ -19,7 +25,7 @@ end
 
 ---@class heddle.Level
 ---@field map table
----@field views table[] to-one relations to load, in the order of the paths
+---@field views table[] relations to load, in the order of the paths
 ---@field below table<string, heddle.Level> what is loaded of their targets, by the relation's name
 ---@field lazy table[] lazy scalars to load
 local function new_level(map)
@@ -39,22 +45,20 @@ local function add_path(level, path)
   for name in (path .. "."):gmatch("([^.]*)%.") do
     local map = level and level.map
     local view = level and resolve.view(map, name, "populate")
-    if view and is_to_one(view) then
+    if view and is_relation(view) then
       level = add_relation(level, view)
     elseif view and view.column and view.column.lazy then
       level.lazy[#level.lazy + 1] = view
       level = nil -- nothing can follow
-    elseif view and view.kind ~= "scalar" then
-      refuse(map, name, "unsupported", ("'%s' is a %s, which cannot be loaded yet"):format(name, view.kind))
     else
       refuse(view and map or top, name, "validation", ("'%s' is no relation"):format(view and name or path))
     end
   end
 end
 
----The tree of levels that paths stand for. Raises `unknown_property`, `validation`, `unsupported`.
+---The tree of levels that paths stand for. Raises `unknown_property`, `validation`.
 ---@param map table
----@param paths string[]|string "author", "author.team", a lazy property; "*" for every to-one relation
+---@param paths string[]|string "author", "author.books", a lazy property; "*" for every relation
 ---@return heddle.Level
 function populate.plan(map, paths)
   if type(paths) == "string" then paths = { paths } end
@@ -65,7 +69,7 @@ function populate.plan(map, paths)
       refuse(map, nil, "validation", "takes a list of paths, each a string, not a " .. type(path))
     elseif path == "*" then
       for _, view in ipairs(map.list) do
-        if is_to_one(view) then add_relation(top, view) end
+        if is_relation(view) then add_relation(top, view) end
       end
     else
       add_path(top, path)
@@ -74,15 +78,42 @@ function populate.plan(map, paths)
   return top
 end
 
+---The mappings whose tables the queries for a level read, but for those that to-one relations ask for: by its key a row
+---is found as it is in memory.
+---@param level heddle.Level
+---@param reads table[] is left alone
+---@return table[] more than `reads`
+function populate.reads(level, reads)
+  if not level.views[1] then return reads end
+  local all = { compat.unpack(reads) }
+  local function add(below)
+    for _, view in ipairs(below.views) do
+      if not populate.is_to_one(view) then
+        all[#all + 1] = view.target
+        all[#all + 1] = view.pivot and view.pivot.mapping
+      end
+      add(below.below[view.name])
+    end
+  end
+  add(level)
+  return all
+end
+
+local function targets(loader, map, view, list)
+  if populate.is_to_one(view) then return loader:targets(view, list) end
+  return loader:members(map, view, list)
+end
+
 ---Loads a level and what is below it, for all instances of the list.
----@param loader table with the methods `targets(view, list)`, which gives them, and `lazy(map, views, list)`
+---@param loader table with the methods `targets(view, list)` and `members(map, view, list)`, which give what to-one and
+---other relations lead to, each once, and `lazy(map, views, list)`
 ---@param level heddle.Level
 ---@param list table[]
 function populate.run(loader, level, list)
   if #list == 0 then return end
   if level.lazy[1] then loader:lazy(level.map, level.lazy, list) end
   for _, view in ipairs(level.views) do
-    populate.run(loader, level.below[view.name], loader:targets(view, list))
+    populate.run(loader, level.below[view.name], targets(loader, level.map, view, list))
   end
 end
 
@@ -93,7 +124,7 @@ function populate.eager_views(map)
   if not eager then
     eager = {}
     for _, view in ipairs(map.list) do
-      if view.prop.eager and is_to_one(view) then eager[#eager + 1] = view end
+      if view.prop.eager and is_relation(view) then eager[#eager + 1] = view end
     end
     map.eager_views = eager
   end
@@ -103,23 +134,29 @@ end
 ---Loads them.
 function populate.eager(loader, map, list)
   for _, view in ipairs(populate.eager_views(map)) do
-    if #list > 0 then loader:targets(view, list) end
+    if #list > 0 then targets(loader, map, view, list) end
   end
 end
 
----The filter of many keys, in parts that one statement takes.
+-- A list of more values is filled up to a power of two: it may become twice as long.
+local MOST_VALUES = { single = 30000, composite = 16000 }
+
+---Many keys in parts that one statement takes.
+---
+---Usage: `for part, first in populate.parts(map, keys) do ... end`
 ---@param map table
 ---@param keys any[][]
----@return fun(): table|nil iterator
-function populate.filters(map, keys)
-  local op = require("heddle.op")
-  local most, first = math.floor(30000 / #map.key), 1
+---@return fun(): table|nil, integer iterator: keys as filters take them, and the position of the first
+function populate.parts(map, keys)
+  local width = #map.key
+  local most = width == 1 and MOST_VALUES.single or math.floor(MOST_VALUES.composite / width)
+  local first = 1 - most
   return function()
+    first = first + most
     if first > #keys then return nil end
     local part = {}
-    for i = first, math.min(first + most - 1, #keys) do part[#part + 1] = #map.key == 1 and keys[i][1] or keys[i] end
-    first = first + most
-    return op.one_of(part)
+    for i = first, math.min(first + most - 1, #keys) do part[#part + 1] = width == 1 and keys[i][1] or keys[i] end
+    return part, first
   end
 end
 

@@ -7,10 +7,15 @@ local state = require("heddle.state")
 
 local relate = {}
 
+---Set by heddle.relations: the other side follows.
+---@type fun(e: table, prop: table, old: table|nil, new: table|nil)
+relate.moved = nil
+
 local function target_name(prop)
   local definition = class_of.definition_of(prop.target)
   return definition and definition.name or prop.target
 end
+relate.target_name = target_name
 
 local function refuse(meta, prop, kind, message, context_name)
   errors.raise(kind, ("%s.%s: %s"):format(meta.definition.name, prop.name, message),
@@ -49,6 +54,16 @@ local function check_whole(meta, other, prop)
     .. "one's own"):format(other.definition.name))
 end
 
+local function check_one(em, meta, prop, target, seen)
+  local other = instance.meta_of(target)
+  if other and other.box then
+    check_owner(em, meta, other, prop)
+  elseif other then
+    check_whole(meta, other, prop)
+    relate.check_reach(em, target, seen)
+  end
+end
+
 ---Checks what an instance of no entity manager leads to, now that one is about to write it.
 ---@param em table
 ---@param e table
@@ -60,13 +75,10 @@ function relate.check_reach(em, e, seen)
   if seen[e] then return end
   seen[e] = true
   for name, target in pairs(meta.own.values) do
-    local other = instance.meta_of(target)
-    if other and other.box then
-      check_owner(em, meta, other, meta.definition.by_name[name])
-    elseif other then
-      check_whole(meta, other, meta.definition.by_name[name])
-      relate.check_reach(em, target, seen)
-    end
+    check_one(em, meta, meta.definition.by_name[name], target, seen)
+  end
+  for name, list in pairs(meta.own.lists) do
+    for _, target in ipairs(list:known()) do check_one(em, meta, meta.definition.by_name[name], target, seen) end
   end
 end
 
@@ -92,27 +104,85 @@ function relate.check(meta, prop, value)
   relate.check_reach(shelf.em, value)
 end
 
+---Checks what is to be a member of a collection.
+---@param owner table
+---@param prop table
+function relate.check_member(owner, prop, value)
+  local meta, other = getmetatable(owner), instance.meta_of(value)
+  if not other or not is_target(meta, prop, other) then
+    refuse(meta, prop, "validation", ("takes instances of %s, not %s"):format(target_name(prop), describe(value)))
+  end
+  check_context(meta.context_name, meta, other, prop)
+  local shelf = meta.box and meta.box.shelf
+  if shelf then
+    if other.box then return check_owner(shelf.em, meta, other, prop) end
+    check_whole(meta, other, prop)
+    return relate.check_reach(shelf.em, value)
+  end
+  if meta.box then
+    refuse(meta, prop, "not_managed", "the entity manager of this instance is gone; merge it into another")
+  end
+  local theirs = other.box and other.box.shelf
+  if theirs then relate.check_reach(theirs.em, owner) end
+end
+
+---Where a managed instance's relation leads by its foreign key, when that is managed too.
+function relate.stored(meta, shelf, slot, view)
+  local overlay, key = shelf.overlay[slot], {}
+  for i, column in ipairs(view.columns) do
+    if overlay and overlay.loaded and not overlay.loaded[column.index] then return nil, false end
+    key[i] = state.snapshot(meta, slot, column.index)
+  end
+  if #key < #view.columns then return nil, true end
+  local e = shelf.em:shelf_of(view.target):find(#key == 1 and key[1] or key)
+  return e, e ~= nil
+end
+
+---Where a to-one relation leads; nothing is read for it, and no reference is made.
+---@param e table
+---@param prop table
+---@return table|nil target
+---@return boolean is_known false where only the database knows, or where the target is not managed
+function relate.peek(e, prop)
+  local meta = getmetatable(e)
+  if not meta.box then
+    local target = meta.own and meta.own.values[prop.name]
+    if target == null then target = nil end
+    return target, true
+  end
+  local shelf = meta.box.shelf
+  if not shelf then return nil, false end
+  local slot = meta.slot_of[e]
+  local overlay = shelf.overlay[slot]
+  local assigned = overlay and overlay.rel[prop.name]
+  if assigned == null then return nil, true end
+  if assigned ~= nil then return assigned, true end
+  return relate.stored(meta, shelf, slot, meta.views[prop.name])
+end
+
 function instance.relate(e, meta, prop, value)
   if value == nil then value = null end
   if value ~= null then relate.check(meta, prop, value) end
-  if not meta.box then
-    instance.own(e).values[prop.name] = value
-    return
-  end
-  local shelf = meta.box.shelf
-  if not shelf then
+  local shelf = meta.box and meta.box.shelf
+  if meta.box and not shelf then
     refuse(meta, prop, "not_managed", "the entity manager of this instance is gone; merge it into another")
   end
-  local slot = meta.slot_of[e]
-  local overlay = state.overlay(shelf, slot)
-  overlay.rel[prop.name] = value
-  for _, column in ipairs(meta.views[prop.name].columns) do overlay.assigned[column.index] = true end
+  local former = relate.peek(e, prop)
+  if not shelf then
+    instance.own(e).values[prop.name] = value
+  else
+    local slot = meta.slot_of[e]
+    local overlay = state.overlay(shelf, slot)
+    overlay.rel[prop.name] = value
+    for _, column in ipairs(meta.views[prop.name].columns) do overlay.assigned[column.index] = true end
+  end
+  relate.moved(e, prop, former, value ~= null and value or nil)
 end
 
 -- A reference of nobody: only its key.
 local function loose_reference(view, key)
   local target = view.target
-  local e = setmetatable({}, instance.unmanaged(target.class))
+  local e = setmetatable({}, instance.stored(target.class))
   local own = instance.own(e)
   own.unloaded = {}
   for _, column in ipairs(target.columns) do own.unloaded[column.property] = true end

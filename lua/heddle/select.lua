@@ -141,19 +141,29 @@ local function limit_sql(made, opts)
   return text
 end
 
+local function order_sql(made, terms)
+  if terms == nil and made.pivot_order then return " ORDER BY " .. made.pivot_order end
+  return order.sql(made, terms or {})
+end
+
 local function build_find(mapping, to, extra)
   local made = statement.new(mapping)
   made:open(to.code, 2)
   local opts = extra.opts
   local columns, partial = columns_of(mapping, opts, extra.whole)
-  local tail = condition.where(made) .. order.sql(made, extra.terms or {}) .. limit_sql(made, opts)
+  local owner = extra.owner
+  local tail = condition.where(made) .. order_sql(made, extra.terms) .. limit_sql(made, opts)
   if opts.lock and made.driver == "postgres" then tail = tail .. locks[opts.lock] end
+  local list = quote.columns(columns, "e0.") .. (owner and ", " .. quote.columns(owner.columns, owner.prefix) or "")
   return {
-    sql = "SELECT " .. quote.columns(columns, "e0.") .. " FROM " .. made:from() .. tail,
+    sql = "SELECT " .. list .. " FROM " .. made:from() .. tail,
     param_columns = made.param_columns, columns = columns, mapping = mapping, partial = partial,
-    reads = made.reads, lock = opts.lock,
+    reads = made.reads, lock = opts.lock, owner = owner,
   }
 end
+
+-- What relations/members.lua makes plans of its own with.
+select.build_find, select.read_options = build_find, read_options
 
 local function build_count(mapping, to)
   local made = statement.new(mapping)
@@ -164,6 +174,8 @@ local function build_count(mapping, to)
     columns = COUNT, mapping = mapping, partial = false, reads = made.reads,
   }
 end
+
+select.build_count = build_count
 
 local none = {}
 

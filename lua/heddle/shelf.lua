@@ -1,10 +1,12 @@
 --- Shelf: everything that one entity manager holds of one entity. The fields instances, slot_of, blocks, overlay,
 --- shelf,
 --- loaded_meta and partial_meta are read by the core's binding.
+local collection = require("heddle.collection")
 local custom = require("heddle.custom")
 local errors = require("heddle.errors")
 local given_key = require("heddle.given_key")
 local instance = require("heddle.instance")
+local leaving = require("heddle.leaving")
 local managed = require("heddle.managed")
 local null = require("heddle.null")
 local scan = require("heddle.scan")
@@ -22,7 +24,9 @@ Shelf.__index = Shelf
 function shelf.new(em, map)
   local self = setmetatable({
     em = em, mapping = map, width = #map.columns, shelf = em.session:shelf(em.model, map.id),
-    instances = {}, blocks = {}, overlay = {}, related = setmetatable({}, WEAK_KEYS), new = {}, removed = {},
+    instances = {}, blocks = {}, overlay = {}, collections = {}, related = setmetatable({}, WEAK_KEYS),
+    -- By slot: never written; marked for removal; when it became a new row, told by the em's mark_serial.
+    new = {}, removed = {}, adopted = {},
     -- Numbers as values: safe with weak keys on every interpreter.
     slot_of = setmetatable({}, WEAK_KEYS),
   }, Shelf)
@@ -81,6 +85,7 @@ local function take_own(self, e, slot)
   local own = getmetatable(e).own
   if not own then return end
   local overlay
+  if next(own.lists) then self.collections[slot] = own.lists end
   for name, value in pairs(own.values) do
     overlay = overlay or state.overlay(self, slot)
     local kind = instance.kind_of(self.mapping.meta.by_name[name])
@@ -102,6 +107,8 @@ function Shelf:adopt(e, slot)
   self.new[slot] = true
   take_own(self, e, slot)
   setmetatable(e, self.loaded_meta)
+  self.adopted[slot] = self.em.mark_serial
+  for _, list in pairs(self.collections[slot] or {}) do collection.queue(self.em, list) end
   return slot
 end
 
@@ -123,52 +130,15 @@ function Shelf:make_reference(key)
   return e, slot
 end
 
-local function keep_relation(self, own, slot, view)
-  local key = {}
-  for i, column in ipairs(view.columns) do key[i] = state.snapshot(self, slot, column.index) end
-  if #key < #view.columns then return end
-  own.keys, own.views = own.keys or {}, self.mapping.props
-  own.keys[view.name] = key
-end
-
-local function is_unloaded(overlay, view)
-  local column = view.column or view.columns and view.columns[1]
-  return column and not overlay.loaded[column.index] and not overlay.assigned[column.index]
-end
-
--- What an instance takes along when it leaves: relations, hidden values, and what of it was never loaded.
-local function leave_own(self, e, slot)
-  local overlay = self.overlay[slot] or { rel = {}, hidden = {}, assigned = {} }
-  setmetatable(e, instance.unmanaged(self.mapping.class))
-  for _, view in ipairs(self.mapping.list) do
-    local kind = instance.kind_of(view.prop)
-    local value = overlay.rel[view.name]
-    if kind == "hidden" then
-      value = overlay.hidden[view.name]
-      if value == nil and view.column then
-        value = state.value(view.column, state.snapshot(self, slot, view.column.index))
-      end
-    end
-    if value ~= nil then
-      instance.own(e).values[view.name] = value
-    elseif overlay.loaded and is_unloaded(overlay, view) then
-      local own = instance.own(e)
-      own.unloaded = own.unloaded or {}
-      own.unloaded[view.name] = true
-    elseif kind == "one" and state.snapshot(self, slot, view.columns[1].index) ~= nil then
-      keep_relation(self, instance.own(e), slot, view)
-    end
-  end
-end
-
 ---A row leaves the entity manager; its instance becomes unmanaged. `keep_slot`: the session has freed it already.
 function Shelf:release(slot, keep_slot)
   local e = self.instances[slot]
   if e then
-    leave_own(self, e, slot)
+    leaving.take_along(self, e, slot)
     self.slot_of[e] = nil
   end
-  self.instances[slot], self.overlay[slot], self.new[slot], self.removed[slot] = nil, nil, nil, nil
+  self.instances[slot], self.overlay[slot], self.collections[slot] = nil, nil, nil
+  self.new[slot], self.removed[slot], self.adopted[slot] = nil, nil, nil
   for index = 1, self.width do state.set_snapshot(self, slot, index, nil) end
   if not keep_slot then self.shelf:remove(slot) end
 end
@@ -183,8 +153,11 @@ end
 ---An instance that had left comes back to its slot.
 ---@param snapshot? table values by column index
 function Shelf:reinstate(slot, e, overlay, meta, snapshot)
+  local own = getmetatable(e).own
+  self.collections[slot] = own and next(own.lists) and own.lists or nil
   setmetatable(e, meta)
   self.instances[slot], self.slot_of[e], self.overlay[slot] = e, slot, overlay
+  for _, list in pairs(self.collections[slot] or {}) do collection.queue(self.em, list) end
   for index = 1, snapshot and self.width or 0 do state.set_snapshot(self, slot, index, snapshot[index]) end
 end
 

@@ -82,6 +82,23 @@ local function join(self, scope)
   self.reads[#self.reads + 1] = scope.mapping
 end
 
+---The scope of a pivot table, whose pairs lead to the root.
+---@param map table hidden
+---@param side "owner"|"target" which of its sides the root is
+---@return table
+function Statement:join_pivot(map, side)
+  local terms = {}
+  for i, column in ipairs(map.props[side].columns) do
+    local other = column.foreign_key.target_columns[i]
+    terms[i] = "p." .. quote.name(column.name) .. " = " .. self:column(self.root, other)
+  end
+  self.joins[#self.joins + 1] = " JOIN " .. quote.table(map) .. " AS p ON " .. table.concat(terms, " AND ")
+  self.reads[#self.reads + 1] = map
+  local order = map.pivot.order_column
+  self.pivot_order = order and "p." .. quote.name(order)
+  return { mapping = map, alias = "p", children = {} }
+end
+
 ---A column as the statement names it.
 ---@param scope table
 ---@param column table

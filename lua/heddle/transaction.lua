@@ -1,6 +1,8 @@
 --- Transactions of an entity manager: what is open on its link, the marks in memory that go with it, and how each ends.
+local changes = require("heddle.flush.changes")
 local compat = require("heddle.compat")
 local errors = require("heddle.errors")
+local hooks = require("heddle.hooks")
 local options = require("heddle.options")
 local outcome = require("heddle.outcome")
 local owner = require("heddle.owner")
@@ -123,7 +125,7 @@ function transaction.begin(em, opts)
     if more then link:begin(more) end
     hold(em)
   end
-  local item = { mark = undo.mark_values(em), nested = nested, opts = opts, owner = owner.new(), changes = {} }
+  local item = { mark = undo.mark_values(em), nested = nested, opts = opts, owner = owner.new(), changes = changes.new(em) }
   em.transactions[#em.transactions + 1] = item
   return item
 end
@@ -135,14 +137,9 @@ local function pop(em)
   return item
 end
 
-local function merge_changes(to, from)
-  for _, change in ipairs(from or {}) do to[#to + 1] = change end
-end
-
----Keeps the change set of a flush for after_commit.
-function transaction.collect_changes(em, changes)
-  local item = em.transactions[#em.transactions]
-  if item and changes then merge_changes(item.changes, changes) end
+---Keeps the change set of a flush for after_commit, or after_rollback.
+function transaction.collect_changes(em, set)
+  changes.append(em.transactions[#em.transactions].changes, set)
 end
 
 ---What stands open. Raises `transaction_required`.
@@ -215,19 +212,21 @@ function transaction.commit(em)
     undo.forget(em, item.mark)
     local outer = em.transactions[#em.transactions]
     -- The outermost one of a test is a savepoint too.
-    if not outer then return em.context:emit("after_commit", item.changes) end
-    return merge_changes(outer.changes, item.changes)
+    if not outer then return hooks.committed(em, item.changes) end
+    return changes.append(outer.changes, item.changes)
   end
   local ok, err = pcall(commit_link, em)
   pop(em)
   write_lock.release(em)
   if not ok then
-    if not em.outcome_unknown then undo.rollback(em, item.mark) end
-    em.context:emit("after_rollback", { em = em, changes = item.changes })
+    if not em.outcome_unknown then
+      undo.rollback(em, item.mark)
+      hooks.rolled_back(em, item.changes)
+    end
     error(err, 0)
   end
   undo.forget(em, item.mark)
-  em.context:emit("after_commit", item.changes)
+  hooks.committed(em, item.changes)
 end
 
 ---Rolls the transaction or savepoint back, in the database and in memory.
@@ -242,7 +241,7 @@ function transaction.rollback(em)
   end
   pop(em)
   undo.rollback(em, item.mark)
-  if #em.transactions == 0 then em.context:emit("after_rollback", { em = em, changes = item.changes }) end
+  hooks.rolled_back(em, item.changes, #em.transactions > 0)
 end
 
 -- Of a flush -----------------------------------------------------------------------------------------------

@@ -18,6 +18,14 @@ function undo.note(em, note)
   em.session:note(token)
 end
 
+---Notes what a collection is before it changes.
+---@param em table
+---@param collection heddle.Collection
+function undo.note_collection(em, collection)
+  if not em.session:has_marks() then return end
+  undo.note(em, { kind = "collection", collection = collection, image = collection:image() })
+end
+
 -- Notes ----------------------------------------------------------------------------------------------------
 
 local function is_same(a, b, seen)
@@ -56,6 +64,24 @@ function reverse.kept(note)
   note.shelf.removed[note.slot] = true
 end
 
+-- An instance that came after the mark keeps its members, as it keeps its values.
+function reverse.collection(note, mark)
+  local owner = note.collection.owner
+  local meta = getmetatable(owner)
+  local shelf, slot = meta.box and meta.box.shelf, meta.slot_of and meta.slot_of[owner]
+  local since = shelf and shelf.adopted[slot]
+  if since and since >= mark.serial then return note.collection:renew() end
+  note.collection:restore(note.image)
+end
+
+function reverse.orphan(note)
+  note.em.orphans[note.e] = note.former
+end
+
+function reverse.orphans(note)
+  note.em.orphans = note.former
+end
+
 local function shelf_overlay(note, needed)
   return needed and state.overlay(note.shelf, note.slot) or note.shelf.overlay[note.slot]
 end
@@ -71,11 +97,13 @@ end
 
 -- A flush: deleted instances come back, then the core takes its values out of the others.
 function reverse.flush(note)
+  for _, item in ipairs(note.cleared) do item.related[item.name] = item.value end
   for i = #note.deleted, 1, -1 do
     local item = note.deleted[i]
     item.shelf:reinstate(item.slot, item.e, item.overlay, item.meta, item.snapshot)
-    item.shelf.removed[item.slot] = true
+    item.shelf.removed[item.slot] = item.was_removed
   end
+  for _, item in ipairs(note.emptied) do state.set_snapshot(item.shelf, item.slot, item.index, item.value) end
   for _, shelf in ipairs(note.shelves) do note.flush:revert(shelf.mapping.id, shelf) end
   for i = #note.inserted, 1, -1 do
     local item = note.inserted[i]
@@ -195,7 +223,8 @@ end
 function undo.mark(em)
   local counts = {}
   for _, shelf in ipairs(em.order) do counts[shelf] = shelf.shelf:count() end
-  return { position = em.session:mark(), counts = counts, session = em.session }
+  em.mark_serial = em.mark_serial + 1
+  return { position = em.session:mark(), counts = counts, session = em.session, serial = em.mark_serial }
 end
 
 ---A mark for a transaction or savepoint: values too.
@@ -216,6 +245,7 @@ end
 function undo.forget(em, mark)
   if em.session ~= mark.session then return end -- cleared in between
   em.session:forget(mark.position)
+  em.mark_serial = em.mark_serial + 1
   if not em.session:has_marks() then em.notes = {} end
 end
 
@@ -246,8 +276,9 @@ function undo.rollback(em, mark)
   for _, token in ipairs(em.session:rollback(mark.position)) do
     local note = em.notes[token]
     em.notes[token] = nil
-    if note then reverse[note.kind](note) end
+    if note then reverse[note.kind](note, mark) end
   end
+  em.mark_serial = em.mark_serial + 1
   release_late(em, mark)
   if mark.rows then restore_values(em, mark) end
   if not em.session:has_marks() then em.notes = {} end

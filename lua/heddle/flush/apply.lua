@@ -1,8 +1,12 @@
 --- Apply: what the database gave goes into instances and snapshots, deleted instances leave, and all of it is noted, so
 --- that a failure behind it can be undone.
+local cascade = require("heddle.relations.cascade")
+local collection = require("heddle.collection")
 local custom = require("heddle.custom")
+local deleted = require("heddle.relations.deleted")
 local null = require("heddle.null")
 local row_state = require("heddle.state")
+local undo = require("heddle.undo")
 
 local apply = {}
 
@@ -11,7 +15,7 @@ local function detach_deleted(note, rows)
     if row.op == "delete" then
       local shelf, slot = row.shelf, row.slot
       note.deleted[#note.deleted + 1] = { shelf = shelf, slot = slot, e = row.e, overlay = shelf.overlay[slot],
-        meta = getmetatable(row.e), snapshot = row_state.snapshots(shelf, slot) }
+        meta = getmetatable(row.e), snapshot = row_state.snapshots(shelf, slot), was_removed = true }
       shelf:release(slot)
     end
   end
@@ -66,17 +70,36 @@ local function settle_form(batch, row)
   if row.op == "update" and not row.index then batch:settle(row.shelf.mapping.id, row.shelf, row.slot) end
 end
 
+-- What collections hold is what the database holds now.
+local function settle_collections(em, vetoed)
+  local touched = em.touched
+  em.touched = {}
+  for _, list in ipairs(touched) do
+    local meta = getmetatable(list.owner)
+    if vetoed and vetoed[list.owner] then
+      collection.queue(em, list)
+    elseif meta.box and meta.box.shelf then
+      list:settle()
+    end
+  end
+  cascade.settle(em)
+end
+
 ---For a change set in which nothing changed.
+---@param em table
 ---@param batch userdata
 ---@param rows table[]
-function apply.forms(batch, rows)
+function apply.forms(em, batch, rows)
   for _, row in ipairs(rows) do settle_form(batch, row) end
+  settle_collections(em, rows.vetoed)
 end
 
 ---@param batch userdata
 ---@param rows table[]
----@param note table the flush's note for undo: shelves, deleted, inserted, overlays, given
-function apply.changes(batch, rows, note)
+function apply.changes(em, batch, rows)
+  local note = { kind = "flush", flush = batch, shelves = {}, deleted = {}, inserted = {}, overlays = {}, given = {},
+    emptied = {}, cleared = {} }
+  undo.note(em, note)
   local touched = {}
   for _, row in ipairs(rows) do
     if row.index and not touched[row.shelf] then
@@ -99,6 +122,8 @@ function apply.changes(batch, rows, note)
     end
   end
   detach_deleted(note, rows)
+  settle_collections(em, rows.vetoed)
+  deleted.follow(em, batch, rows, note)
 end
 
 return apply

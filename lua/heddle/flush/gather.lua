@@ -1,14 +1,12 @@
---- Gather: from pending instances to a change set. What is new, changed or removed becomes rows, instances that a
---- persisting cascade reaches become new rows themselves, and every row's values go to the core.
+--- Gather: from pending instances to a change set. What is new, changed or removed becomes rows, what collections gain
+--- and lose becomes pairs, and every row's values go to the core.
+local cascade = require("heddle.relations.cascade")
 local core = require("heddle.core")
+local deleted = require("heddle.relations.deleted")
 local errors = require("heddle.errors")
-local null = require("heddle.null")
+local pairs_of = require("heddle.relations.pairs")
 
 local gather = {}
-
----Set by manager/writing: makes an unmanaged instance a new row.
----@type fun(em: table, map: table, e: table): table, integer
-gather.adopt = nil
 
 -- Pending rows ---------------------------------------------------------------------------------------------
 
@@ -19,50 +17,18 @@ local function sorted(set)
   return list
 end
 
--- Unmanaged instances that a persisting cascade reaches from a row become new rows themselves.
-local function cascade_row(em, shelf, slot)
-  local overlay = shelf.overlay[slot]
-  local found = false
-  for name, target in pairs(overlay and overlay.rel or {}) do
-    local meta = target ~= null and getmetatable(target)
-    if meta and not meta.box then
-      local prop = shelf.mapping.meta.by_name[name]
-      if prop.cascade and not (prop.cascade.persist or prop.cascade.all) then
-        errors.raise("not_managed", ("%s.%s: the %s was never persisted, "
-          .. "and this relation does not cascade persist"):format(
-          shelf.mapping.name, name, meta.definition.name), { context = em.context_name, entity = shelf.mapping.name,
-          property = name })
-      end
-      gather.adopt(em, shelf.mapping.props[name].target, target)
-      found = true
-    elseif meta and meta.box.shelf == nil then
-      errors.raise("not_managed",
-        ("%s.%s: the entity manager of the %s is gone; em:merge(it)"):format(shelf.mapping.name,
-        name, meta.definition.name), { context = em.context_name, entity = shelf.mapping.name, property = name })
-    end
-  end
-  return found
-end
-
----Adopts everything that a persisting cascade reaches.
+---Persists, removes and reads what follows from what is pending.
+---@param em table
 function gather.cascade(em)
-  local again = true
-  while again do
-    again = false
-    -- Adopting may add shelves and overlays: what is walked is a list made before.
-    for i = 1, #em.order do
-      local shelf = em.order[i]
-      for _, slot in ipairs(sorted(shelf.overlay)) do
-        if not shelf.removed[slot] and cascade_row(em, shelf, slot) then again = true end
-      end
-    end
-  end
+  local run = em.flushing
+  run.cascaded = run.cascaded or {}
+  cascade.run(em, run.cascaded)
 end
 
 ---@class heddle.Row { shelf, slot, e, op }
 
 ---Rows in the order of persisting; entities in the order in which they were first used.
----@return table[] rows { shelf, slot, e, op = "create", "update" or "delete" }
+---@return table[] rows { shelf, slot, e, op = "create", "update" or "delete" }, and their `pairs`
 function gather.collect(em)
   local rows = {}
   for _, shelf in ipairs(em.order) do
@@ -80,6 +46,8 @@ function gather.collect(em)
       rows[#rows + 1] = { shelf = shelf, slot = slot, e = shelf.instances[slot], op = "delete" }
     end
   end
+  rows = deleted.without_doomed(em, rows)
+  rows.pairs = pairs_of.collect(em)
   return rows
 end
 
@@ -104,29 +72,48 @@ local function add_row(batch, row, links)
   end
 end
 
--- Foreign keys to rows that get their key in this flush.
-local function add_links(batch, rows, links)
-  if #links == 0 then return end
-  local index_of = {}
-  for _, row in ipairs(rows) do
-    if row.index then index_of[row.e] = row.index end
+-- The change of a new row.
+local function finder(rows)
+  local index_of
+  return function(e)
+    if not index_of then
+      index_of = {}
+      for _, row in ipairs(rows) do
+        if row.index then index_of[row.e] = row.index end
+      end
+    end
+    return index_of[e]
   end
+end
+
+-- Foreign keys to rows that get their key in this flush.
+local function add_links(batch, index_of, links)
   for _, link in ipairs(links) do
     local row = link.row
     row.index = row.index or batch:touch(row.shelf.mapping.id, row.shelf, row.slot)
     for i, column in ipairs(link.view.columns) do
-      batch:pending(row.index, column.index, index_of[link.target], link.view.target.key[i].index)
+      batch:pending(row.index, column.index, index_of(link.target), link.view.target.key[i].index)
     end
   end
 end
 
-local function raise_missing(em, batch)
+-- A child that has lost its parent: what could be done instead.
+local function choices(map, property, op)
+  local view = map.props[property]
+  local inverse = op == "update" and view and view.columns and view.inverse
+  if not inverse then return "" end
+  return ("; em:remove the %s, give it another %s, say orphan_removal = true at %s.%s, or nullable = true at %s.%s")
+    :format(map.name, property, view.target.name, inverse.name, map.name, property)
+end
+
+---Raises `validation` for the first row of a change set that lacks what it has to have.
+function gather.check_required(em, batch)
   local index, property = batch:missing()
   if not index then return end
-  local _, id = batch:change(index)
+  local op, id = batch:change(index)
   local map = em.mappings.list[id + 1]
-  errors.raise("validation", ("%s.%s is required and has no value"):format(map.name, property),
-    { context = em.context_name, entity = map.name, property = property })
+  errors.raise("validation", ("%s.%s is required and has no value%s"):format(map.name, property,
+    choices(map, property, op)), { context = em.context_name, entity = map.name, property = property })
 end
 
 ---The change set of the rows; `row.index` is set for those that have something to write. Raises `validation`.
@@ -135,8 +122,10 @@ function gather.changes(em, rows)
   local batch = core.flush(em.model, em.context.config.batch_size, core.now())
   local links = {}
   for _, row in ipairs(rows) do add_row(batch, row, links) end
-  add_links(batch, rows, links)
-  raise_missing(em, batch)
+  local index_of = finder(rows)
+  add_links(batch, index_of, links)
+  pairs_of.add(em, batch, rows.pairs or {}, index_of)
+  gather.check_required(em, batch)
   return batch
 end
 

@@ -1,8 +1,8 @@
 --- The unit of work's calls: create, persist, remove, flush and their kin.
+local cascade = require("heddle.relations.cascade")
 local construct = require("heddle.construct")
 local errors = require("heddle.errors")
 local flushing = require("heddle.flush")
-local gather = require("heddle.flush.gather")
 local hooks = require("heddle.hooks")
 local instance = require("heddle.instance")
 local manager = require("heddle.manager")
@@ -47,9 +47,7 @@ function Manager:create(entity, data)
   self:check_global()
   local map = self:mapping(entity)
   local e = construct.construct(map.class, data, resolve, { em = self, map = map })
-  if self.context.listeners.on_init then
-    self.context:emit("on_init", e, { entity = e, em = self, name = "on_init" })
-  end
+  if not self.plain then hooks.call(self, e, "on_init") end
   check_key(self, map, e)
   return e
 end
@@ -108,7 +106,7 @@ local function persist(self, e)
     keep(self, shelf, slot, e)
   end
 end
-gather.adopt = adopt
+cascade.adopt = adopt
 
 ---Marks new instances for insertion at the next flush. Raises `wrong_context`, `not_managed`, `entity_not_registered`.
 ---
@@ -123,7 +121,6 @@ function Manager:persist(e, ...)
 end
 
 local function remove(self, e)
-  hooks.guard(self, "remove")
   local shelf, slot, map = self:locate(e, "em:remove")
   if not shelf then
     errors.raise("not_managed", ("em:remove: this %s is not managed; read it first, "
@@ -131,6 +128,7 @@ local function remove(self, e)
       { context = self.context_name, entity = map.name })
   end
   if shelf.new[slot] then
+    cascade.forget(self, e)
     undo.note(self, { kind = "forgotten", shelf = shelf, slot = slot, e = e })
     shelf:release(slot)
   elseif not shelf.removed[slot] then
@@ -140,6 +138,8 @@ local function remove(self, e)
   end
 end
 
+cascade.remove = remove
+
 ---Marks entities for deletion at the next flush.
 ---
 ---Usage: `em:remove(user):flush()`
@@ -147,6 +147,7 @@ end
 function Manager:remove(e, ...)
   self:check_global()
   self:enter()
+  hooks.guard(self, "remove")
   remove(self, e)
   for i = 1, select("#", ...) do remove(self, (select(i, ...))) end
   return self

@@ -3,7 +3,9 @@
 local custom = require("heddle.custom")
 local given_key = require("heddle.given_key")
 local instance = require("heddle.instance")
+local op = require("heddle.op")
 local populate = require("heddle.populate")
+local relations = require("heddle.relations")
 
 local Loader = {}
 Loader.__index = Loader
@@ -11,8 +13,10 @@ Loader.__index = Loader
 local unmanaged = {}
 
 ---@param read fun(map: table, where: table, opts: table|nil): table[] runs a query for unmanaged instances
-function unmanaged.loader(read)
-  return setmetatable({ read = read, known = {} }, Loader)
+---@param read_members fun(view: table, keys: table[]): table[], any[] the same for members of a relation, with the keys
+---of their owners
+function unmanaged.loader(read, read_members)
+  return setmetatable({ read = read, read_members = read_members, known = {} }, Loader)
 end
 
 local function name_of(key)
@@ -35,8 +39,8 @@ end
 
 local function fill(self, map, keys)
   local known, fresh = known_of(self, map), {}
-  for where in populate.filters(map, keys) do
-    for _, e in ipairs(self.read(map, where)) do
+  for part in populate.parts(map, keys) do
+    for _, e in ipairs(self.read(map, op.one_of(part))) do
       known[name_of(given_key.of(e, map))] = e
       fresh[#fresh + 1] = e
     end
@@ -51,6 +55,11 @@ function Loader:know(map, list)
     local key = given_key.of(e, map)
     if key then known[name_of(key)] = known[name_of(key)] or e end
   end
+end
+
+local function fill_list(e, view, list)
+  local state = relations.collection(e, view.name)
+  if not state.initialized then state:fill(list) end
 end
 
 ---Reads the targets of a relation and puts them in their places; gives all targets, each once.
@@ -72,11 +81,80 @@ function Loader:targets(view, list)
     local target = name and known[name]
     if target then
       getmetatable(e).own.values[view.name] = target
+      if view.kind == "one_to_one" and view.inverse then fill_list(target, view.inverse, { e }) end
       if wanted[name] then targets[#targets + 1] = target end
       wanted[name] = nil
     end
   end
   return targets
+end
+
+local function part_of(others, row, width)
+  local key = {}
+  for i = 1, width do key[i] = others[(row - 1) * width + i] end
+  return key
+end
+
+-- The rows as instances, each once, and by the names of their owners' keys.
+local function take(self, view, rows, others, lists)
+  local known, fresh = known_of(self, view.target), {}
+  local width = rows[1] and #others / #rows
+  for i, row in ipairs(rows) do
+    local name, owner = name_of(given_key.of(row, view.target)), name_of(part_of(others, i, width))
+    if not known[name] then
+      known[name] = row
+      fresh[#fresh + 1] = row
+    end
+    lists[owner] = lists[owner] or {}
+    table.insert(lists[owner], known[name])
+  end
+  return fresh
+end
+
+-- The owner is what the member's own side of the relation leads to.
+local function point_back(view, members, owner)
+  for _, member in ipairs(view.kind ~= "many_to_many" and members or {}) do
+    instance.own(member).values[view.inverse.name] = owner
+  end
+end
+
+-- Those whose members nobody has read, by the names of their keys; and the keys.
+local function unread(map, view, list)
+  local owners, keys = {}, {}
+  for _, e in ipairs(list) do
+    local key = given_key.of(e, map)
+    local name = key and name_of(key)
+    if name and not owners[name] and not relations.collection(e, view.name).initialized then
+      owners[name] = e
+      keys[#keys + 1] = custom.key(map.key, key, custom.from_db)
+    end
+  end
+  return owners, keys
+end
+
+---Reads the members of a relation and fills the collections; gives all members, each once.
+function Loader:members(map, view, list)
+  local owners, keys = unread(map, view, list)
+  local lists, fresh = {}, {}
+  for part in populate.parts(map, keys) do
+    local rows, others = self.read_members(view, part)
+    for _, e in ipairs(take(self, view, rows, others, lists)) do fresh[#fresh + 1] = e end
+  end
+  for name, e in pairs(owners) do
+    fill_list(e, view, lists[name] or {})
+    point_back(view, lists[name], e)
+  end
+  populate.eager(self, view.target, fresh)
+  local seen, all = {}, {}
+  for _, e in ipairs(list) do
+    for _, member in ipairs(relations.collection(e, view.name):known()) do
+      if not seen[member] then
+        seen[member] = true
+        all[#all + 1] = member
+      end
+    end
+  end
+  return all
 end
 
 ---Reads lazy properties.
@@ -88,10 +166,10 @@ function Loader:lazy(map, views, list)
     by_name[name_of(key)] = e
     keys[i] = custom.key(map.key, key, custom.from_db)
   end
-  for where in populate.filters(map, keys) do
-    for _, part in ipairs(self.read(map, where, { fields = fields })) do
-      local e = by_name[name_of(given_key.of(part, map))]
-      for _, view in ipairs(views) do e[view.name] = instance.copy(part[view.name]) end
+  for part in populate.parts(map, keys) do
+    for _, row in ipairs(self.read(map, op.one_of(part), { fields = fields })) do
+      local e = by_name[name_of(given_key.of(row, map))]
+      for _, view in ipairs(views) do e[view.name] = instance.copy(row[view.name]) end
     end
   end
 end

@@ -1,0 +1,280 @@
+--- Collections in memory: members of a to-many side, or of the inverse side of a one_to_one, which has one at most.
+---
+--- A collection knows its members (`items`, in order) once it is *initialized*; before, only what was added and removed
+--- since the last flush. `snapshot` is what the database holds, as far as it is known. Nothing here knows the other side
+--- of a relation (`relations.lua`), nor how members are read (`relations/loading.lua`).
+local undo = require("heddle.undo")
+
+---@class heddle.Collection
+---@field owner table the instance that it belongs to
+---@field prop table the relation's property in the owner's definition
+---@field items table[] members in order, when initialized
+---@field initialized boolean
+---@field snapshot table[]|nil the database's members; nil while nobody knows them
+---@field added table[] in order, while it is not initialized
+---@field removed table[] likewise
+---@field fate table<table, "added"|"removed"> which of the two an instance is in
+---@field replaced boolean|nil its members were set while the database's were not known
+local Collection = { __name = "heddle.collection_state" }
+Collection.__index = Collection
+
+local collection = { class = Collection }
+
+---@param owner table
+---@param prop table
+---@param initialized boolean the owner is new: the database has no members
+---@return heddle.Collection
+function collection.new(owner, prop, initialized)
+  return setmetatable({
+    owner = owner, prop = prop, items = {}, initialized = initialized, snapshot = initialized and {} or nil,
+    added = {}, removed = {}, fate = {},
+  }, Collection)
+end
+
+local function copy(list)
+  local made = {}
+  for i = 1, #list do made[i] = list[i] end
+  return made
+end
+
+local function set_of(list)
+  local set = {}
+  for i = 1, #list do set[list[i]] = true end
+  return set
+end
+
+local function cut(list, e)
+  for i = #list, 1, -1 do
+    if list[i] == e then return table.remove(list, i) end
+  end
+end
+
+---The next flush has to look at a collection.
+---@param em table|nil
+---@param state heddle.Collection
+function collection.queue(em, state)
+  local touched = em and em.touched
+  if not touched or touched[state] then return end
+  touched[state], touched[#touched + 1] = true, state
+end
+
+-- Undo -----------------------------------------------------------------------------------------------------
+
+-- The entity manager of the owner, when it has one.
+local function manager_of(self)
+  local box = rawget(getmetatable(self.owner), "box")
+  local shelf = box and box.shelf
+  return shelf and shelf.em
+end
+
+---Everything that changes, for Collection:restore.
+function Collection:image()
+  return { items = copy(self.items), initialized = self.initialized, snapshot = self.snapshot,
+    added = copy(self.added), removed = copy(self.removed), replaced = self.replaced }
+end
+
+---@param image table as Collection:image gives it
+function Collection:restore(image)
+  for _, field in ipairs({ "items", "initialized", "snapshot", "added", "removed", "replaced" }) do
+    self[field] = image[field]
+  end
+  self.place, self.noted, self.fate = nil, nil, {}
+  for _, e in ipairs(self.added) do self.fate[e] = "added" end
+  for _, e in ipairs(self.removed) do self.fate[e] = "removed" end
+  collection.queue(manager_of(self), self)
+end
+
+-- To be called before each change: what it was at the mark that is open.
+local function note(self, em)
+  if em and self.noted ~= em.mark_serial then
+    self.noted = em.mark_serial
+    undo.note_collection(em, self)
+  end
+end
+
+---To be called before each change that the program makes: the next flush has to look here.
+function Collection:touch()
+  local em = manager_of(self)
+  collection.queue(em, self)
+  note(self, em)
+end
+
+-- Members --------------------------------------------------------------------------------------------------
+
+-- Positions of the members, made when they are asked for.
+local function places(self)
+  local place = self.place
+  if not place then
+    place = {}
+    for i = 1, #self.items do place[self.items[i]] = i end
+    self.place = place
+  end
+  return place
+end
+
+---Whether an instance is a member; nil when that is not known.
+---@return boolean|nil
+function Collection:has(e)
+  if self.initialized then return places(self)[e] ~= nil end
+  local fate = self.fate[e]
+  if fate then return fate == "added" end
+  return nil
+end
+
+---Makes an instance a member. Nothing happens to one that is.
+function Collection:take(e)
+  if self:has(e) then return end
+  self:touch()
+  if self.initialized then
+    local place = places(self)
+    self.items[#self.items + 1] = e
+    place[e] = #self.items
+    return
+  end
+  if self.fate[e] then cut(self.removed, e) end
+  self.added[#self.added + 1], self.fate[e] = e, "added"
+end
+
+---Makes an instance no member any more.
+function Collection:drop(e)
+  if self:has(e) == false then return end
+  self:touch()
+  if self.initialized then
+    local at, items, place = places(self)[e], self.items, self.place
+    table.remove(items, at)
+    place[e] = nil
+    for i = at, #items do place[items[i]] = i end
+    return
+  end
+  if self.fate[e] then cut(self.added, e) end
+  self.removed[#self.removed + 1], self.fate[e] = e, "removed"
+end
+
+---The members that are known: all of them, or those that were added.
+---@return table[]
+function Collection:known()
+  return self.initialized and self.items or self.added
+end
+
+---Replaces the members; what leaves and what comes is the caller's to relate.
+---@param list table[] each once
+function Collection:arrange(list)
+  self:touch()
+  self.items, self.place = copy(list), nil
+end
+
+---Set by heddle.relations: whether an instance that the database has in a collection is meant to be in memory.
+---@type fun(self: heddle.Collection, e: table): boolean
+Collection.belongs = nil
+
+-- The database ---------------------------------------------------------------------------------------------
+
+---Takes the database's members in their order. What was added and removed in memory stays so.
+---@param rows table[] instances, each once
+function Collection:fill(rows)
+  note(self, manager_of(self))
+  if self.replaced then
+    self.snapshot = copy(rows)
+    return
+  end
+  -- Read again: what differs from what was known is the program's.
+  local added, removed = self:differences()
+  removed = set_of(removed)
+  local items, there = {}, {}
+  for _, e in ipairs(rows) do
+    if not removed[e] and not there[e] and self:belongs(e) then
+      items[#items + 1] = e
+      there[e] = true
+    end
+  end
+  for _, e in ipairs(added) do
+    if not there[e] then items[#items + 1] = e end
+  end
+  self.items, self.place, self.snapshot = items, nil, copy(rows)
+  self:know()
+end
+
+-- From here on it is initialized.
+function Collection:know()
+  self.initialized, self.added, self.removed, self.fate = true, {}, {}, {}
+end
+
+---The members of a collection that is not initialized become known: these and no others.
+---@param list table[]
+function Collection:replace(list)
+  self:touch()
+  self.items, self.place, self.replaced = copy(list), nil, true
+  self:know()
+end
+
+---What a flush has to write: members that the database lacks, and those that it has too many.
+---@return table[] added in order
+---@return table[] removed
+function Collection:differences()
+  if not self.initialized then return self.added, self.removed end
+  local added, removed = {}, {}
+  local known, now = set_of(self.snapshot or {}), places(self)
+  for _, e in ipairs(self.items) do
+    if not known[e] then added[#added + 1] = e end
+  end
+  for _, e in ipairs(self.snapshot or {}) do
+    if not now[e] then removed[#removed + 1] = e end
+  end
+  return added, removed
+end
+
+---Whether members differ from those of the database, in a fixed order whether their order does.
+---@return boolean
+function Collection:is_dirty()
+  if self.replaced then return true end
+  if not self.initialized then return self.added[1] ~= nil or self.removed[1] ~= nil end
+  local snapshot = self.snapshot
+  if #snapshot ~= #self.items then return true end
+  if self.prop.fixed_order then
+    for i, e in ipairs(snapshot) do
+      if self.items[i] ~= e then return true end
+    end
+    return false
+  end
+  local now = places(self)
+  for _, e in ipairs(snapshot) do
+    if not now[e] then return true end
+  end
+  return false
+end
+
+---What is in memory is what the database holds now.
+function Collection:settle()
+  note(self, manager_of(self))
+  if self.initialized then self.snapshot = copy(self.items) end
+  self.added, self.removed, self.fate, self.replaced = {}, {}, {}, nil
+end
+
+---Instances that no row stands behind any more are members of nothing.
+---@param dead table<table, true>
+function Collection:bury(dead)
+  local function living(list)
+    local left
+    for i, e in ipairs(list or {}) do
+      if dead[e] and not left then
+        left = {}
+        for k = 1, i - 1 do left[k] = list[k] end
+      elseif left and not dead[e] then
+        left[#left + 1] = e
+      end
+    end
+    return left
+  end
+  local items, snapshot = living(self.items), living(self.snapshot)
+  if not items and not snapshot then return end
+  note(self, manager_of(self))
+  self.items, self.snapshot, self.place = items or self.items, snapshot or self.snapshot, nil
+end
+
+---The owner is a new row again: the database has none of the members.
+function Collection:renew()
+  self.snapshot, self.replaced, self.noted = {}, nil, nil
+  self:know()
+end
+
+return collection

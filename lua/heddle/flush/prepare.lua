@@ -1,0 +1,46 @@
+--- Prepare: what a flush is going to write, once every hook and everybody who listens has had a say.
+local changes = require("heddle.flush.changes")
+local gather = require("heddle.flush.gather")
+local hooks = require("heddle.hooks")
+
+local prepare = {}
+
+-- A hook may reach further than its own instance: what it made new or changed gets its hooks too.
+local function gathered(em, seen)
+  local rows
+  repeat
+    gather.cascade(em)
+    rows = gather.collect(em)
+  until not hooks.before(em, rows, seen)
+  return rows
+end
+
+local function without(rows, vetoed)
+  if next(vetoed) == nil then return rows end
+  local rest = { pairs = {}, vetoed = vetoed }
+  for _, row in ipairs(rows) do
+    if not vetoed[row.e] then rest[#rest + 1] = row end
+  end
+  for _, item in ipairs(rows.pairs) do
+    if not vetoed[item.state.owner] then rest.pairs[#rest.pairs + 1] = item end
+  end
+  return rest
+end
+
+---Runs before_flush, cascades, `before_*` hooks and on_flush.
+---@return table[] rows
+---@return table vetoed set of instances that this flush does not write
+function prepare.rows(em)
+  local seen, vetoed = {}, {}
+  hooks.tell(em, "before_flush", { em = em, name = "before_flush" })
+  local rows = gathered(em, seen)
+  for _, listener in ipairs(not em.plain and em.context.listeners.on_flush or {}) do
+    local set = changes.pending(em, rows, vetoed)
+    if #set == 0 then break end
+    hooks.within(em, "on_flush", nil, listener, set)
+    rows = without(gathered(em, seen), vetoed)
+  end
+  return rows, vetoed
+end
+
+return prepare

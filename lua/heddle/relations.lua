@@ -1,0 +1,338 @@
+--- Relations in memory: the two sides of each follow each other, whichever is written.
+---
+--- The side with the foreign key has the truth of one_to_many and one_to_one: adding to `author.books` assigns
+--- `book.author`, and every assignment of `book.author` moves the book from one collection to the other. Of a
+--- many_to_many both sides are collections; what the database gets is read off the owning one.
+local class_of = require("heddle.class")
+local collection = require("heddle.collection")
+local core = require("heddle.core")
+local errors = require("heddle.errors")
+local instance = require("heddle.instance")
+local null = require("heddle.null")
+local relate = require("heddle.relate")
+local undo = require("heddle.undo")
+
+local relations = {}
+
+-- Where collections stand ----------------------------------------------------------------------------------
+
+-- The table of an instance's collections, and whether its row was new here; nil when its entity manager is gone.
+local function lists_of(e, make)
+  local meta = getmetatable(e)
+  if not meta.box then
+    if not make then return meta.own and meta.own.lists, not meta.is_stored end
+    return instance.own(e).lists, not meta.is_stored
+  end
+  local shelf = meta.box.shelf
+  if not shelf then return nil end
+  local slot = meta.slot_of[e]
+  if make and not shelf.collections[slot] then shelf.collections[slot] = {} end
+  -- Of a row that was made here all members have passed here too.
+  return shelf.collections[slot], shelf.adopted[slot] ~= nil
+end
+
+---The collection of an instance, made when it has none yet; nil when its entity manager is gone.
+---@param e table
+---@param name string the relation's property
+---@return heddle.Collection|nil
+function relations.collection(e, name)
+  local lists, is_new = lists_of(e, true)
+  if not lists then return nil end
+  local state = lists[name]
+  if not state then
+    state = collection.new(e, getmetatable(e).definition.by_name[name], is_new)
+    lists[name] = state
+  end
+  return state
+end
+
+---The collection of an instance if somebody has had to do with it.
+---@return heddle.Collection|nil
+function relations.known(e, name)
+  local lists = lists_of(e, false)
+  return lists and lists[name]
+end
+
+local function is_named(definition, name)
+  while definition do
+    if definition.name == name then return true end
+    definition = class_of.definition_of(definition.extends)
+  end
+  return false
+end
+
+local function find_partner(prop, definition, other)
+  if prop.mapped_by then return other.by_name[prop.mapped_by] or false end
+  for _, candidate in ipairs(other.properties) do
+    if candidate.mapped_by == prop.name and is_named(definition, relate.target_name(candidate)) then
+      return candidate
+    end
+  end
+  return false
+end
+
+---The property on the other side of a relation; nil when there is none.
+---@param prop table a relation of entities with `definition`
+---@param definition table
+---@param other table definition of the instance that it leads to
+---@return table|nil
+function relations.partner(prop, definition, other)
+  local known = prop.partners
+  if not known then
+    known = setmetatable({}, { __mode = "k" })
+    prop.partners = known
+  end
+  if known[other] == nil then known[other] = find_partner(prop, definition, other) end
+  return known[other] or nil
+end
+
+local function partner_of(e, prop, other)
+  return relations.partner(prop, getmetatable(e).definition, getmetatable(other).definition)
+end
+
+-- Orphans --------------------------------------------------------------------------------------------------
+
+-- Of an instance whose relation has one side only.
+local NO_PROPERTY = {}
+
+-- The next flush deletes it unless it has found another place by then.
+local function make_orphan(e, prop)
+  local box = getmetatable(e).box
+  local em = box and box.shelf and box.shelf.em
+  if not em then return end
+  undo.note(em, { kind = "orphan", em = em, e = e, former = em.orphans[e] })
+  em.orphans[e] = prop or NO_PROPERTY
+end
+
+---Whether an instance still has no place in the relation that it left.
+---@param prop table its own property of that relation, as em.orphans has it
+function relations.is_orphan(e, prop)
+  if prop == NO_PROPERTY then return true end
+  if instance.kind_of(prop) == "one" then return relate.peek(e, prop) == nil end
+  local state = relations.known(e, prop.name)
+  return not (state and state:known()[1])
+end
+
+-- The sides follow -----------------------------------------------------------------------------------------
+
+local function leave(e, prop, old)
+  local other = partner_of(e, prop, old)
+  local state = other and relations.known(old, other.name)
+  if state then state:drop(e) end
+  if other and other.orphan_removal then make_orphan(e, prop) end
+  if prop.orphan_removal then make_orphan(old, other) end
+end
+
+local function arrive(e, prop, new)
+  local other = partner_of(e, prop, new)
+  if not other then return end
+  local state = relations.collection(new, other.name)
+  if not state then return end
+  local former = other.kind == "one_to_one" and state:known()[1]
+  if former and former ~= e then instance.relate(former, getmetatable(former), prop, nil) end
+  state:take(e)
+end
+
+---A to-one relation of an instance leads elsewhere now.
+---@param e table
+---@param prop table
+---@param old table|nil where it led, as far as that is managed
+---@param new table|nil
+function relations.moved(e, prop, old, new)
+  if old == new then return end
+  if old then leave(e, prop, old) end
+  if new then arrive(e, prop, new) end
+end
+relate.moved = relations.moved
+
+-- Members --------------------------------------------------------------------------------------------------
+
+local function add(state, e)
+  if state:has(e) then return end
+  local owner, prop = state.owner, state.prop
+  local other = partner_of(owner, prop, e)
+  if prop.kind ~= "many_to_many" then return instance.relate(e, getmetatable(e), other, owner) end
+  state:take(e)
+  if other then relations.collection(e, other.name):take(owner) end
+end
+
+local function remove(state, e)
+  if state:has(e) == false then return end
+  local owner, prop = state.owner, state.prop
+  local other = partner_of(owner, prop, e)
+  if prop.kind == "many_to_many" then
+    state:drop(e)
+    if other then relations.collection(e, other.name):drop(owner) end
+    return
+  end
+  local target, is_known = relate.peek(e, other)
+  if target == owner or not is_known then instance.relate(e, getmetatable(e), other, nil) end
+end
+
+local function check_all(state, list)
+  for i = 1, #list do relate.check_member(state.owner, state.prop, list[i]) end
+end
+
+---@param state heddle.Collection
+---@param list table[]
+function relations.add(state, list)
+  check_all(state, list)
+  for i = 1, #list do add(state, list[i]) end
+end
+
+---@param state heddle.Collection
+---@param list table[]
+function relations.remove(state, list)
+  check_all(state, list)
+  for i = 1, #list do remove(state, list[i]) end
+end
+
+---Makes these the members, in this order. Those of a collection that is not loaded are read by the next flush.
+---@param state heddle.Collection
+---@param list table[]
+function relations.set(state, list)
+  check_all(state, list)
+  local wanted, distinct = {}, {}
+  for _, e in ipairs(list) do
+    if not wanted[e] then
+      wanted[e] = true
+      distinct[#distinct + 1] = e
+    end
+  end
+  local former = {}
+  for i, e in ipairs(state:known()) do former[i] = e end
+  for _, e in ipairs(former) do
+    if not wanted[e] then remove(state, e) end
+  end
+  for _, e in ipairs(distinct) do add(state, e) end
+  if state.initialized then state:arrange(distinct) else state:replace(distinct) end
+end
+
+---The members of a collection that was replaced are known now: those that are in it no more leave it.
+---@param state heddle.Collection
+function relations.settle_replaced(state)
+  local _, removed = state:differences()
+  local owner, prop = state.owner, state.prop
+  for _, e in ipairs(removed) do
+    local other = partner_of(owner, prop, e)
+    if prop.kind == "many_to_many" then
+      local back = other and relations.known(e, other.name)
+      if back then back:drop(owner) end
+    elseif relate.peek(e, other) == owner then
+      instance.relate(e, getmetatable(e), other, nil)
+    end
+  end
+end
+
+-- Pairs that were added and removed since the last flush are not.
+local function revert_pairs(state)
+  local added, removed = state:differences()
+  local gained, lost = {}, {}
+  for i, e in ipairs(added) do gained[i] = e end
+  for i, e in ipairs(removed) do lost[i] = e end
+  for _, e in ipairs(gained) do remove(state, e) end
+  for _, e in ipairs(lost) do add(state, e) end
+end
+
+---What was assigned to the relations of an instance is dropped: the other sides follow.
+---@param e table managed
+function relations.revert(e)
+  local meta = getmetatable(e)
+  local shelf, slot = meta.box.shelf, meta.slot_of[e]
+  local overlay = shelf.overlay[slot]
+  for name, target in pairs(overlay and overlay.rel or {}) do
+    local former = relate.stored(meta, shelf, slot, meta.views[name])
+    relations.moved(e, meta.definition.by_name[name], target ~= null and target or nil, former)
+  end
+  for _, state in pairs(shelf.collections[slot] or {}) do
+    if state.prop.kind == "many_to_many" and not state.replaced then revert_pairs(state) end
+  end
+end
+
+local NONE = {}
+
+---What a relation of an instance leads to, as far as memory knows.
+---@return table[]
+function relations.members(e, prop)
+  local kind = instance.kind_of(prop)
+  if kind == "one" then return { (relate.peek(e, prop)) } end
+  local state = kind == "many" and relations.known(e, prop.name)
+  return state and state:known() or NONE
+end
+
+---A new row is not to be written after all: what it belongs to lets go of it.
+---@param e table
+function relations.withdraw(e)
+  for _, prop in ipairs(getmetatable(e).definition.properties) do
+    local leads = instance.kind_of(prop) == "one" or prop.kind == "many_to_many"
+    for _, other in ipairs(leads and relations.members(e, prop) or NONE) do
+      local back = partner_of(e, prop, other)
+      local list = back and relations.known(other, back.name)
+      if list then list:drop(e) end
+    end
+  end
+end
+
+-- An instance that the database has in a collection may have been moved in memory.
+function collection.class.belongs(state, e)
+  if state.prop.kind == "many_to_many" then return true end
+  local target, is_known = relate.peek(e, partner_of(state.owner, state.prop, e))
+  return target == state.owner or not is_known
+end
+
+-- What the program sees ------------------------------------------------------------------------------------
+
+local function raise_gone(meta, prop)
+  errors.raise("not_managed", ("%s.%s: the entity manager of this instance is gone; merge it into another"):format(
+    meta.definition.name, prop.name), { entity = meta.definition.name, property = prop.name,
+    context = meta.context_name })
+end
+
+local HOW = "load it with em:load, or populate it"
+
+function instance.read_many(e, meta, prop)
+  local state = relations.collection(e, prop.name)
+  if not state then return raise_gone(meta, prop) end
+  if prop.kind == "one_to_one" then
+    local one = state:known()[1]
+    if one == nil and not state.initialized then instance.raise_not_loaded(meta, e, prop.name, HOW) end
+    return one
+  end
+  state.handle = state.handle or core.handle(state)
+  return state.handle
+end
+
+local function refuse(meta, prop, message)
+  errors.raise("validation", ("%s.%s %s"):format(meta.definition.name, prop.name, message),
+    { entity = meta.definition.name, property = prop.name, context = meta.context_name })
+end
+
+---The list that is meant: a collection's members, or a plain list.
+---@return table[]
+function relations.list(meta, prop, value)
+  local other = core.handle_state(value)
+  if other then
+    if not other.initialized then
+      local owner = other.owner
+      instance.raise_not_loaded(getmetatable(owner), owner, other.prop.name, HOW)
+    end
+    return other.items
+  end
+  if type(value) ~= "table" or getmetatable(value) ~= nil then
+    refuse(meta, prop, ("takes a list of instances of %s, not a %s"):format(relate.target_name(prop), type(value)))
+  end
+  return value
+end
+
+function instance.write_many(e, meta, prop, value)
+  local state = relations.collection(e, prop.name)
+  if not state then return raise_gone(meta, prop) end
+  if core.handle_state(value) == state then return end
+  if prop.kind == "one_to_one" then
+    relations.set(state, value ~= nil and value ~= null and { value } or {})
+  else
+    relations.set(state, relations.list(meta, prop, value))
+  end
+end
+
+return relations

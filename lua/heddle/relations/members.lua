@@ -1,0 +1,64 @@
+--- Plans that read the members of to-many relations, and of inverse sides of one_to_one, of many owners at once.
+local filter = require("heddle.filter")
+local options = require("heddle.find_options")
+local select = require("heddle.select")
+local shape = require("heddle.shape")
+
+local members = {}
+
+local none = {}
+
+-- Which columns of a member's row, or of the pair that leads to it, hold the owner's key.
+local function owner_of(view)
+  local pivot = view.pivot
+  if not pivot then return { mapping = view.target, columns = view.inverse.columns, prefix = "e0." } end
+  return { mapping = pivot.mapping, columns = view.prop.owner and pivot.owner_columns or pivot.target_columns,
+    prefix = "p." }
+end
+
+-- The relation's own order, or that in which pairs were added, else that of the key: always the same one.
+local function member_order(view)
+  local pivot = view.pivot
+  if pivot and pivot.order_column and not view.prop.order_by then return nil end
+  local terms, seen = {}, {}
+  for i, term in ipairs(view.prop.order_by or {}) do terms[i] = term end
+  for _, column in ipairs(view.target.key) do
+    if not seen[column.property] then terms[#terms + 1] = column.property end
+    seen[column.property] = true
+  end
+  return terms
+end
+
+---The plan that reads members of a to-many relation, or of the inverse side of a one_to_one, of some owners, and its
+---parameters. With `owned` a row has the owner's key behind the member's columns: `plan.owner`.
+---@param view table the relation, of the owners
+---@param keys table[] of the owners
+---@param where any
+---@param opts table?
+---@param owned boolean?
+---@return table plan
+---@return any[] params
+function members.find(view, keys, where, opts, owned)
+  local mapping, given = view.target, {}
+  if opts ~= nil then options.check(mapping, opts) end
+  for name, value in pairs(opts or none) do given[name] = value end
+  if given.order_by == nil then given.order_by = member_order(view) end
+  local to = shape.new(owned and "members" or "find")
+  filter.members(to, view, keys, where)
+  local terms = select.read_options(to, mapping, given)
+  local extra = { opts = given, terms = terms, owner = owned and owner_of(view) or nil }
+  return shape.plan(to, mapping, select.build_find, extra), to.params
+end
+
+---The plan that counts the members of one owner, and its parameters.
+---@param view table
+---@param key any of the owner
+---@return table plan
+---@return any[] params
+function members.count(view, key)
+  local to = shape.new("count")
+  filter.members(to, view, { key }, none)
+  return shape.plan(to, view.target, select.build_count), to.params
+end
+
+return members
