@@ -5,6 +5,7 @@
 --- not in it; where the table is an entity's own, its columns that the program has a value for are.
 local class = require("heddle.class")
 local errors = require("heddle.errors")
+local family = require("heddle.mapping.family")
 local naming = require("heddle.naming")
 local suggest = require("heddle.suggest")
 
@@ -36,8 +37,9 @@ local function add_column(context, map, column)
   column.index, column.entity = #map.columns, map.name
 end
 
-local function add_side(context, map, columns, rules)
+local function add_side(context, map, side, columns, rules)
   local view = rules.view
+  map.props[side] = view
   for _, column in ipairs(columns) do
     column.view, column.primary, column.nullable, column.raw, column.converts = view, true, false, false, nil
     column.unique, column.hidden, column.lazy, column.version, column.autoincrement = false, false, false, false, false
@@ -54,10 +56,9 @@ local function add_side(context, map, columns, rules)
   map.foreign_keys[#map.foreign_keys + 1] = entry
 end
 
-local function side_view(map, target, indexed)
-  local name = map.pivot.property
-  local prop = { name = name, kind = "many_to_one", owner = true, index_option = indexed }
-  return { name = name, kind = "many_to_one", prop = prop, target = target }
+local function side_view(side, target, indexed)
+  local prop = { name = side, kind = "many_to_one", owner = true, index_option = indexed }
+  return { name = side, kind = "many_to_one", prop = prop, target = target }
 end
 
 -- A table of the relation's own ------------------------------------------------------------------------------
@@ -91,11 +92,12 @@ local function fill_own(context, view, made)
   made.owner_columns = own_columns(context, made.owner, view, "join_column", made.owner, to_itself and "_1" or "")
   made.target_columns = own_columns(context, made.owner, view, "inverse_join_column", made.target,
     to_itself and "_2" or "")
-  for _, side in ipairs({ { made.owner_columns, made.owner }, { made.target_columns, made.target } }) do
-    add_side(context, map, side[1], {
-      view = side_view(map, side[2]), target = side[2], target_columns = side[2].key,
+  for _, side in ipairs({ "owner", "target" }) do
+    local columns, target = made[side .. "_columns"], made[side]
+    add_side(context, map, side, columns, {
+      view = side_view(side, target), target = target.root, target_columns = target.key,
       on_delete = prop.on_delete or "cascade", on_update = prop.on_update_rule,
-      name = naming.constraint(map.table, names_of(side[1]), "foreign"),
+      name = naming.constraint(map.table, names_of(columns), "foreign"),
     })
   end
   if not made.fixed_order then return end
@@ -119,7 +121,7 @@ end
 local function find_side(context, view, made, target, option, taken)
   local given, found = view.prop[option], {}
   for _, entry in ipairs(made.entity.foreign_keys) do
-    if entry.target == target and entry ~= taken and (not given or has_names(entry, given)) then
+    if entry.target == target.root and entry ~= taken and (not given or has_names(entry, given)) then
       found[#found + 1] = entry
     end
   end
@@ -168,10 +170,10 @@ local function fill_from_entity(context, view, made)
     context.fail(made.owner, view.name, "options 'join_column' and 'inverse_join_column' name the same columns")
   end
   made.owner_columns, made.target_columns = copy_of(one.columns), copy_of(other.columns)
-  for _, side in ipairs({ { made.owner_columns, one }, { made.target_columns, other } }) do
-    local entry = side[2]
-    add_side(context, map, side[1], {
-      view = side_view(map, entry.target, false), target = entry.target, target_columns = entry.target_columns,
+  for _, side in ipairs({ "owner", "target" }) do
+    local entry = side == "owner" and one or other
+    add_side(context, map, side, made[side .. "_columns"], {
+      view = side_view(side, entry.target, false), target = entry.target, target_columns = entry.target_columns,
       on_delete = entry.on_delete, on_update = entry.on_update, name = entry.name,
     })
   end
@@ -228,18 +230,29 @@ local function build(context, map, view)
   return made.mapping
 end
 
+-- Both sides find the other's members by it.
+local function announce(map)
+  for _, side in ipairs({ map.pivot.owner, map.pivot.target }) do
+    side.pivots = side.pivots or {}
+    side.pivots[map.name] = map
+  end
+end
+
 ---Makes the hidden mapping of each many_to_many, behind those of the entities, and sets `pivot` of both sides.
 ---@param context table as mapping.build makes it, columns and sides in place
 function pivot.build(context)
   local hidden = {}
   for _, map in ipairs(context.list) do
-    for _, view in ipairs(map.list) do
-      if view.kind == "many_to_many" and view.prop.owner then hidden[#hidden + 1] = build(context, map, view) end
+    for view, declared in family.views(map) do
+      if view.kind == "many_to_many" and view.prop.owner and not view.like then
+        hidden[#hidden + 1] = build(context, declared, view)
+      end
     end
   end
   for _, map in ipairs(hidden) do
     map.id = #context.list
     context.list[#context.list + 1] = map
+    announce(map)
     local inverse = map.owner.props[map.pivot.property].inverse
     if inverse then inverse.pivot = map.pivot end
   end

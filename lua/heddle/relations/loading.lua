@@ -26,9 +26,9 @@ local function unknown(em, view, owners, refresh)
     local meta = getmetatable(owner)
     local shelf = meta.box and meta.box.shelf
     local slot = shelf and shelf.em == em and not seen[owner] and meta.slot_of[owner]
-    local state = slot and shelf:key(slot) ~= nil and relations.collection(owner, view.name)
+    local state = slot and not shelf.new[slot] and relations.collection(owner, view.name)
     seen[owner] = true
-    if state and not shelf.new[slot] and (refresh or not state.initialized or state.replaced and not state.snapshot) then
+    if state and (refresh or not state.initialized or state.replaced and not state.snapshot) then
       list[#list + 1], keys[#keys + 1] = owner, shelf:program_key(slot)
     end
   end
