@@ -6,12 +6,14 @@ local instance = require("heddle.instance")
 local managed = require("heddle.populate.managed")
 local manager = require("heddle.manager")
 local merge = require("heddle.merge")
+local options = require("heddle.options")
 local populate = require("heddle.populate")
 local select = require("heddle.select")
 local wait = require("heddle.wait")
 
+require("heddle.relations.loading")
+
 local Manager = manager.class
-local ROW = wait.ROW
 
 ---The entities that a filter finds. Raises `validation`, `unknown_property`, and what the database says.
 ---
@@ -40,11 +42,7 @@ function Manager:count(entity, where, opts)
   local map = self:mapping(entity)
   local plan, params = select.count(map, where, opts, true)
   fetch.flush_before(self, plan, opts)
-  local rows = {}
-  local status = self:start(plan, params)
-  while status == ROW do status = self:drive(self.link:arrays(plan.query, rows)) end
-  if self.context:is_logged() then self.context:log(self.link) end
-  return rows[1][1]
+  return fetch.count(self, plan, params)
 end
 
 ---Items as `find` gives them with limit and offset, and the number of all that the filter finds.
@@ -55,24 +53,55 @@ function Manager:find_and_count(entity, where, opts)
   return items, self:count(entity, where, opts and { flush_mode = opts.flush_mode, all = opts.all })
 end
 
----Loads to-one relations (and lazy properties) of entities that are there already.
----
----Usage: `em:load(books, { "author" })`
-function Manager:load(what, paths)
-  self:check_global()
-  local list = instance.meta_of(what) and { what } or what
-  if type(list) ~= "table" then errors.raise("validation", "em:load takes an entity or a list of them") end
+local load_rules = { refresh = options.boolean, flush_mode = options.one_of({ "auto", "commit", "always" }) }
+
+-- The mapping of a list's instances. Raises for what is none of this entity manager's, or of another entity.
+local function check_loadable(self, list)
+  local first
   for _, e in ipairs(list) do
     local shelf, _, map = self:locate(e, "em:load")
     if not shelf then
       errors.raise("not_managed", ("em:load: this %s is not managed; populate it where it is read"):format(map.name),
         { context = self.context_name, entity = map.name })
     end
+    first = first or map
+    if map ~= first then
+      errors.raise("validation", ("em:load: a list of one entity's instances is taken, not of %s and %s"):format(
+        first.name, map.name), { context = self.context_name, entity = map.name })
+    end
   end
-  if list[1] then
-    local map = getmetatable(list[1]).mapping
-    populate.run(managed.loader(self), populate.plan(map, paths), list)
+  return first
+end
+
+---Loads what is not loaded of entities that are there already: those that are references, the relations and lazy
+---properties that the paths name. To-one relations are loaded without a flush. Raises `validation`, `not_managed`,
+---`unknown_property`.
+---
+---Usage: `em:load(author, { "books.tags" })`
+---@param what table an entity, or a list of entities of one kind
+---@param paths? string[]|string as in `populate`
+---@param opts? { refresh: boolean, flush_mode: string } `refresh`: read again what is loaded, and drop what was changed
+---@return table what
+function Manager:load(what, paths, opts)
+  self:check_global()
+  opts = opts or {}
+  options.check(opts, load_rules, function(message, is_unknown)
+    errors.raise(is_unknown and "unknown_property" or "validation", "em:load: " .. message,
+      { context = self.context_name })
+  end)
+  local list = instance.meta_of(what) and { what } or what
+  if type(list) ~= "table" or list[1] == nil and next(list) ~= nil then
+    errors.raise("validation", "em:load takes an entity or a list of them, not a "
+      .. (type(list) == "table" and "plain table" or type(list)), { context = self.context_name })
   end
+  local map = check_loadable(self, list)
+  if not map then return what end
+  local level = populate.plan(map, paths or {})
+  local reads = populate.reads(level, {})
+  if reads[1] then fetch.flush_before(self, { reads = reads }, opts) end
+  local loader = managed.loader(self, opts.refresh)
+  loader:rows(map, list)
+  populate.run(loader, level, list)
   return what
 end
 
