@@ -13,8 +13,28 @@ local function key_text(shelf, slot)
   return #key > 0 and table.concat(key, ",") or "new"
 end
 
+-- A row that others refer to was to be deleted: what could be done instead.
+local function advise(em, record)
+  local map = record.entity and em.mappings.by_name[record.entity]
+  if not map or not (record.sql or ""):upper():find("DELETE FROM", 1, true) then return end
+  local referring = {}
+  for _, other in ipairs(em.mappings.list) do
+    for _, foreign in ipairs(other.foreign_keys) do
+      local rule = foreign.on_delete
+      if foreign.target == map and rule ~= "cascade" and rule ~= "set null" and rule ~= "set default" then
+        referring[#referring + 1] = other.name .. "." .. foreign.property
+      end
+    end
+  end
+  if not referring[1] then return end
+  record.message = ("a %s cannot be deleted while rows refer to it (%s): remove those too (cascade = { \"remove\" } or "
+    .. "orphan_removal on the side of %s), point them elsewhere, or give the foreign key an on_delete"):format(map.name,
+    table.concat(referring, ", "), map.name)
+end
+
 ---Raises the core's record in the words of the program: which row, and what to do.
 function execute.raise(em, batch, record, index)
+  if record.kind == "foreign_key_violation" then advise(em, record) end
   if index then
     local _, id, slot = batch:change(index)
     local map = em.mappings.list[id + 1]
