@@ -4,6 +4,7 @@
 -- joins in these statements alike. An UPDATE counts the version on, so that whoever read the rows before it
 -- notices.
 local condition = require("heddle.condition")
+local core = require("heddle.core")
 local errors = require("heddle.errors")
 local filter = require("heddle.filter")
 local null = require("heddle.null")
@@ -13,8 +14,11 @@ local quote = require("heddle.quote")
 local resolve = require("heddle.resolve")
 local shape = require("heddle.shape")
 local statement = require("heddle.statement")
+local version_sql = require("heddle.version_sql")
 
 local bulk = {}
+
+local NOW = { type = "timestamp" }
 
 local emit, push = shape.emit, shape.push
 
@@ -91,6 +95,8 @@ local function read_data(to, mapping, data)
   table.sort(names)
   emit(to, #names)
   for _, name in ipairs(names) do read_value(to, data_place(mapping, name), data[name]) end
+  local version = mapping.version
+  if version and version.type == "timestamp" and data[version.property] == nil then push(to, core.now()) end
 end
 
 -- Plans ----------------------------------------------------------------------------------------------------
@@ -121,8 +127,8 @@ local function set_sql(made, mapping, code)
     has_version = has_version or mapping.version ~= nil and name == mapping.version.property
   end
   if mapping.version and not has_version then
-    local version = quote.name(mapping.version.name)
-    terms[#terms + 1] = version .. " = e0." .. version .. " + 1"
+    terms[#terms + 1] = quote.name(mapping.version.name) .. " = "
+      .. version_sql.next(mapping, function() return made:placeholder(NOW) end)
   end
   made:open(code, at)
   return " SET " .. table.concat(terms, ", ")

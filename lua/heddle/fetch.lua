@@ -17,6 +17,7 @@ local fetch = {}
 
 local Manager = manager.class
 local ROW, WAIT = wait.ROW, wait.WAIT
+local ONCE = { cache = false } -- a text that will not come again
 
 -- What the binding makes of a plan, once.
 local function prepare(self, plan)
@@ -31,7 +32,7 @@ local function prepare(self, plan)
         results[#results + 1], others[i] = column, column.index
       end
     end
-    plan.query = core.query(plan.sql, plan.param_columns, results)
+    plan.query = core.query(plan.sql, plan.param_columns, results, plan.once and ONCE)
     plan.hydrator = plan.mapping and plan.columns[1] and plan.columns[1].index and
       core.hydrator(self.model, plan.mapping.id, indexes, owner and owner.mapping.id, others)
     plan.model = self.model
@@ -73,6 +74,16 @@ local function hydrate(self, step, ...)
   return status
 end
 
+---Runs a plan: its rows as arrays, of database values by position.
+---@return any[][] rows
+function fetch.arrays(self, plan, params)
+  local rows = {}
+  local status = self:start(plan, params)
+  while status == ROW do status = self:drive(self.link:arrays(plan.query, rows)) end
+  if self.context:is_logged() then self.context:log(self.link) end
+  return rows
+end
+
 ---Runs a plan: managed instances; with the shelf.
 ---@return table[] results
 ---@return table shelf
@@ -108,11 +119,7 @@ end
 ---Runs a plan of one number.
 ---@return integer
 function fetch.count(self, plan, params)
-  local rows = {}
-  local status = self:start(plan, params)
-  while status == ROW do status = self:drive(self.link:arrays(plan.query, rows)) end
-  if self.context:is_logged() then self.context:log(self.link) end
-  return rows[1][1]
+  return fetch.arrays(self, plan, params)[1][1]
 end
 
 ---Calls on_load for what was not loaded before.

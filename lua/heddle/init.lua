@@ -27,6 +27,7 @@ require("heddle.manager.by_key")
 require("heddle.manager.reading")
 require("heddle.manager.writing")
 require("heddle.manager.direct")
+require("heddle.manager.upsert")
 require("heddle.manager.merging")
 require("heddle.manager.transactions")
 require("heddle.relations.methods")
@@ -65,6 +66,7 @@ local orm = {
   _VERSION = "Heddle scm",
   null = core.null,
   op = op,
+  raw = op.raw,
   entity = entity.entity,
   embeddable = entity.embeddable,
   metadata = entity.metadata,

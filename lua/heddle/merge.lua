@@ -146,10 +146,22 @@ function merge.unmanaged(plan, results, rest)
   end
 end
 
+-- What is to be forgotten of an overlay: everything, or some columns.
+local function clear_overlay(shelf, slot, overlay, columns)
+  if not columns then
+    overlay.rel, overlay.hidden, overlay.assigned = {}, {}, {}
+  end
+  for _, column in ipairs(columns or {}) do
+    overlay.rel[column.property], overlay.hidden[column.property], overlay.assigned[column.index] = nil, nil, nil
+  end
+  if not overlay.loaded and next(overlay.rel) == nil and next(overlay.hidden) == nil then shelf.overlay[slot] = nil end
+end
+
 ---Gives a row the values of its snapshot.
-function merge.restore(shelf, slot, e)
+---@param columns? table[] of these only
+function merge.restore(shelf, slot, e, columns)
   local overlay = shelf.overlay[slot]
-  for _, column in ipairs(shelf.mapping.columns) do
+  for _, column in ipairs(columns or shelf.mapping.columns) do
     if column.view.raw then
       local loaded = not overlay or not overlay.loaded or overlay.loaded[column.index]
       local value
@@ -157,16 +169,14 @@ function merge.restore(shelf, slot, e)
       rawset(e, column.property, value)
     end
   end
-  if overlay then
-    overlay.rel, overlay.hidden, overlay.assigned = {}, {}, {}
-    if not overlay.loaded then shelf.overlay[slot] = nil end
-  end
+  if overlay then clear_overlay(shelf, slot, overlay, columns) end
 end
 
 ---Drops what was changed in memory.
-function merge.drop_changes(shelf, slot, e)
-  relations.revert(e)
-  noted(shelf, slot, merge.restore, e)
+---@param columns? table[] of these only
+function merge.drop_changes(shelf, slot, e, columns)
+  relations.revert(e, columns)
+  noted(shelf, slot, merge.restore, e, columns)
 end
 
 ---Reads a managed row again by its key; changes in memory are dropped. Raises `not_found`.

@@ -236,15 +236,20 @@ end
 
 ---What was assigned to the relations of an instance is dropped: the other sides follow.
 ---@param e table managed
-function relations.revert(e)
+---@param columns? table[] of the relations of these columns only
+function relations.revert(e, columns)
   local meta = getmetatable(e)
   local shelf, slot = meta.box.shelf, meta.slot_of[e]
   local overlay = shelf.overlay[slot]
+  local only = columns and {}
+  for _, column in ipairs(columns or {}) do only[column.property] = true end
   for name, target in pairs(overlay and overlay.rel or {}) do
-    local former = relate.stored(meta, shelf, slot, meta.views[name])
-    relations.moved(e, meta.definition.by_name[name], target ~= null and target or nil, former)
+    if not only or only[name] then
+      local former = relate.stored(meta, shelf, slot, meta.views[name])
+      relations.moved(e, meta.definition.by_name[name], target ~= null and target or nil, former)
+    end
   end
-  for _, state in pairs(shelf.collections[slot] or {}) do
+  for _, state in pairs(not only and shelf.collections[slot] or {}) do
     if state.prop.kind == "many_to_many" and not state.replaced then revert_pairs(state) end
   end
 end

@@ -1,9 +1,14 @@
 --- Writing without the unit of work: insert, insert_many, update_where, delete_where.
+local apart = require("heddle.apart")
 local bulk = require("heddle.bulk")
+local custom = require("heddle.custom")
 local errors = require("heddle.errors")
 local fetch = require("heddle.fetch")
-local instance = require("heddle.instance")
+local groups = require("heddle.upsert.groups")
 local manager = require("heddle.manager")
+local readonly = require("heddle.readonly")
+local row_data = require("heddle.row_data")
+local upsert_sql = require("heddle.upsert.sql")
 
 local Manager = manager.class
 
@@ -21,7 +26,9 @@ end
 ---@return integer rows
 function Manager:update_where(entity, where, data, opts)
   self:check_global()
-  local plan, params = bulk.update(self:mapping(entity), where, data, opts)
+  local map = self:mapping(entity)
+  readonly.check(self, map, "em:update_where")
+  local plan, params = bulk.update(map, where, data, opts)
   fetch.flush_before(self, plan)
   return run(self, plan, params)
 end
@@ -32,60 +39,85 @@ end
 ---@return integer rows
 function Manager:delete_where(entity, where, opts)
   self:check_global()
-  local plan, params = bulk.delete(self:mapping(entity), where, opts)
+  local map = self:mapping(entity)
+  readonly.check(self, map, "em:delete_where")
+  local plan, params = bulk.delete(map, where, opts)
   fetch.flush_before(self, plan)
   return run(self, plan, params)
 end
 
--- An instance in data stands for its key: the row is written through another identity map than this one's.
-local function with_keys(self, map, data)
-  local copy = {}
-  for name, value in pairs(type(data) == "table" and data or {}) do
-    local prop = map.meta.by_name[name]
-    if prop and instance.kind_of(prop) == "one" and instance.meta_of(value) then
-      local shelf, slot = self:locate(value, map.name .. "." .. name)
-      local key = shelf and shelf:program_key(slot) or {}
-      if #key == 0 then
-        errors.raise("not_managed", ("%s.%s: this %s has no row yet; flush it first"):format(map.name, name,
-          getmetatable(value).definition.name), { context = self.context_name, entity = map.name, property = name })
-      end
-      value = #key == 1 and key[1] or key
-    end
-    copy[name] = value
-  end
-  return getmetatable(data) == nil and copy or data
-end
-
 -- Rows written through an identity map of their own, on this one's connection and transaction.
-local function insert_rows(self, entity, list)
+local function insert_plain(self, entity, rows)
+  if #rows == 0 then return end
   local aside = self:sibling()
   aside.plain = true
   aside.transactions = self.transactions
-  local map, made = self:mapping(entity), {}
-  for i, data in ipairs(list) do
-    made[i] = aside:create(entity, with_keys(self, map, data))
-    aside:persist(made[i])
+  for _, row in ipairs(rows) do
+    row.e = aside:create(entity, row.data)
+    aside:persist(row.e)
   end
   aside:flush()
-  local shelf, keys = aside:shelf_of(aside:mapping(entity)), {}
-  for i, e in ipairs(made) do
-    local key = shelf:program_key(shelf.slot_of[e])
-    keys[i] = #key == 1 and key[1] or key
-  end
+  local shelf = aside:shelf_of(aside:mapping(entity))
+  for _, row in ipairs(rows) do row.key = shelf:program_key(shelf.slot_of[row.e]) end
   aside:clear()
+end
+
+-- One statement for each row: nobody but its own answer says which key it got.
+local function insert_expressions(self, map, rows)
+  for _, row in ipairs(rows) do
+    local group = groups.of(map, row)
+    local plan = upsert_sql.insert(map, group, 1, true)
+    local told = fetch.arrays(self, plan, upsert_sql.insert_params(group, { row }))
+    if not told[1] then
+      errors.raise("not_found", ("insert of %s: the database wrote no row; a trigger takes it away"):format(map.name),
+        { context = self.context_name, entity = map.name })
+    end
+    row.key = custom.key(map.key, told[1], custom.from_db)
+  end
+end
+
+local function insert_rows(self, entity, list, what)
+  local map = self:mapping(entity)
+  readonly.check(self, map, "em:" .. what)
+  local rows, plain, raw = {}, {}, {}
+  for i, data in ipairs(list) do
+    local copy, raws = row_data.read(self, map, data, what)
+    rows[i] = { data = copy, raws = raws }
+    local kind = raws and raw or plain
+    kind[#kind + 1] = rows[i]
+  end
+  if #raw == 0 then
+    insert_plain(self, entity, plain)
+  else
+    row_data.convert(self, entity, raw)
+    apart.run(self, function()
+      insert_plain(self, entity, plain)
+      insert_expressions(self, map, raw)
+    end)
+  end
+  local keys = {}
+  for i, row in ipairs(rows) do keys[i] = #row.key == 1 and row.key[1] or row.key end
   return keys
 end
 
----Inserts one row without an entity to manage; hooks do not run. Gives its key.
+---Inserts one row without an entity to manage; hooks do not run. Gives its key. Values may be orm.raw.
 ---
----Usage: `local id = em:insert(User, { name = "John" })`
+---Usage: `local id = em:insert(User, { name = "John", team = team, seen = orm.raw("now()") })`
+---@param entity table|string
+---@param data table
+---@return any key a list when it is composite
 function Manager:insert(entity, data)
   self:check_global()
   self:enter()
-  return insert_rows(self, entity, { data or {} })[1]
+  return insert_rows(self, entity, { data or {} }, "insert")[1]
 end
 
----Inserts many rows; gives their keys in the order of the list.
+---Inserts many rows, all or none; gives their keys in the order of the list.
+---
+---Usage: `local ids = em:insert_many(User, { { name = "John" }, { name = "Jane" } })`
+---@param entity table|string
+---@param list table[]
+---@return any[] keys
 function Manager:insert_many(entity, list)
   self:check_global()
   self:enter()
@@ -93,7 +125,7 @@ function Manager:insert_many(entity, list)
     errors.raise("validation", ("insert_many of %s takes a list of tables, not a %s"):format(self:mapping(entity).name,
       type(list)), { context = self.context_name })
   end
-  return insert_rows(self, entity, list)
+  return insert_rows(self, entity, list, "insert_many")
 end
 
 return Manager

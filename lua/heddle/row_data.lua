@@ -1,0 +1,129 @@
+--- Data of rows that are written beside the unit of work: through an identity map of their own they get what a flush
+--- gives a new entity (defaults, on_create, conversions, U4), and become database values by column.
+local core = require("heddle.core")
+local errors = require("heddle.errors")
+local gather = require("heddle.flush.gather")
+local hooks = require("heddle.hooks")
+local instance = require("heddle.instance")
+local null = require("heddle.null")
+local op = require("heddle.op")
+local resolve = require("heddle.resolve")
+
+local row_data = {}
+
+local function columns_of(view)
+  return view.column and { view.column } or view.columns or {}
+end
+
+-- An instance stands for its key: the row is written through another identity map than the one it belongs to.
+local function key_of(em, map, name, value)
+  local shelf, slot = em:locate(value, map.name .. "." .. name)
+  local key = shelf and shelf:program_key(slot) or {}
+  if #key == 0 then
+    errors.raise("not_managed", ("%s.%s: this %s has no row yet; flush it first"):format(map.name, name,
+      getmetatable(value).definition.name), { context = em.context_name, entity = map.name, property = name })
+  end
+  return #key == 1 and key[1] or key
+end
+
+local function check_raw(map, view, name)
+  local columns = columns_of(view)
+  if #columns ~= 1 then
+    resolve.refuse("validation", map, name, "data", "orm.raw is one value, and this property has "
+      .. (#columns == 0 and "no column" or "several columns"))
+  end
+  if columns[1].generated then resolve.refuse("validation", map, name, "data", "the database generates this value") end
+  return columns[1]
+end
+
+---A copy of one row's data with keys in place of instances, and what in it is an expression.
+---@param em table the entity manager whose call it is
+---@param map table
+---@param data any
+---@param what string the call, for messages
+---@return table copy
+---@return table|nil raws { [column index] = orm.raw }
+function row_data.read(em, map, data, what)
+  if type(data) ~= "table" or getmetatable(data) ~= nil then
+    errors.raise("validation", ("%s of %s takes plain tables of its properties, not %s"):format(what, map.name,
+      instance.meta_of(data) and "an instance" or "a " .. type(data)), { context = em.context_name, entity = map.name })
+  end
+  local copy, raws = {}, nil
+  for name, value in pairs(data) do
+    local view = map.props[name]
+    local kind = view and instance.kind_of(view.prop)
+    if view and op.is_operator(value) and value.kind == "raw" then
+      raws = raws or {}
+      raws[check_raw(map, view, name).index] = value
+      value = nil
+    elseif kind == "one" and instance.meta_of(value) then
+      value = key_of(em, map, name, value)
+    elseif kind == "other" and #columns_of(view) == 0 then
+      resolve.refuse("unsupported", map, name, what, "it writes one row, and a collection is none of it: use "
+        .. "em:persist")
+    end
+    copy[name] = value
+  end
+  return copy, raws
+end
+
+local function raise_link(view)
+  error("row_data: " .. view.name .. " leads to a row without a key", 0)
+end
+
+-- The change set is never run: it converts, and knows what is missing. What is an expression counts as given.
+local function converted(aside, map, rows)
+  local shelf, batch = aside:shelf_of(map), core.flush(aside.model, nil, core.now())
+  for _, row in ipairs(rows) do
+    local values = shelf:written(row.slot, raise_link)
+    row.index = batch:insert(map.id, shelf, row.slot, values)
+    for index in pairs(row.raws or {}) do batch:pending(row.index, index, row.index, index) end
+  end
+  gather.check_required(aside, batch)
+  local version = map.version
+  for _, row in ipairs(rows) do
+    row.values = batch:columns(row.index)
+    if version and row.values[version.index] == nil then
+      row.values[version.index] = version.type == "timestamp" and core.now() or 1
+    end
+  end
+end
+
+-- What the data says and the change set leaves out is NULL.
+local function fill_null(map, row)
+  for name in pairs(row.data) do
+    local view = map.props[name]
+    for _, column in ipairs(view and columns_of(view) or {}) do
+      if row.values[column.index] == nil and not column.generated then row.values[column.index] = null end
+    end
+  end
+end
+
+---Rows of data as the database takes them. Raises `validation`, `unknown_property`, before anything is sent.
+---@param em table the entity manager whose call it is
+---@param entity any
+---@param list table[] data, as read gives it: { data =, raws = }
+---@param before fun(e: table, row: table)|nil called with each row's instance when on_create has run
+---@return table[] rows the same list, each with `values`: database values by column index, NULL as orm.null
+function row_data.convert(em, entity, list, before)
+  local aside = em:sibling()
+  aside.plain, aside.transactions = true, em.transactions
+  local map = aside:mapping(entity)
+  local shelf, rows = aside:shelf_of(map), {}
+  for i, row in ipairs(list) do
+    row.e = aside:create(entity, row.data)
+    row.slot = shelf:adopt(row.e)
+    rows[i] = { shelf = shelf, slot = row.slot, e = row.e, op = "create" }
+  end
+  hooks.before(aside, rows, {})
+  for _, row in ipairs(before and list or {}) do before(row.e, row) end
+  converted(aside, map, list)
+  for _, row in ipairs(list) do
+    fill_null(map, row)
+    row.e, row.slot = nil, nil
+  end
+  aside:clear()
+  return list
+end
+
+return row_data
