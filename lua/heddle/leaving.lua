@@ -4,11 +4,11 @@ local state = require("heddle.state")
 
 local leaving = {}
 
-local function keep_relation(self, own, slot, view)
+local function keep_relation(self, map, own, slot, view)
   local key = {}
   for i, column in ipairs(view.columns) do key[i] = state.snapshot(self, slot, column.index) end
   if #key < #view.columns then return end
-  own.keys, own.views = own.keys or {}, self.mapping.props
+  own.keys, own.views = own.keys or {}, map.props
   own.keys[view.name] = key
 end
 
@@ -23,10 +23,13 @@ end
 ---@param slot integer
 function leaving.take_along(self, e, slot)
   local overlay = self.overlay[slot] or { rel = {}, hidden = {}, assigned = {} }
-  local class = self.mapping.class
-  setmetatable(e, self.new[slot] and instance.unmanaged(class) or instance.stored(class))
+  local map = getmetatable(e).mapping
+  local class = map.class
+  -- There is no row behind what was never written, nor behind what was deleted.
+  local has_row = not (self.new[slot] or self.removed[slot])
+  setmetatable(e, has_row and instance.stored(class) or instance.unmanaged(class))
   if self.collections[slot] then instance.own(e).lists = self.collections[slot] end
-  for _, view in ipairs(self.mapping.list) do
+  for _, view in ipairs(map.list) do
     local kind = instance.kind_of(view.prop)
     local value = overlay.rel[view.name]
     if kind == "hidden" then
@@ -42,7 +45,7 @@ function leaving.take_along(self, e, slot)
       own.unloaded = own.unloaded or {}
       own.unloaded[view.name] = true
     elseif kind == "one" and state.snapshot(self, slot, view.columns[1].index) ~= nil then
-      keep_relation(self, instance.own(e), slot, view)
+      keep_relation(self, map, instance.own(e), slot, view)
     end
   end
 end

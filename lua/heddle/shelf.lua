@@ -6,8 +6,8 @@ local custom = require("heddle.custom")
 local errors = require("heddle.errors")
 local given_key = require("heddle.given_key")
 local instance = require("heddle.instance")
+local kinds = require("heddle.kinds")
 local leaving = require("heddle.leaving")
-local managed = require("heddle.managed")
 local null = require("heddle.null")
 local scan = require("heddle.scan")
 local state = require("heddle.state")
@@ -32,17 +32,17 @@ function shelf.new(em, map)
   }, Shelf)
   self.box = setmetatable({ shelf = self }, WEAK_VALUES)
   self.overlays = state.overlays(self.box)
-  self.loaded_meta, self.partial_meta, self.reference_meta = managed.metatables(self)
+  kinds.init(self, map)
   return self
 end
 
----The context has a newer mapping of the same entity: same columns, perhaps new relations that lead here.
+---The context has a newer mapping of the same table: perhaps new relations that lead here, or more columns behind those
+---that there were.
 ---@param map table
 function Shelf:move(map)
   self.mapping, self.shelf = map, self.em.session:shelf(self.em.model, map.id)
-  for _, meta in ipairs({ self.loaded_meta, self.partial_meta, self.reference_meta }) do
-    meta.mapping, meta.views = map, map.props
-  end
+  if #map.columns ~= self.width then state.widen(self, #map.columns) end
+  kinds.move(self, map)
 end
 
 -- Keys -----------------------------------------------------------------------------------------------------
@@ -58,6 +58,15 @@ end
 ---Values of the key of a managed row, in order; nothing when it has none yet.
 function Shelf:key(slot)
   return self.shelf:key(slot)
+end
+
+---Values of the key of a row, also when another one has taken it over because this one is marked for removal.
+---@return any[]
+function Shelf:row_key(slot)
+  local key = { self.shelf:key(slot) }
+  if #key > 0 or not self.removed[slot] then return key end
+  for i, column in ipairs(self.mapping.key) do key[i] = state.snapshot(self, slot, column.index) end
+  return key
 end
 
 -- The value that a foreign key column has when it points to a row.
@@ -82,13 +91,14 @@ end
 -- Coming and going -----------------------------------------------------------------------------------------
 
 local function take_own(self, e, slot)
-  local own = getmetatable(e).own
+  local meta = getmetatable(e)
+  local own = meta.own
   if not own then return end
   local overlay
   if next(own.lists) then self.collections[slot] = own.lists end
   for name, value in pairs(own.values) do
     overlay = overlay or state.overlay(self, slot)
-    local kind = instance.kind_of(self.mapping.meta.by_name[name])
+    local kind = instance.kind_of(meta.definition.by_name[name])
     overlay[kind == "one" and "rel" or "hidden"][name] = value
   end
   for name, key in pairs(own.keys or {}) do
@@ -106,7 +116,7 @@ function Shelf:adopt(e, slot)
   self.instances[slot], self.slot_of[e] = e, slot
   self.new[slot] = true
   take_own(self, e, slot)
-  setmetatable(e, self.loaded_meta)
+  setmetatable(e, kinds.of(self, getmetatable(e).class).loaded_meta)
   self.adopted[slot] = self.em.mark_serial
   for _, list in pairs(self.collections[slot] or {}) do collection.queue(self.em, list) end
   return slot
@@ -114,7 +124,8 @@ end
 
 ---A row of which only the key is known.
 ---@param key any[]
-function Shelf:make_reference(key)
+---@param map table of the entity that it is taken for
+function Shelf:make_reference(key, map)
   local slot = self.shelf:add("reference")
   local e = {}
   self.shelf:set_key(slot, key)
@@ -125,7 +136,7 @@ function Shelf:make_reference(key)
     self.overlay[slot].loaded[column.index] = true
     if column.view.raw then e[column.property] = custom.from_db(column, value) end
   end
-  setmetatable(e, self.reference_meta)
+  setmetatable(e, kinds.of(self, map.class).reference_meta)
   self.instances[slot], self.slot_of[e] = e, slot
   return e, slot
 end
@@ -175,7 +186,8 @@ function Shelf:complete(slot)
     if next(overlay.rel) == nil and next(overlay.hidden) == nil then self.overlay[slot] = nil end
   end
   self.shelf:set_state(slot, "managed")
-  setmetatable(self.instances[slot], self.loaded_meta)
+  local e = self.instances[slot]
+  setmetatable(e, kinds.of(self, getmetatable(e).class).loaded_meta)
 end
 
 ---Slots of managed rows that may differ from their snapshots; new and removed ones are not among them.
@@ -193,6 +205,7 @@ end
 function Shelf:written(slot, pending)
   local overlay = self.overlay[slot]
   local values = self:converted(slot)
+  if self.kinds then values = self:with_discriminator(slot, values) end
   if not overlay then return values, nil end
   local related = overlay.rel
   for _, view in ipairs(self.mapping.list) do
@@ -208,6 +221,15 @@ function Shelf:written(slot, pending)
     end
   end
   return values, self:mask(overlay)
+end
+
+-- What tells of which entity the row is, where the instance does not hold it.
+function Shelf:with_discriminator(slot, values)
+  local column = self.mapping.discriminator
+  if column.raw or not self.new[slot] then return values end
+  values = values or {}
+  values[column.index] = getmetatable(self.instances[slot]).definition.discriminator_value
+  return values
 end
 
 -- Database values of the raw properties that a custom type converts. What equals its snapshot is not among them; to a
@@ -234,7 +256,7 @@ function Shelf.write_relation(_, values, view, target, pending)
   end
   local meta = getmetatable(target)
   local other = meta.box.shelf
-  local key = { other:key(meta.slot_of[target]) }
+  local key = other:row_key(meta.slot_of[target])
   if #key == 0 then return pending(view, target) end
   for i, column in ipairs(view.columns) do values[column.index] = key[i] end
 end

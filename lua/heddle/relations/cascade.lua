@@ -39,6 +39,9 @@ local function reach(em, definition, prop, target)
   if meta.box and meta.box.shelf then return false end
   if meta.box then
     refuse(em, definition, prop, ("the entity manager of the %s is gone; em:merge(it)"):format(meta.definition.name))
+  elseif meta.is_stored then
+    refuse(em, definition, prop, ("the %s has a row but is not managed, it was detached or read so; em:merge(it)")
+      :format(meta.definition.name))
   elseif not prop.cascade.persist then
     refuse(em, definition, prop, ("the %s was never persisted, and this relation does not cascade persist"):format(
       meta.definition.name))

@@ -109,6 +109,7 @@ local function take_along(shelf, slot, note, dead, gone)
   gone[shelf] = gone[shelf] or {}
   gone[shelf][key_of(shelf, slot)] = true
   dead[e] = true
+  shelf.removed[slot] = true
   shelf:release(slot)
 end
 

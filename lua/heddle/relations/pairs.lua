@@ -52,7 +52,7 @@ end
 -- The key of one side goes into its columns; that of a row without one is taken over when it has it.
 local function put_key(em, columns, e, values, links)
   local shelf, slot = shelf_of(em, e)
-  local key = { shelf:key(slot) }
+  local key = shelf:row_key(slot)
   for i, column in ipairs(columns) do
     if #key > 0 then
       values[column.index] = key[i]
