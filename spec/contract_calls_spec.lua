@@ -75,12 +75,12 @@ databases.each(function(db)
         local seen = {}
         for _, name in ipairs { "on_init", "on_load", "before_create", "after_create", "before_update", "after_update",
             "before_delete", "after_delete" } do
-            assert.equal(instance, instance:on(name, function(account, event)
+            instance:on(name, function(account, event)
                 seen[#seen + 1] = name
                 assert.equal("Ann", account.owner)
                 assert.equal(account, event.entity)
                 assert.equal("default", event.em.context_name)
-            end))
+            end)
         end
         local ann = em:create(Account, { owner = "Ann" })
         em:persist_and_flush(ann)

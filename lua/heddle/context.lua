@@ -114,7 +114,8 @@ function Context:new_manager(scope)
   return context.manager(self, scope)
 end
 
-Context.on, Context.emit, Context.is_logged, Context.log = events.on, events.emit, events.is_logged, events.log
+Context.on, Context.emit, Context.emit_all, Context.report = events.on, events.emit, events.emit_all, events.report
+Context.is_logged, Context.log = events.is_logged, events.log
 
 -- Links ----------------------------------------------------------------------------------------------------
 

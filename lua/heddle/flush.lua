@@ -57,9 +57,9 @@ local function run_flush(em, state)
   conclude(em, state)
 end
 
--- What a flush that failed had begun to write, for those who are told; nil when it had not.
+-- What a flush had begun to write in a transaction of its own, for those who are told that it failed.
 local function undone(em, state)
-  if em.plain or state.own == nil or not em.context.listeners.after_rollback then return nil end
+  if em.plain or not state.own or #em.transactions > 0 or not em.context.listeners.after_rollback then return nil end
   return state.changes or changes.pending(em, state.rows)
 end
 
@@ -76,7 +76,7 @@ end
 local function fail(em, state, err)
   local set = undone(em, state)
   flush.break_off(em)
-  if set and not em.outcome_unknown then hooks.rolled_back(em, set, #em.transactions > 0) end
+  if set and not em.outcome_unknown then hooks.rolled_back(em, set) end
   error(err, 0)
 end
 

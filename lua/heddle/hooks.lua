@@ -80,10 +80,8 @@ end
 
 ---Tells of a rollback: every listener. The error that led to it is on its way, so one of theirs ends here.
 ---@param set table
----@param nested boolean a savepoint of a transaction that goes on: nobody is told unless something was written
-function hooks.rolled_back(em, set, nested)
-  if not em.context.listeners.after_rollback or nested and #set == 0 then return end
-  getmetatable(set).__index.nested = nested
+function hooks.rolled_back(em, set)
+  if not em.context.listeners.after_rollback then return end
   local ok, err = hooks.within(em, "after_rollback", nil, em.context.emit_all, em.context, "after_rollback", set)
   if not ok then em.context:report("after_rollback", err) end
 end

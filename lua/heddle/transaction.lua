@@ -125,7 +125,8 @@ function transaction.begin(em, opts)
     if more then link:begin(more) end
     hold(em)
   end
-  local item = { mark = undo.mark_values(em), nested = nested, opts = opts, owner = owner.new(), changes = changes.new(em) }
+  local item = { mark = undo.mark_values(em), nested = nested, opts = opts, owner = owner.new(),
+    changes = changes.new(em) }
   em.transactions[#em.transactions + 1] = item
   return item
 end
@@ -241,7 +242,7 @@ function transaction.rollback(em)
   end
   pop(em)
   undo.rollback(em, item.mark)
-  hooks.rolled_back(em, item.changes, #em.transactions > 0)
+  if #em.transactions == 0 then hooks.rolled_back(em, item.changes) end
 end
 
 -- Of a flush -----------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 --- Change sets as those see them who listen: what `on_flush`, `after_flush`, `after_commit` and `after_rollback` are
 --- given, and what `em:changes()` gives.
 ---
---- An array of { op, entity, name, values, old }; what belongs to the whole (em, context, plan, nested) stands behind it,
+--- An array of { op, entity, name, values, old }; what belongs to the whole (em, context, plan) stands behind it,
 --- so that `#`, `pairs` and encoders see the array alone. Values are the program's, by property; a relation's is the key
 --- of its target, or the target itself while it has none.
 local custom = require("heddle.custom")
