@@ -143,6 +143,37 @@ databases.each(function(db)
       assert.is_false(em:contains(member))
     end)
 
+    it("I6: a key that changes takes along the foreign keys that a rule makes follow", function()
+      local Shelf = orm.entity { name = "DelShelf", table = "del_shelves", { "code", type = "string", primary = true },
+        { "boxes", one_to_many = "DelBox", mapped_by = "shelf" } }
+      local Box = orm.entity { name = "DelBox", table = "del_boxes",
+        { "shelf", many_to_one = "DelShelf", primary = true, on_update = "cascade" },
+        { "number", type = "integer", primary = true }, { "note", type = "string", nullable = true } }
+      orm.register({ Shelf, Box }, "del")
+      for _, sql in ipairs(instance.schema:create_sql()) do
+        if sql:find("del_shelves", 1, true) or sql:find("del_boxes", 1, true) then em:execute(sql) end
+      end
+      local shelf, box = Shelf { code = "a" }, Box { number = 1 }
+      shelf.boxes:add(box)
+      em:persist(shelf):flush()
+      local ok = pcall(em.transactional, em, function()
+        shelf.code = "b"
+        em:flush()
+        assert.equal(box, em:find_one(Box, { "b", 1 }))
+        error("stop")
+      end)
+      assert.is_false(ok)
+      assert.equal("a", shelf.code)
+      assert.equal(box, em:find_one(Box, { "a", 1 }))
+      shelf.code = "c"
+      em:flush()
+      assert.equal(shelf, box.shelf)
+      assert.equal(box, em:find_one(Box, { "c", 1 }))
+      box.note = "n"
+      em:flush()
+      assert.same({ { "c", "1", "n" } }, raw:rows("select shelf_code, number, note from del_boxes"))
+    end)
+
     it("removing what others refer to without a rule says which foreign key refused it", function()
       local Parent = orm.entity { name = "DelParent", table = "del_parents", { "id", type = "integer", primary = true },
         { "children", one_to_many = "DelChild", mapped_by = "parent" } }

@@ -5,6 +5,7 @@ local collection = require("heddle.collection")
 local custom = require("heddle.custom")
 local deleted = require("heddle.relations.deleted")
 local null = require("heddle.null")
+local renamed = require("heddle.relations.renamed")
 local row_state = require("heddle.state")
 local undo = require("heddle.undo")
 
@@ -98,7 +99,7 @@ end
 ---@param rows table[]
 function apply.changes(em, batch, rows)
   local note = { kind = "flush", flush = batch, shelves = {}, deleted = {}, inserted = {}, overlays = {}, given = {},
-    emptied = {}, cleared = {} }
+    emptied = {}, cleared = {}, renamed = {} }
   undo.note(em, note)
   local touched = {}
   for _, row in ipairs(rows) do
@@ -124,6 +125,7 @@ function apply.changes(em, batch, rows)
   detach_deleted(note, rows)
   settle_collections(em, rows.vetoed)
   deleted.follow(em, batch, rows, note)
+  renamed.follow(em, rows, note)
 end
 
 return apply

@@ -1,5 +1,6 @@
 --- Execute: the batches of a planned change set on the link, in a transaction of their own or behind a savepoint.
 local blame = require("heddle.blame")
+local kinds = require("heddle.kinds")
 local transaction = require("heddle.transaction")
 local wait = require("heddle.wait")
 
@@ -21,7 +22,7 @@ local function advise(em, record)
   for _, other in ipairs(em.mappings.list) do
     for _, foreign in ipairs(other.foreign_keys) do
       local rule = foreign.on_delete
-      if foreign.target == map and rule ~= "cascade" and rule ~= "set null" and rule ~= "set default" then
+      if foreign.target == map.root and rule ~= "cascade" and rule ~= "set null" and rule ~= "set default" then
         referring[#referring + 1] = other.name .. "." .. foreign.property
       end
     end
@@ -37,7 +38,7 @@ function execute.raise(em, batch, record, index)
   if record.kind == "foreign_key_violation" then advise(em, record) end
   if index then
     local _, id, slot = batch:change(index)
-    local map = em.mappings.list[id + 1]
+    local map = kinds.map_at(em, id, slot)
     record.entity = map.name
     -- A pair of a many-to-many has no instance; its rows are neither versioned nor counted.
     if not slot then return blame.raise(em.context, record) end

@@ -2,9 +2,12 @@
 --- and lose becomes pairs, and every row's values go to the core.
 local cascade = require("heddle.relations.cascade")
 local core = require("heddle.core")
+local discriminator = require("heddle.discriminator")
 local deleted = require("heddle.relations.deleted")
 local errors = require("heddle.errors")
+local kinds = require("heddle.kinds")
 local pairs_of = require("heddle.relations.pairs")
+local renamed = require("heddle.relations.renamed")
 
 local gather = {}
 
@@ -47,6 +50,7 @@ function gather.collect(em)
     end
   end
   rows = deleted.without_doomed(em, rows)
+  renamed.note(em, rows)
   rows.pairs = pairs_of.collect(em)
   return rows
 end
@@ -63,6 +67,7 @@ local function add_row(batch, row, links)
   local values, mask = shelf:written(slot, function(view, target)
     links[#links + 1] = { row = row, view = view, target = target }
   end)
+  if shelf.kinds then discriminator.check_written(row.e, shelf.em.context_name) end
   if row.op == "create" then
     row.index = batch:insert(id, shelf, slot, values)
   else
@@ -110,8 +115,8 @@ end
 function gather.check_required(em, batch)
   local index, property = batch:missing()
   if not index then return end
-  local op, id = batch:change(index)
-  local map = em.mappings.list[id + 1]
+  local op, id, slot = batch:change(index)
+  local map = kinds.map_at(em, id, slot)
   errors.raise("validation", ("%s.%s is required and has no value%s"):format(map.name, property,
     choices(map, property, op)), { context = em.context_name, entity = map.name, property = property })
 end
