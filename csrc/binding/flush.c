@@ -184,9 +184,12 @@ static int flush_columns(lua_State *L) {
     lua_newtable(L);
     for (int c = 0; change->set && c < entity->core.column_count; c++) {
         const hd_value *pair[] = {&change->set[c], &change->old[c]};
-        if (!hdl_is_written(pair[0])) continue;
+        bool expressed = pair[0]->kind == HD_EXPRESSION;
+        if (!expressed && !hdl_is_written(pair[0])) continue;
         for (int side = 0; side < (change->op == HD_INSERT ? 1 : 2); side++) {
-            if (pair[side]->kind == HD_NULL)
+            if (expressed && side == 0)
+                hdl_push_expression(L, 1, change, c);
+            else if (pair[side]->kind == HD_NULL)
                 lua_pushlightuserdata(L, NULL);
             else
                 hdl_push_value(L, pair[side], &entity->columns[c]);

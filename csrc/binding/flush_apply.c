@@ -11,6 +11,7 @@ typedef struct apply {
     lua_State *L;
     hdl_flush *f;
     const hdl_entity *entity;
+    const hdl_kind *kind; /* of the row's instance */
     hd_shelf *shelf;
     int instances, blocks, instance, block, normal; /* places on the stack */
     int base, normal_count;
@@ -48,6 +49,7 @@ static void enter_row(apply *a, uint32_t slot) {
     hdl_place place = hdl_locate(slot, a->entity->core.column_count);
     lua_rawgeti(L, a->instances, (int)slot + 1);
     lua_replace(L, a->instance);
+    a->kind = hdl_kind_of(L, a->entity, a->instance);
     if (hdl_rawgeti(L, a->blocks, place.block) != LUA_TTABLE) {
         lua_pop(L, 1);
         lua_createtable(L, place.rows * a->entity->core.column_count, 0);
@@ -134,8 +136,10 @@ static void settle_column(apply *a, int c) {
     lua_settop(L, top);
 }
 
-/* A new row's property that the program gave and the core did not take: a version, in a row switch. */
-static void note_overruled(apply *a, int c) {
+/* What the program gave and does not get back: an expression, or a new row's version in a row switch. */
+static void note_overruled(apply *a, const hd_change *change, int c) {
+    bool expressed = change->expressions && change->expressions[c];
+    if (change->op != HD_INSERT && !expressed) return;
     lua_State *L = a->L;
     hdl_push_property(L, a->entity, c);
     lua_rawget(L, a->instance);
@@ -149,7 +153,7 @@ static void apply_column(apply *a, const hd_change *change, int c) {
     const hd_value *value = &change->set[c];
     set_snapshot(a, c, value);
     if (!change->came[c] || !a->entity->columns[c].raw) return;
-    if (change->op == HD_INSERT) note_overruled(a, c);
+    note_overruled(a, change, c);
     hdl_push_property(L, a->entity, c);
     hdl_push_value(L, value, &a->entity->columns[c]);
     lua_rawset(L, a->instance);

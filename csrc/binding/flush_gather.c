@@ -13,9 +13,26 @@ typedef struct gather {
     lua_State *L;
     hdl_flush *f;
     const hdl_entity *entity;
+    const hdl_kind *kind; /* of the instance */
     hd_change *change;
     int base; /* of the snapshot */
 } gather;
+
+/* What a row must have depends on its kind: flush:missing finds it by the change. */
+static void note_kind(gather *g) {
+    lua_State *L = g->L;
+    if (!g->kind) return;
+    lua_getuservalue(L, FLUSH);
+    if (hdl_getfield(L, -1, "kinds") != LUA_TTABLE) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, -3, "kinds");
+    }
+    lua_pushinteger(L, g->kind - g->entity->kinds + 1);
+    lua_rawseti(L, -2, (int)g->change->index + 1);
+    lua_pop(L, 2);
+}
 
 static void prepare(lua_State *L, gather *g, hd_change_op op) {
     g->L = L;
@@ -32,16 +49,19 @@ static void prepare(lua_State *L, gather *g, hd_change_op op) {
     lua_rawgeti(L, -1, place.block);
     lua_replace(L, BLOCK);
     g->base = place.base;
+    g->kind = hdl_kind_of(L, entity, INSTANCE);
     g->change = NULL;
     if (op != HD_UPDATE) {
         g->change = hd_flush_add(g->f->flush, op, &entity->core, (uint32_t)slot - 1);
         if (!g->change) luaL_error(L, "not enough memory");
+        note_kind(g);
     }
 }
 
 /* The column's value in memory, on top of the stack; false (nothing pushed): the host gave none for it. */
 static bool push_current(gather *g, int column) {
     lua_State *L = g->L;
+    if (!hdl_owns(g->kind, column)) return false;
     if (g->entity->columns[column].raw) {
         hdl_push_property(L, g->entity, column);
         lua_rawget(L, INSTANCE);
@@ -58,7 +78,16 @@ static void convert(gather *g, int column, hd_value *out) {
     hd_error_init(&err, &hd_allocator_libc);
     const hdl_column *c = &g->entity->columns[column];
     if (hdl_to_value(g->L, -1, c, hd_flush_arena(g->f->flush), out, &err) != HD_OK)
-        hdl_raise_value(g->L, &err, g->entity->core.name, c->core->property);
+        hdl_raise_value(g->L, &err, g->kind ? g->kind->name : g->entity->core.name,
+                        c->core->property);
+}
+
+/* The value on top of the stack goes into a column of the change. */
+static void take_value(gather *g, int column) {
+    if (hdl_is_expression(g->L, -1))
+        hdl_express(g->L, FLUSH, g->change, column);
+    else
+        convert(g, column, &g->change->set[column]);
 }
 
 /* The snapshot on top of the stack as a value. */
@@ -97,10 +126,12 @@ static int flush_insert(lua_State *L) {
         if (g.entity->core.columns[c].flags & HD_COL_GENERATED) continue;
         hd_value *set = &g.change->set[c];
         if (push_current(&g, c)) {
-            if (!lua_isnil(L, -1)) convert(&g, c, set);
+            if (!lua_isnil(L, -1)) take_value(&g, c);
             lua_pop(L, 1);
         }
-        if (set->kind == HD_DEFAULT && g.entity->columns[c].emptied) {
+        bool alien =
+            !hdl_owns(g.kind, c) && (g.entity->core.columns[c].flags & HD_COL_SERVER_DEFAULT);
+        if (set->kind == HD_DEFAULT && (alien || g.entity->columns[c].emptied)) {
             *set = hd_null();
             set->type = g.entity->core.columns[c].type;
         }
@@ -109,9 +140,11 @@ static int flush_insert(lua_State *L) {
     return hdl_push_change(L, g.change);
 }
 
-static void fill_old(gather *g, hd_value *old, bool all) {
+/* What the planner needs, and what a failure behind the statements takes back. */
+static void fill_old(gather *g, hd_value *old) {
     for (int c = 0; c < g->entity->core.column_count; c++) {
-        if (!all && !g->entity->tracked[c]) continue;
+        bool generated = g->entity->core.columns[c].flags & HD_COL_GENERATED;
+        if (!g->entity->tracked[c] && !generated) continue;
         lua_rawgeti(g->L, BLOCK, g->base + c + 1);
         convert_snapshot(g, c, &old[c]);
         lua_pop(g->L, 1);
@@ -122,7 +155,7 @@ static void fill_old(gather *g, hd_value *old, bool all) {
 static int flush_delete(lua_State *L) {
     gather g;
     prepare(L, &g, HD_DELETE);
-    fill_old(&g, g.change->old, false);
+    fill_old(&g, g.change->old);
     return hdl_push_change(L, g.change);
 }
 
@@ -149,6 +182,23 @@ static bool differs(gather *g, int column) {
     return !lua_rawequal(L, top, top - 1);
 }
 
+static void need_change(gather *g) {
+    if (g->change) return;
+    g->change = hd_flush_add(g->f->flush, HD_UPDATE, (hd_entity *)(uintptr_t)&g->entity->core,
+                             (uint32_t)lua_tointeger(g->L, SLOT) - 1);
+    if (!g->change) luaL_error(g->L, "not enough memory");
+    note_kind(g);
+}
+
+/* An expression (on top of the snapshot) is a change whatever it will be. */
+static void diff_expression(gather *g, int column) {
+    need_change(g);
+    hdl_express(g->L, FLUSH, g->change, column);
+    lua_pop(g->L, 1);
+    convert_snapshot(g, column, &g->change->old[column]);
+    lua_pop(g->L, 1);
+}
+
 /* Compares one column; a real difference (of database values) goes into set and old. The change is made when the first
  * one is found, so that a row without any leaves no trace. */
 static void diff_column(gather *g, int column) {
@@ -160,6 +210,10 @@ static void diff_column(gather *g, int column) {
         lua_pop(L, 1);
         return;
     }
+    if (hdl_is_expression(L, -1)) {
+        diff_expression(g, column);
+        return;
+    }
     hd_value set = hd_null(), old = hd_null();
     set.type = c->type;
     bool assigned = is_assigned(g, column);
@@ -168,12 +222,7 @@ static void diff_column(gather *g, int column) {
         lua_pop(L, 1);
         convert_snapshot(g, column, &old);
         if (assigned || !hd_value_equal(&set, &old)) {
-            if (!g->change) {
-                g->change =
-                    hd_flush_add(g->f->flush, HD_UPDATE, (hd_entity *)(uintptr_t)&g->entity->core,
-                                 (uint32_t)lua_tointeger(L, SLOT) - 1);
-                if (!g->change) luaL_error(L, "not enough memory");
-            }
+            need_change(g);
             g->change->set[column] = set;
             g->change->old[column] = old;
         }
@@ -190,7 +239,7 @@ static int flush_update(lua_State *L) {
     prepare(L, &g, HD_UPDATE);
     for (int c = 0; c < g.entity->core.column_count; c++) diff_column(&g, c);
     if (!g.change) return 0;
-    fill_old(&g, g.change->old, false);
+    fill_old(&g, g.change->old);
     return hdl_push_change(L, g.change);
 }
 
@@ -198,10 +247,8 @@ static int flush_update(lua_State *L) {
 static int flush_touch(lua_State *L) {
     gather g;
     prepare(L, &g, HD_UPDATE);
-    g.change = hd_flush_add(g.f->flush, HD_UPDATE, (hd_entity *)(uintptr_t)&g.entity->core,
-                            (uint32_t)lua_tointeger(L, SLOT) - 1);
-    if (!g.change) return luaL_error(L, "not enough memory");
-    fill_old(&g, g.change->old, false);
+    need_change(&g);
+    fill_old(&g, g.change->old);
     return hdl_push_change(L, g.change);
 }
 
@@ -251,7 +298,9 @@ static int flush_set(lua_State *L) {
     check_set(L, change);
     luaL_argcheck(L, column >= 0 && column < g.entity->core.column_count, 3, "no such column");
     lua_settop(L, 4);
-    convert(&g, column, &change->set[column]);
+    g.change = change;
+    if (change->expressions) change->expressions[column] = NULL;
+    take_value(&g, column);
     return 0;
 }
 
@@ -269,21 +318,35 @@ static int flush_pending(lua_State *L) {
 }
 
 /* U4: flush:missing() -> change, property of the first column that must not be NULL and is. */
-static bool is_missing(const hd_change *change, int c) {
-    const hd_column *column = &change->entity->columns[c];
+static bool is_missing(const hd_change *change, int c, const hdl_kind *kind) {
+    unsigned flags = change->entity->columns[c].flags;
     const unsigned filled = HD_COL_NULLABLE | HD_COL_AUTO_KEY | HD_COL_SERVER_DEFAULT |
                             HD_COL_GENERATED | HD_COL_VERSION;
-    if (change->set[c].kind == HD_NULL) return !(column->flags & HD_COL_NULLABLE);
-    return change->op == HD_INSERT && change->set[c].kind == HD_DEFAULT &&
-           !(column->flags & filled);
+    if (kind && kind->required[c]) flags &= ~(unsigned)HD_COL_NULLABLE;
+    if (change->set[c].kind == HD_NULL) return !(flags & HD_COL_NULLABLE);
+    return change->op == HD_INSERT && change->set[c].kind == HD_DEFAULT && !(flags & filled);
+}
+
+/* The kind of a change's row; `kinds` is their list on the stack, or nil. */
+static const hdl_kind *noted_kind(lua_State *L, int kinds, const hdl_flush *f,
+                                  const hd_change *change) {
+    if (!lua_istable(L, kinds)) return NULL;
+    lua_rawgeti(L, kinds, (int)change->index + 1);
+    lua_Integer place = lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    return place > 0 ? &hdl_entity_of(f, change)->kinds[place - 1] : NULL;
 }
 
 static int flush_missing(lua_State *L) {
     hdl_flush *f = hdl_check_flush(L, 1);
+    lua_settop(L, 1);
+    lua_getuservalue(L, 1);
+    hdl_getfield(L, 2, "kinds");
     for (uint32_t i = 0; i < hd_flush_count(f->flush); i++) {
         const hd_change *change = hd_flush_change(f->flush, i);
+        const hdl_kind *kind = noted_kind(L, 3, f, change);
         for (int c = 0; change->set && c < change->entity->column_count; c++) {
-            if (!is_missing(change, c)) continue;
+            if (!is_missing(change, c, kind)) continue;
             lua_pushinteger(L, (lua_Integer)i + 1);
             lua_pushstring(L, change->entity->columns[c].property);
             return 2;

@@ -16,10 +16,17 @@ const hdl_entity *hdl_entity_of(const hdl_flush *f, const hd_change *change);
 int hdl_push_change(lua_State *L, const hd_change *change);
 void hdl_push_property(lua_State *L, const hdl_entity *entity, int column); /* its name */
 
-/* Does the database get a value for this column? */
+/* Is there a value for this column, which the database gets or has given? */
 static inline bool hdl_is_written(const hd_value *value) {
-    return value->kind != HD_DEFAULT && value->kind != HD_PENDING;
+    return value->kind < HD_PENDING;
 }
+
+/* flush_express.c: is the value at `index` what orm.raw makes? */
+bool hdl_is_expression(lua_State *L, int index);
+/* The column gets what the object on top of the stack says; `flush`: the flush's place on it. Raises validation. */
+void hdl_express(lua_State *L, int flush, hd_change *change, int column);
+/* Pushes the object of a column that is HD_EXPRESSION. */
+void hdl_push_expression(lua_State *L, int flush, const hd_change *change, int column);
 
 /* Methods of the class, by room. */
 extern const luaL_Reg hdl_flush_gather_methods[], hdl_flush_apply_methods[];

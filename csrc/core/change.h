@@ -14,6 +14,13 @@ enum {
     HD_CHANGE_MAY_MISS = 1 << 1   /* DELETE whose rows are not counted */
 };
 
+/* SQL of the program's as a value: "visits + ", a parameter, "". */
+typedef struct hd_expression {
+    const hd_value *texts;  /* count + 1 pieces (HD_TEXT); a parameter stands between each two */
+    const hd_value *params; /* none is HD_PENDING */
+    uint32_t count;
+} hd_expression;
+
 typedef struct hd_change hd_change;
 
 struct hd_change {
@@ -25,12 +32,13 @@ struct hd_change {
     /* Arrays of entity->column_count values. `old`: the snapshot; for UPDATE and DELETE holds at
      * least key, version and what of foreign and unique keys the host has loaded; NULL for INSERT.
      * `set`: what is written: HD_DEFAULT where the column is left out (INSERT) or unchanged
-     * (UPDATE), a reference to a row without a key as HD_PENDING; NULL for DELETE. After the
-     * flush's body `set` also holds keys, versions and values that the database gave (see `came`).
+     * (UPDATE), a reference to a row without a key as HD_PENDING, HD_EXPRESSION where
+     * `expressions` has what the database is to evaluate; NULL for DELETE. After the flush's body `set` also holds keys, versions and values that the database gave (see `came`).
      */
     hd_value *old, *set;
     hd_change *twin; /* row switch: the DELETE and the INSERT of one key, which together are one
                         UPDATE; the INSERT's `old` is then the DELETE's. NULL otherwise */
+    const hd_expression **expressions; /* per column; NULL: none in this row */
     uint8_t *came;   /* per column: 1 when the value of `set` came from the database or the core */
     uint8_t reached; /* the row was touched (set by the body) */
 };

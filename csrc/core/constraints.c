@@ -78,7 +78,8 @@ static void add_edge(finder *f, uint32_t before, uint32_t after, uint32_t label,
 }
 
 static hd_order_bond refers_bond(const finder *f, const hd_write *before, const hd_write *after) {
-    bool row_by_row = before->key == HD_KEY_AWAITED || after->key == HD_KEY_AWAITED;
+    bool row_by_row = before->key == HD_KEY_AWAITED || after->key == HD_KEY_AWAITED ||
+                      hd_write_is_expressed(before) || hd_write_is_expressed(after);
     if (row_by_row) return HD_IN_ORDER;
     return after->op == HD_UPDATE && !f->dialect->bulk_unnest ? HD_APART : HD_TOGETHER;
 }

@@ -57,6 +57,18 @@ hd_change *hd_flush_add(hd_flush *flush, hd_change_op op, hd_entity *entity, uin
     return change;
 }
 
+bool hd_flush_express(hd_flush *flush, hd_change *change, uint16_t column,
+                      const hd_expression *expression) {
+    if (!change->expressions) {
+        change->expressions = hd_arena_zero(&flush->arena, change->entity->column_count *
+                                                               sizeof *change->expressions);
+    }
+    if (!change->expressions) return false;
+    change->expressions[column] = expression;
+    change->set[column] = (hd_value){.kind = HD_EXPRESSION};
+    return true;
+}
+
 uint32_t hd_flush_count(const hd_flush *flush) {
     return (uint32_t)flush->count;
 }
@@ -69,10 +81,13 @@ bool hd_flush_is_bare(const hd_flush *flush) {
     return flush->bare;
 }
 
-/* A column that is left out again: nothing of the value stays, the bytes are the arena's. */
+/* A column that is left out again, or to be evaluated again: nothing of the value stays, the bytes
+ * are the arena's. */
 static void forget_came(hd_change *change) {
     for (uint16_t c = 0; change->set && c < change->entity->column_count; c++) {
-        if (change->came[c]) change->set[c] = (hd_value){.kind = HD_DEFAULT};
+        bool expressed = change->expressions && change->expressions[c];
+        if (change->came[c])
+            change->set[c] = (hd_value){.kind = expressed ? HD_EXPRESSION : HD_DEFAULT};
         change->came[c] = 0;
     }
     change->reached = 0;

@@ -36,6 +36,10 @@ hd_arena *hd_flush_arena(hd_flush *flush); /* bytes of values go here */
 /* A new change with its arrays allocated: set all HD_DEFAULT, old all HD_NULL. NULL: out of
  * memory. A pair has HD_NO_SLOT; its flags are the caller's to set. */
 hd_change *hd_flush_add(hd_flush *flush, hd_change_op op, hd_entity *entity, uint32_t slot);
+/* The column gets what an expression says: evaluated by the UPDATE, over the row as it is there, or by the INSERT. Its
+ * arrays live in the flush's arena. Not for keys, versions and foreign keys. False: out of memory. */
+bool hd_flush_express(hd_flush *flush, hd_change *change, uint16_t column,
+                      const hd_expression *expression);
 uint32_t hd_flush_count(const hd_flush *flush);
 hd_change *hd_flush_change(hd_flush *flush, uint32_t index);
 

@@ -28,6 +28,11 @@ typedef struct builder {
 
 /* ---- parameters ---- */
 
+static hd_value *copy_params(const hd_expression *x, hd_value *to) {
+    if (x->count) memcpy(to, x->params, x->count * sizeof *to);
+    return to + x->count;
+}
+
 static bool slot_value(const builder *b, uint32_t row, uint32_t slot, hd_value *out) {
     const hd_write *w = &b->flush->writes[b->flush->order.nodes[row]];
     uint16_t column = b->shape->slots[slot];
@@ -41,13 +46,17 @@ static bool slot_value(const builder *b, uint32_t row, uint32_t slot, hd_value *
 }
 
 static const hd_value *row_params(const builder *b, uint32_t first, uint32_t rows) {
-    uint32_t slots = b->shape->slot_count;
-    hd_value *params = hd_arena_alloc(&b->flush->work, (size_t)rows * slots * sizeof *params),
-             *next = params;
+    const hd_write_shape *shape = b->shape;
+    size_t count = (size_t)rows * shape->param_count;
+    hd_value *params = hd_arena_alloc(&b->flush->work, count * sizeof *params), *next = params;
     if (!params) hd_error_memory(b->err);
     for (uint32_t r = first; params && r < first + rows; r++) {
-        for (uint32_t s = 0; s < slots; s++, next++) {
-            if (!slot_value(b, r, s, next)) return NULL;
+        const hd_write *w = &b->flush->writes[b->flush->order.nodes[r]];
+        for (uint32_t s = 0; s < shape->slot_count; s++) {
+            if (hd_write_slot_expression(shape, s))
+                next = copy_params(hd_write_expression(w, shape->slots[s]), next);
+            else if (!slot_value(b, r, s, next++))
+                return NULL;
         }
     }
     return params;
@@ -151,7 +160,7 @@ static hd_statement *build(const builder *b, const cut *c, uint32_t first, uint3
     s->repeat = c->repeat;
     s->expect = expected(b, c);
     s->cache = true;
-    s->param_count = b->shape->slot_count;
+    s->param_count = b->shape->param_count;
     if (c->form == HD_FORM_VALUES) s->param_count *= c->per;
     s->params =
         c->form == HD_FORM_ARRAYS ? array_params(b, first, rows) : row_params(b, first, rows);
@@ -259,8 +268,8 @@ static bool build_run(hd_flush *flush, const hd_order_run *run, hd_error *err) {
     }
     b.shape->keys_fetched = w->op == HD_INSERT && any_key_came(flush, run);
     if (flush->bare) return build_bare(&b);
-    if (w->op == HD_INSERT && (w->key == HD_KEY_AWAITED || !b.shape->set_count))
-        return build_rows(&b, run->first, run->count);
+    bool row_by_row = w->op == HD_INSERT && (w->key == HD_KEY_AWAITED || !b.shape->set_count);
+    if (row_by_row || b.shape->expressions) return build_rows(&b, run->first, run->count);
     if (dialect->bulk_unnest) return build_bulk(&b);
     if (w->op == HD_INSERT) return build_blocks(&b);
     if (w->op == HD_DELETE && run->whole) return build_ring_of_deletes(&b);

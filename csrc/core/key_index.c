@@ -130,7 +130,7 @@ hd_key_state hd_key_gather(hd_key_index *x, const hd_write *w, const uint16_t *c
     hd_key_state state = {true, false};
     for (uint16_t i = 0; i < count; i++) {
         x->values[i] = *value_of(w, columns[i], side);
-        if (x->values[i].kind == HD_PENDING || x->values[i].kind == HD_DEFAULT) state.known = false;
+        if (x->values[i].kind >= HD_PENDING) state.known = false; /* not known before it is there */
         if (x->values[i].kind == HD_NULL) state.has_null = true;
     }
     return state;

@@ -23,8 +23,22 @@ static void put_param(hd_sql_writer *w) {
     hd_buffer_int(w->out, ++w->param);
 }
 
-/* A scalar parameter for a slot. A cast stands where the context does not give the type. */
+/* In parentheses; a comment at its end does not take the closing one with it. */
+static void put_expression(hd_sql_writer *w, const hd_expression *x) {
+    hd_buffer_char(w->out, '(');
+    for (uint32_t i = 0; i <= x->count; i++) {
+        if (i) put_param(w);
+        hd_buffer_add(w->out, x->texts[i].as.p, x->texts[i].len);
+    }
+    hd_buffer_str(w->out, "\n)");
+}
+
 void hd_sql_value(hd_sql_writer *w, uint32_t slot, bool always_cast) {
+    const hd_expression *x = hd_write_slot_expression(w->shape, slot);
+    if (x) {
+        put_expression(w, x);
+        return;
+    }
     put_param(w);
     if (w->dialect->dollar_params && (always_cast || slot_column(w, slot)->cast))
         hd_sql_cast(w->out, slot_column(w, slot), "");
@@ -124,27 +138,56 @@ static void put_default(hd_sql_writer *w, const hd_column *column) {
     }
 }
 
+static void put_target(hd_sql_writer *w, uint16_t column, uint32_t *count) {
+    if ((*count)++) hd_buffer_str(w->out, ", ");
+    hd_sql_name(w, column);
+    hd_buffer_str(w->out, " = ");
+}
+
 /* What stands behind SET; `joined`: values come from hd_i. A row switch of a table that is all key
  * changes nothing, but the row has to be there. */
 void hd_sql_assignments(hd_sql_writer *w, bool joined) {
     const hd_write_shape *shape = w->shape;
+    const char *old = joined ? "hd_t." : "";
+    uint32_t count = 0;
     for (uint16_t s = 0; s < shape->set_count; s++) {
-        if (s) hd_buffer_str(w->out, ", ");
-        hd_sql_name(w, shape->slots[s]);
-        hd_buffer_str(w->out, " = ");
+        put_target(w, shape->slots[s], &count);
         if (joined)
             hd_sql_slot(w, s);
         else
             hd_sql_value(w, s, false);
     }
     for (uint16_t r = 0; r < shape->reset_count; r++) {
-        if (r || shape->set_count) hd_buffer_str(w->out, ", ");
-        hd_sql_name(w, shape->resets[r]);
-        hd_buffer_str(w->out, " = ");
+        put_target(w, shape->resets[r], &count);
         put_default(w, hd_sql_column(w, shape->resets[r]));
     }
-    if (shape->set_count || shape->reset_count) return;
+    if (shape->counts) {
+        put_target(w, (uint16_t)shape->entity->version, &count);
+        hd_buffer_fmt(w->out, "coalesce(%s", old);
+        hd_sql_name(w, (uint16_t)shape->entity->version);
+        hd_buffer_str(w->out, ", 0) + 1");
+    }
+    if (count) return;
+    put_target(w, shape->entity->key[0], &count);
+    hd_buffer_str(w->out, old);
     hd_sql_name(w, shape->entity->key[0]);
-    hd_buffer_str(w->out, joined ? " = hd_t." : " = ");
-    hd_sql_name(w, shape->entity->key[0]);
+}
+
+void hd_sql_where(hd_sql_writer *w) {
+    hd_buffer_str(w->out, " WHERE ");
+    for (uint32_t s = w->shape->set_count; s < w->shape->slot_count; s++) {
+        if (s > w->shape->set_count) hd_buffer_str(w->out, " AND ");
+        hd_sql_name(w, w->shape->slots[s]);
+        hd_buffer_str(w->out, " = ");
+        hd_sql_value(w, s, false);
+    }
+}
+
+/* Expressions may call the row e0, as those of queries do. */
+void hd_sql_update_row(hd_sql_writer *w) {
+    hd_buffer_str(w->out, "UPDATE ");
+    hd_buffer_str(w->out, w->shape->entity->table);
+    hd_buffer_str(w->out, w->shape->expressions ? " AS e0 SET " : " SET ");
+    hd_sql_assignments(w, false);
+    hd_sql_where(w);
 }

@@ -15,7 +15,8 @@ typedef struct hd_sql_writer {
 
 const hd_column *hd_sql_column(const hd_sql_writer *w, uint16_t column);
 void hd_sql_name(hd_sql_writer *w, uint16_t column);
-/* A scalar parameter for a slot. A cast stands where the context does not give the type. */
+/* A scalar parameter for a slot, or its expression. A cast stands where the context does not give
+ * the type. */
 void hd_sql_value(hd_sql_writer *w, uint32_t slot, bool always_cast);
 void hd_sql_array(hd_sql_writer *w, uint32_t slot); /* a parameter: the slot's values */
 void hd_sql_arrays(hd_sql_writer *w);               /* SELECT * FROM unnest(..), every slot */
@@ -30,6 +31,8 @@ void hd_sql_insert_rows(hd_sql_writer *w);         /* the same with its rows */
 void hd_sql_slot(hd_sql_writer *w, uint32_t slot); /* a column of hd_i */
 /* What stands behind SET; `joined`: values come from hd_i. */
 void hd_sql_assignments(hd_sql_writer *w, bool joined);
+void hd_sql_where(hd_sql_writer *w);      /* the row by key and version */
+void hd_sql_update_row(hd_sql_writer *w); /* UPDATE .. SET .. WHERE */
 
 /* write_guarded.c: the whole statement. */
 void hd_sql_guarded(hd_sql_writer *w);

@@ -42,9 +42,27 @@ static inline bool hd_write_sets(const hd_write *w, uint16_t column) {
 
 /* True when a row switch gives this column its declared default, as the new row leaves it out. */
 static inline bool hd_write_resets(const hd_write *w, uint16_t column) {
-    const unsigned kept = HD_COL_PRIMARY | HD_COL_AUTO_KEY | HD_COL_GENERATED;
+    const unsigned kept = HD_COL_PRIMARY | HD_COL_AUTO_KEY | HD_COL_GENERATED | HD_COL_VERSION;
     return hd_write_switches(w) && w->change->set[column].kind == HD_DEFAULT &&
            !(w->change->entity->columns[column].flags & kept);
+}
+
+/* True when nobody knows the version that the row has: the database counts it on. */
+static inline bool hd_write_counts(const hd_write *w) {
+    int version = w->change->entity->version;
+    return version >= 0 && w->op == HD_UPDATE && !w->later &&
+           w->change->set[version].kind == HD_DEFAULT && w->change->old[version].kind == HD_NULL;
+}
+
+/* What the database is to evaluate for this column; NULL: it gets a value. */
+static inline const hd_expression *hd_write_expression(const hd_write *w, uint16_t column) {
+    bool any = w->op != HD_DELETE && !w->later && w->change->expressions;
+    return any ? w->change->expressions[column] : NULL;
+}
+
+/* True when the row has an expression: it is a statement, or an execution, of its own. */
+static inline bool hd_write_is_expressed(const hd_write *w) {
+    return w->op != HD_DELETE && !w->later && w->change->expressions;
 }
 
 static inline const hd_value *hd_write_null(void) {

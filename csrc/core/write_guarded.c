@@ -118,10 +118,13 @@ static void numbered_insert(hd_sql_writer *w) {
     }
 }
 
-/* One row whose key the INSERT tells. */
-static void awaited_insert(hd_sql_writer *w) {
+/* One row that brings values back: an INSERT that tells the key, a row with an expression. */
+static void single_row(hd_sql_writer *w) {
     hd_buffer_str(w->out, "WITH hd_w AS (");
-    hd_sql_insert_rows(w);
+    if (w->shape->op == HD_INSERT)
+        hd_sql_insert_rows(w);
+    else
+        hd_sql_update_row(w);
     hd_buffer_str(w->out, " RETURNING true AS hit");
     hd_sql_back(w, "", false);
     hd_buffer_str(w->out, ") SELECT ");
@@ -188,10 +191,10 @@ static void counted_insert(hd_sql_writer *w) {
 
 void hd_sql_guarded(hd_sql_writer *w) {
     const hd_write_shape *shape = w->shape;
-    if (shape->op != HD_INSERT)
+    if (w->form == HD_FORM_ROW)
+        single_row(w);
+    else if (shape->op != HD_INSERT)
         joined_write(w);
-    else if (w->form == HD_FORM_ROW)
-        awaited_insert(w);
     else if (shape->back_count)
         numbered_insert(w);
     else

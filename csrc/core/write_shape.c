@@ -5,6 +5,24 @@
 
 /* ---- likeness ---- */
 
+static bool same_text(const hd_expression *a, const hd_expression *b) {
+    if (!a || !b) return a == b;
+    if (a->count != b->count) return false;
+    for (uint32_t i = 0; i <= a->count; i++) {
+        if (!hd_value_equal(&a->texts[i], &b->texts[i])) return false;
+    }
+    return true;
+}
+
+static uint64_t hash_of_texts(const hd_write *w) {
+    uint64_t hash = 0;
+    for (uint16_t c = 0; hd_write_is_expressed(w) && c < w->change->entity->column_count; c++) {
+        const hd_expression *x = hd_write_expression(w, c);
+        if (x) hash = (hash ^ hd_value_hash(x->texts, x->count + 1)) * 0xFF51AFD7ED558CCDu;
+    }
+    return hash;
+}
+
 bool hd_write_alike(const hd_write *a, const hd_write *b) {
     const hd_entity *e = a->change->entity;
     if (e != b->change->entity || a->op != b->op || a->wave != b->wave || a->later != b->later ||
@@ -15,6 +33,7 @@ bool hd_write_alike(const hd_write *a, const hd_write *b) {
     if (a->op == HD_DELETE) return true;
     for (uint16_t c = 0; c < e->column_count; c++) {
         if (hd_write_sets(a, c) != hd_write_sets(b, c)) return false;
+        if (!same_text(hd_write_expression(a, c), hd_write_expression(b, c))) return false;
     }
     return true;
 }
@@ -28,7 +47,7 @@ uint64_t hd_write_likeness(const hd_write *w) {
         bits = bits << 1 | hd_write_sets(w, c);
         if (c % 32 == 31) hash = (hash ^ bits) * 0xFF51AFD7ED558CCDu;
     }
-    hash = (hash ^ bits) * 0xFF51AFD7ED558CCDu;
+    hash = (hash ^ bits ^ hash_of_texts(w)) * 0xFF51AFD7ED558CCDu;
     return hash ^ hash >> 32;
 }
 
@@ -37,7 +56,8 @@ uint64_t hd_write_likeness(const hd_write *w) {
 static bool comes_back(const hd_write *w, uint16_t column) {
     uint16_t flags = w->change->entity->columns[column].flags;
     if (w->op == HD_DELETE || w->change->slot == HD_NO_SLOT) return false;
-    if (flags & HD_COL_GENERATED) return true;
+    if ((flags & HD_COL_GENERATED) || hd_write_expression(w, column)) return true;
+    if ((flags & HD_COL_VERSION) && hd_write_counts(w)) return true;
     if (hd_write_resets(w, column)) return flags & HD_COL_SERVER_DEFAULT;
     if (w->op != HD_INSERT || hd_write_sets(w, column)) return false;
     return (flags & HD_COL_SERVER_DEFAULT) ||
@@ -52,6 +72,8 @@ static void add_slot(hd_write_shape *shape, uint16_t column) {
     hd_type type = hd_write_param_type(&shape->entity->columns[column]);
     if (type == HD_T_UNKNOWN || type == HD_T_ARRAY) shape->has_array_form = false;
     shape->slots[shape->slot_count++] = column;
+    const hd_expression *x = hd_write_slot_expression(shape, shape->slot_count - 1u);
+    shape->param_count += x ? x->count : 1;
 }
 
 bool hd_write_describe(hd_arena *arena, const hd_write *w, bool guarded, hd_write_shape *out) {
@@ -60,6 +82,9 @@ bool hd_write_describe(hd_arena *arena, const hd_write *w, bool guarded, hd_writ
         .entity = e, .op = w->op, .versioned = hd_write_versioned(w), .has_array_form = true};
     out->guarded = guarded && e->check_rows && !w->unchecked;
     out->may_exist = w->op == HD_INSERT && w->unchecked;
+    out->counts = hd_write_counts(w);
+    out->expressions = hd_write_is_expressed(w) ? w->change->expressions : NULL;
+    out->set_count = UINT16_MAX; /* none of the slots is WHERE yet */
     out->slots =
         hd_arena_alloc(arena, (e->column_count * 3u + e->key_count + 1u) * sizeof(uint16_t));
     if (!out->slots) return false;
@@ -88,10 +113,10 @@ hd_write_match hd_write_matching(const hd_dialect *dialect, const hd_write_shape
     return dialect->bulk_unnest ? HD_MATCH_ORDINAL : HD_MATCH_KEY;
 }
 
-/* True when the text ends with a guard, whose column is an int that is never seen. */
-static bool has_guard(const hd_dialect *dialect, const hd_write_shape *shape, hd_write_form form) {
+bool hd_write_has_guard(const hd_dialect *dialect, const hd_write_shape *shape,
+                        hd_write_form form) {
     return dialect->bulk_unnest && shape->guarded &&
-           (form != HD_FORM_ROW || shape->op == HD_INSERT);
+           (form != HD_FORM_ROW || shape->op == HD_INSERT || shape->expressions);
 }
 
 uint32_t hd_write_result_types(const hd_dialect *dialect, const hd_write_shape *shape,
@@ -106,6 +131,6 @@ uint32_t hd_write_result_types(const hd_dialect *dialect, const hd_write_shape *
     for (uint16_t b = 0; b < shape->back_count; b++) {
         types[n++] = (uint8_t)hd_write_param_type(&e->columns[shape->back[b]]);
     }
-    if (has_guard(dialect, shape, form)) types[n++] = HD_T_INTEGER;
+    if (hd_write_has_guard(dialect, shape, form)) types[n++] = HD_T_INTEGER;
     return n;
 }

@@ -3,7 +3,8 @@
  *
  * Parameters of a row are its `slots`, in this order: the columns that are written, then (UPDATE,
  * DELETE) the key and the version as they were. HD_FORM_ARRAYS takes one array for each slot, the
- * other forms take row after row. */
+ * other forms take row after row. A slot with an expression takes the parameters of that, and its
+ * rows go one by one. */
 #ifndef HD_WRITE_SHAPE_H
 #define HD_WRITE_SHAPE_H
 
@@ -30,6 +31,7 @@ typedef struct hd_write_shape {
     uint8_t op;     /* hd_change_op */
     bool versioned; /* the version is part of the WHERE */
     bool guarded;   /* bulk_unnest: the statement itself fails when it reaches fewer rows */
+    bool counts;    /* the database counts the version on */
     bool may_exist; /* INSERT: rows that are there already stay as they are */
     /* INSERT: some keys came from the keys batch (a trigger may choose others). The caller's to
      * set, as it may differ among rows that are alike. */
@@ -39,6 +41,8 @@ typedef struct hd_write_shape {
     uint16_t *slots;    /* columns */
     uint16_t set_count; /* slots[0 .. set_count) are written, the rest is WHERE */
     uint16_t slot_count;
+    uint32_t param_count;                    /* of one row */
+    const hd_expression *const *expressions; /* per column; NULL: no slot has one */
     uint16_t *resets; /* columns that get their declared default (row switch) */
     uint16_t reset_count;
     uint16_t *back; /* columns that the database fills in */
@@ -56,7 +60,15 @@ bool hd_write_describe(hd_arena *arena, const hd_write *write, bool guarded, hd_
 static inline bool hd_write_slot_is_old(const hd_write_shape *shape, uint32_t slot) {
     return slot >= shape->set_count;
 }
+/* The expression of a slot, NULL: its values are parameters. */
+static inline const hd_expression *hd_write_slot_expression(const hd_write_shape *shape,
+                                                            uint32_t slot) {
+    bool any = shape->expressions && !hd_write_slot_is_old(shape, slot);
+    return any ? shape->expressions[shape->slots[slot]] : NULL;
+}
 hd_type hd_write_param_type(const hd_column *column); /* what a value of the column is bound as */
+/* True when the text ends with a guard, whose column is an int that is never seen. */
+bool hd_write_has_guard(const hd_dialect *dialect, const hd_write_shape *shape, hd_write_form form);
 hd_write_match hd_write_matching(const hd_dialect *dialect, const hd_write_shape *shape,
                                  hd_write_form form);
 /* hd_type of each result column; returns their number. `types` has room for key_count + back_count

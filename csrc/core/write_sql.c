@@ -5,7 +5,7 @@
 
 static bool is_plain(const hd_dialect *dialect, const hd_write_shape *shape, hd_write_form form) {
     if (!dialect->bulk_unnest) return true;
-    return form == HD_FORM_ROW && !(shape->guarded && shape->op == HD_INSERT);
+    return form == HD_FORM_ROW && !hd_write_has_guard(dialect, shape, form);
 }
 
 static void plain_insert(hd_sql_writer *w) {
@@ -17,22 +17,8 @@ static void plain_insert(hd_sql_writer *w) {
     hd_sql_back(w, "", w->form == HD_FORM_ROW);
 }
 
-static void put_where(hd_sql_writer *w) {
-    hd_buffer_str(w->out, " WHERE ");
-    for (uint32_t s = w->shape->set_count; s < w->shape->slot_count; s++) {
-        if (s > w->shape->set_count) hd_buffer_str(w->out, " AND ");
-        hd_sql_name(w, w->shape->slots[s]);
-        hd_buffer_str(w->out, " = ");
-        hd_sql_value(w, s, false);
-    }
-}
-
 static void plain_update(hd_sql_writer *w) {
-    hd_buffer_str(w->out, "UPDATE ");
-    hd_buffer_str(w->out, w->shape->entity->table);
-    hd_buffer_str(w->out, " SET ");
-    hd_sql_assignments(w, false);
-    put_where(w);
+    hd_sql_update_row(w);
     if (!w->shape->back_count) return;
     hd_buffer_str(w->out, " RETURNING ");
     hd_sql_back(w, "", true);
@@ -42,7 +28,7 @@ static void plain_delete(hd_sql_writer *w) {
     hd_buffer_str(w->out, "DELETE FROM ");
     hd_buffer_str(w->out, w->shape->entity->table);
     if (w->form == HD_FORM_ROW) {
-        put_where(w);
+        hd_sql_where(w);
         return;
     }
     hd_buffer_str(w->out, " WHERE (");

@@ -11,6 +11,7 @@
 
 local errors = require("heddle.errors")
 local null = require("heddle.null")
+local placeholders = require("heddle.placeholders")
 
 local op = {}
 
@@ -18,6 +19,7 @@ local op = {}
 ---@field kind string
 local Operator = {}
 Operator.__index = Operator
+Operator.__name = "heddle.operator" -- by which the core's binding knows it
 Operator.__tostring = function(self) return "op." .. self.kind end
 
 local function refuse(kind, what)
@@ -69,6 +71,13 @@ end
 ---@return boolean
 function op.is_operator(value)
   return type(value) == "table" and getmetatable(value) == Operator
+end
+
+---Whether a value is SQL of the program's own, made by `op.raw`.
+---@param value any
+---@return boolean
+function op.is_raw(value)
+  return op.is_operator(value) and value.kind == "raw"
 end
 
 ---Equal. `eq(orm.null)` is IS NULL. Under a relation it takes a key or an entity and nothing else, so it is
@@ -203,6 +212,19 @@ function op.raw(sql, ...)
     end
   end
   return make("raw", text("raw", sql), values)
+end
+
+---The pieces of raw SQL between its placeholders, and its values. Raises `validation` when they do not agree.
+---@param driver "postgres"|"sqlite"
+---@return string[] pieces one more than there are values
+---@return any[] values
+function Operator:parts(driver)
+  local pieces = placeholders.split(self.value, driver)
+  if #pieces - 1 ~= self.second.n then
+    errors.raise("validation", ("op.raw has %d placeholders and was given %d values (?? is a literal ?): %s"):format(
+      #pieces - 1, self.second.n, self.value))
+  end
+  return pieces, self.second
 end
 
 local function later(kind, instead)

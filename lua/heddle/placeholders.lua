@@ -85,6 +85,36 @@ local function skip(sql, from, mark, postgres)
   return skip_quoted(sql, from, mark == "[" and "]" or mark)
 end
 
+---Cuts a text at its placeholders: one piece more than it takes values. Usage:
+---`placeholders.split("a = ? or b", "postgres")` gives { "a = ", " or b" }
+---@param sql string
+---@param driver "postgres"|"sqlite"
+---@return string[] pieces
+function placeholders.split(sql, driver)
+  local postgres = driver == "postgres"
+  local pieces, piece, copied, at = {}, "", 1, 1
+  while true do
+    at = sql:find("[?'\"%-/$`%[]", at)
+    if not at then break end
+    local mark = sql:sub(at, at)
+    if mark ~= "?" then
+      at = skip(sql, at, mark, postgres)
+    else
+      piece = piece .. sql:sub(copied, at - 1)
+      if sql:sub(at + 1, at + 1) == "?" then
+        piece = piece .. "?"
+        at = at + 2
+      else
+        pieces[#pieces + 1], piece = piece, ""
+        at = at + 1
+      end
+      copied = at
+    end
+  end
+  pieces[#pieces + 1] = piece .. sql:sub(copied)
+  return pieces
+end
+
 ---Rewrites the placeholders of one text. Usage:
 ---`local text, count = placeholders.rewrite("select * from t where id = ?", "postgres")`
 ---@param sql string
@@ -93,32 +123,11 @@ end
 ---@return string text
 ---@return integer count how many values it takes
 function placeholders.rewrite(sql, driver, first)
-  local postgres = driver == "postgres"
-  local prefix, number = postgres and "$" or "?", (first or 1) - 1
-  local start = number
-  local parts, copied, at = {}, 1, 1
-  while true do
-    at = sql:find("[?'\"%-/$`%[]", at)
-    if not at then break end
-    local mark = sql:sub(at, at)
-    if mark ~= "?" then
-      at = skip(sql, at, mark, postgres)
-    else
-      parts[#parts + 1] = sql:sub(copied, at - 1)
-      if sql:sub(at + 1, at + 1) == "?" then
-        parts[#parts + 1] = "?"
-        at = at + 2
-      else
-        number = number + 1
-        parts[#parts + 1] = prefix .. number
-        at = at + 1
-      end
-      copied = at
-    end
-  end
-  if copied == 1 then return sql, 0 end
-  parts[#parts + 1] = sql:sub(copied)
-  return table.concat(parts), number - start
+  local prefix, before = driver == "postgres" and "$" or "?", (first or 1) - 1
+  local pieces = placeholders.split(sql, driver)
+  local parts = { pieces[1] }
+  for i = 2, #pieces do parts[i] = prefix .. before + i - 1 .. pieces[i] end
+  return table.concat(parts), #pieces - 1
 end
 
 return placeholders

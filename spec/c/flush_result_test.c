@@ -220,6 +220,9 @@ static bool gather_everything(void) {
     if (!again) return false;
     again->set[ID] = hd_int(2, HD_T_BIGINT);
     again->set[BOOK_TITLE] = hd_int(99, HD_T_BIGINT);
+    static const hd_value text = {.kind = HD_TEXT, .len = 4, .as.p = "f(1)"};
+    static const hd_expression expression = {.texts = &text};
+    if (!hd_flush_express(flush, again, BOOK_NOTE, &expression)) return false;
     return true;
 }
 
@@ -239,6 +242,11 @@ static hd_error_kind answer(bool keys) {
         }
     }
     for (uint32_t s = 0; s < batch->count && !keys; s++) {
+        if (strstr(batch->statements[s].sql, "f(1)")) {
+            hd_value evaluated = text_value("x");
+            hd_error_kind kind = give(s, 0, &evaluated, 1);
+            if (kind) return kind;
+        }
         if (!strstr(batch->statements[s].sql, "\"twice\"")) continue;
         for (uint32_t i = 0; i < 10; i++) {
             text[35] = (char)('a' + i);

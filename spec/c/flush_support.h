@@ -159,6 +159,12 @@ MAYBE_UNUSED static hd_value key_of(const hd_change *change) {
     return v;
 }
 
+MAYBE_UNUSED static void *keep_bytes(hd_arena *arena, const void *bytes, size_t size) {
+    void *copy = hd_arena_alloc(arena, size);
+    assert_non_null(copy);
+    return memcpy(copy, bytes, size);
+}
+
 /* A text of its own in the flush's arena: "name7". */
 MAYBE_UNUSED static hd_value numbered(hd_flush *flush, const char *stem, int64_t n) {
     char text[64];
@@ -192,6 +198,16 @@ MAYBE_UNUSED static hd_change *insert_node(hd_flush *flush, hd_value parent) {
     change->set[NODE_PARENT] = parent;
     change->set[NODE_NAME] = text_value("n");
     return change;
+}
+
+/* `column` = before ? after */
+MAYBE_UNUSED static void express(hd_flush *flush, hd_change *change, uint16_t column,
+                                 const char *before, hd_value param, const char *after) {
+    hd_arena *arena = hd_flush_arena(flush);
+    hd_value texts[2] = {text_value(before), text_value(after)};
+    hd_expression x = {keep_bytes(arena, texts, sizeof texts),
+                       keep_bytes(arena, &param, sizeof param), 1};
+    assert_true(hd_flush_express(flush, change, column, keep_bytes(arena, &x, sizeof x)));
 }
 
 /* A row of "pairs" without instance. */

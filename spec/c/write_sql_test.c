@@ -137,6 +137,47 @@ static void pairs_are_neither_counted_nor_read_back(void **state) {
                         " WHERE hd_t.\"a\" = hd_i.c0 AND hd_t.\"b\" = hd_i.c1");
 }
 
+static void an_expression_stands_where_its_value_would(void **state) {
+    (void)state;
+    hd_change *change = rename_author(flush, 1, 1, "y");
+    change->set[AUTHOR_VERSION] = int_value(2);
+    express(flush, change, AUTHOR_NAME, "name || ", text_value("x"), " -- on");
+    hd_write w = write_of(change);
+    assert_string_equal(
+        text(&file, &w, false, HD_FORM_ROW, 1),
+        "UPDATE \"authors\" AS e0 SET \"name\" = (name || ?1 -- on\n), \"version\" = ?2"
+        " WHERE \"id\" = ?3 AND \"version\" = ?4 RETURNING \"name\"");
+    assert_string_equal(
+        text(&server, &w, true, HD_FORM_ROW, 1),
+        "WITH hd_w AS (UPDATE \"authors\" AS e0 SET \"name\" = (name || $1 -- on\n), \"version\" = "
+        "$2"
+        " WHERE \"id\" = $3 AND \"version\" = $4 RETURNING true AS hit, \"name\") SELECT"
+        " hd_w.\"name\", CASE WHEN hd_c.n = 0 THEN ('heddle_stale:' || hd_c.n)::int END"
+        " FROM (SELECT count(*) AS n FROM hd_w) AS hd_c LEFT JOIN hd_w ON true");
+    hd_write other = write_of(rename_author(flush, 2, 1, "y"));
+    other.change->set[AUTHOR_VERSION] = int_value(2);
+    assert_false(hd_write_alike(&w, &other));
+    express(flush, other.change, AUTHOR_NAME, "name || ", text_value("another"), " -- on");
+    assert_true(hd_write_alike(&w, &other));
+    assert_int_equal(hd_write_likeness(&w), hd_write_likeness(&other));
+    express(flush, other.change, AUTHOR_NAME, "name || ", text_value("another"), "");
+    assert_false(hd_write_alike(&w, &other));
+}
+
+static void a_version_that_was_never_read_is_counted_on(void **state) {
+    (void)state;
+    hd_change *change = rename_author(flush, 1, 1, "y");
+    change->old[AUTHOR_VERSION] = hd_null();
+    hd_write w = write_of(change);
+    assert_string_equal(
+        text(&file, &w, false, HD_FORM_ROW, 1),
+        "UPDATE \"authors\" SET \"name\" = ?1, \"version\" = coalesce(\"version\", 0) + 1"
+        " WHERE \"id\" = ?2 RETURNING \"version\"");
+    assert_non_null(strstr(text(&server, &w, true, HD_FORM_ARRAYS, 2),
+                           "SET \"name\" = hd_i.c0, \"version\" = coalesce(hd_t.\"version\", 0) + 1"
+                           " FROM hd_i"));
+}
+
 static void values_come_back_with_their_row_or_their_key(void **state) {
     (void)state;
     hd_change *change = add_change(flush, HD_INSERT, &doc);
@@ -268,6 +309,8 @@ int main(void) {
         TEST(one_row_is_a_plain_statement),
         TEST(a_row_without_values_is_default_values),
         TEST(inserts_are_counted_where_they_run),
+        TEST(an_expression_stands_where_its_value_would),
+        TEST(a_version_that_was_never_read_is_counted_on),
         TEST(pairs_are_neither_counted_nor_read_back),
         TEST(values_come_back_with_their_row_or_their_key),
         TEST(updates_and_deletes_guard_themselves),

@@ -22,7 +22,8 @@ typedef enum hd_kind {
     HD_JSON,      /* p,len: one JSON text */
     HD_LIST,      /* list: an array value or the elements of a bulk parameter; see hd_list */
     HD_PENDING, /* i: index of the change, len: its column whose value this will be; never reaches a driver */
-    HD_DEFAULT /* column left out; never reaches a driver */
+    HD_DEFAULT,   /* column left out; never reaches a driver */
+    HD_EXPRESSION /* what SQL of the program's says (see change.h); never reaches a driver */
 } hd_kind;
 
 /* Column types of the contract; what a parameter is bound as. */

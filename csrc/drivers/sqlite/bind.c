@@ -132,6 +132,7 @@ static int bind_one(hd_sqlite_conn *conn, sqlite3_stmt *stmt, int at, const hd_v
         return bind_list(conn, stmt, at, v, err);
     case HD_PENDING:
     case HD_DEFAULT:
+    case HD_EXPRESSION:
         break;
     }
     hd_error_set(err, HD_E_DRIVER, "parameter %d has no value yet", at);
