@@ -290,7 +290,13 @@ static void a_childs_rows_outlive_the_parents_close(void **state) {
     db_exec(&d, "CREATE TABLE t (id INTEGER); INSERT INTO t VALUES (1)");
     assert_int_equal(pipe(parent) | pipe(child), 0);
     pid_t pid = fork();
-    if (pid == 0) write_in_a_child(path, parent[0], child[1]);
+    if (pid == 0) {
+        close(parent[1]);
+        alarm(60);
+        write_in_a_child(path, parent[0], child[1]);
+    }
+    close(parent[0]); /* so that a child that dies is the end of the pipe, not a wait for ever */
+    close(child[1]);
     assert_int_equal(read(child[0], &word, 1), 1);
     db_close(&d);
     assert_int_equal(write(parent[1], "1", 1), 1);
@@ -301,10 +307,8 @@ static void a_childs_rows_outlive_the_parents_close(void **state) {
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
     assert_int_equal(db_integer(&d, "SELECT count(*) FROM t"), 3);
-    for (int i = 0; i < 2; i++) {
-        close(parent[i]);
-        close(child[i]);
-    }
+    close(parent[1]);
+    close(child[0]);
 }
 
 int main(void) {
