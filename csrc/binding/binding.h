@@ -83,11 +83,21 @@ int hdl_raise_value(lua_State *L, hd_error *err, const char *entity, const char 
 #define HDL_HYDRATOR "heddle.hydrator"
 #define HDL_FLUSH    "heddle.flush"
 
+/* One of several entities that share a table: which columns are its own, and which of them it must have though the
+ * table takes NULL. */
+typedef struct hdl_kind {
+    const char *name;
+    bool *owned, *required; /* per column */
+} hdl_kind;
+
 /* The mapped entities of one context. Pinned by whoever uses an hd_entity. */
 typedef struct hdl_entity {
     hd_entity core;
     hdl_column *columns; /* core.column_count */
     bool *tracked;       /* per column: part of the key, the version, a foreign or a unique key */
+    hdl_kind *kinds;     /* by place; none: every row is one of the entity's own */
+    int kind_count;
+    int discriminator; /* the column that tells, -1 */
 } hdl_entity;
 
 typedef struct hdl_model {
@@ -115,6 +125,13 @@ typedef struct hdl_shelf {
     const hdl_entity *entity;
     hd_arena scratch;
 } hdl_shelf;
+
+/* Which of the entities that share the table an instance (at `index`) is of; NULL where none do. */
+const hdl_kind *hdl_kind_of(lua_State *L, const hdl_entity *entity, int index);
+
+static inline bool hdl_owns(const hdl_kind *kind, int column) {
+    return !kind || kind->owned[column];
+}
 
 hdl_model *hdl_check_model(lua_State *L, int index);
 hdl_entity *hdl_check_entity(lua_State *L, hdl_model *model, int index); /* an id on the stack */

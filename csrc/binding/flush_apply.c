@@ -118,7 +118,7 @@ static void settle_column(apply *a, int c) {
     lua_State *L = a->L;
     const hdl_column *column = &a->entity->columns[c];
     const unsigned servers = HD_COL_GENERATED | HD_COL_VERSION;
-    if (!column->raw || (column->core->flags & servers)) return;
+    if (!column->raw || (column->core->flags & servers) || !hdl_owns(a->kind, c)) return;
     int top = lua_gettop(L);
     hdl_push_property(L, a->entity, c);
     lua_rawget(L, a->instance);
@@ -168,6 +168,7 @@ static bool is_applied(const apply *a, const hd_change *change) {
 static void apply_columns(apply *a, const hd_change *change) {
     for (int c = 0; c < a->entity->core.column_count; c++) {
         bool written = hdl_is_written(&change->set[c]);
+        if (!hdl_owns(a->kind, c)) continue;
         if (written) apply_column(a, change, c);
         if (!written || !change->came[c]) settle_column(a, c);
     }
@@ -225,7 +226,7 @@ static void revert_change(apply *a, const hd_change *change) {
     lua_State *L = a->L;
     for (int c = 0; c < a->entity->core.column_count; c++) {
         const hdl_column *column = &a->entity->columns[c];
-        if (!hdl_is_written(&change->set[c])) continue;
+        if (!hdl_is_written(&change->set[c]) || !hdl_owns(a->kind, c)) continue;
         hd_value none = hd_null();
         const hd_value *old = change->op == HD_INSERT ? &none : &change->old[c];
         if (change->came[c] && column->raw) {

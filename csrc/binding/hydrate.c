@@ -32,6 +32,7 @@ enum {
     BLOCKS,
     OVERLAY,
     META,
+    KINDS,
     BLOCK,
     NAMES
 };
@@ -41,8 +42,9 @@ typedef struct run {
     hd_link *link;
     hdl_shelf *shelf;
     const hdl_hydrator *h;
-    int columns;      /* of the entity */
-    int block_number; /* which one stands at BLOCK */
+    const hdl_kind *kind; /* of the row, where entities share the table */
+    int columns;          /* of the entity */
+    int block_number;     /* which one stands at BLOCK */
     int result_count, late_count;
     int others; /* how many values are in the list at OTHERS */
     bool has_overlay, has_marks, has_loads;
@@ -50,6 +52,11 @@ typedef struct run {
 
 static const hdl_column *column_of(const run *r, uint32_t i) {
     return &r->h->entity->columns[r->h->columns[i]];
+}
+
+/* Does the row's kind have this column? What stands in others is nobody's. */
+static bool is_own(const run *r, uint32_t i) {
+    return hdl_owns(r->kind, r->h->columns[i]);
 }
 
 /* Puts the row's snapshot block at BLOCK, made when it is not there. */
@@ -82,7 +89,7 @@ static void push_fresh(run *r, const hd_row *row, uint32_t slot) {
     hdl_place place = enter_block(r, slot);
     lua_createtable(L, 0, (int)r->h->raw_count);
     for (uint32_t i = 0; i < r->h->count; i++) {
-        if (row->values[i].kind == HD_NULL) continue;
+        if (row->values[i].kind == HD_NULL || !is_own(r, i)) continue;
         const hdl_column *column = column_of(r, i);
         if (column->raw) lua_pushvalue(L, NAMES + (int)i);
         hdl_push_value(L, &row->values[i], column);
@@ -112,6 +119,7 @@ static void add_late(run *r, const hd_row *row, uint32_t slot, bool fresh) {
     lua_pushboolean(L, fresh);
     lua_setfield(L, -2, "fresh");
     for (uint32_t i = 0; i < r->h->count && !fresh; i++) {
+        if (!is_own(r, i)) continue;
         hdl_push_value(L, &row->values[i], column_of(r, i));
         lua_rawseti(L, -2, r->h->columns[i] + 1);
     }
@@ -122,7 +130,7 @@ static void add_late(run *r, const hd_row *row, uint32_t slot, bool fresh) {
 static bool is_changed(run *r, uint32_t i, int at) {
     lua_State *L = r->L;
     const hdl_column *column = column_of(r, i);
-    if (!column->raw) return false;
+    if (!column->raw || !is_own(r, i)) return false;
     lua_pushvalue(L, NAMES + (int)i);
     lua_rawget(L, -2);
     lua_rawgeti(L, BLOCK, at);
@@ -174,7 +182,7 @@ static bool brings_news(run *r, const hd_row *row, uint32_t slot) {
     hdl_place place = enter_block(r, slot);
     for (uint32_t i = 0; i < r->h->count; i++) {
         int at = place.base + r->h->columns[i] + 1;
-        if (!is_same(r, &row->values[i], column_of(r, i), at)) return true;
+        if (is_own(r, i) && !is_same(r, &row->values[i], column_of(r, i), at)) return true;
     }
     return false;
 }
@@ -192,7 +200,7 @@ static void merge(run *r, const hd_row *row, uint32_t slot) {
     if (dirty && stale) return;
     for (uint32_t i = 0; i < r->h->count; i++) {
         int at = place.base + r->h->columns[i] + 1;
-        if (dirty && is_changed(r, i, at)) continue;
+        if (!is_own(r, i) || (dirty && is_changed(r, i, at))) continue;
         if (!is_same(r, &row->values[i], column_of(r, i), at)) refresh(r, &row->values[i], i, at);
     }
 }
@@ -208,7 +216,8 @@ static void push_known(run *r, const hd_row *row, uint32_t slot) {
     lua_rawgeti(r->L, INSTANCES, (int)slot + 1);
     switch (hd_shelf_state(r->shelf->shelf, slot)) {
     case HD_ROW_MANAGED:
-        if (!r->h->full || r->h->converts || has_overlay(r, slot))
+        if (!r->h->full || r->h->converts || has_overlay(r, slot) ||
+            hdl_kind_of(r->L, r->h->entity, -1) != r->kind)
             add_late(r, row, slot, false);
         else if (!r->has_marks)
             merge(r, row, slot);
@@ -235,10 +244,22 @@ static void add_load(run *r) {
     lua_pop(L, 1);
 }
 
+/* Finds the row's kind, with its metatable at META; false: nobody knows it, and the host is told. */
+static bool enter_kind(run *r, const hd_row *row) {
+    lua_State *L = r->L;
+    r->kind = hdl_push_kind(L, r->h, row, KINDS, r->h->full ? "loaded_meta" : "partial_meta");
+    if (r->kind)
+        lua_replace(L, META);
+    else
+        lua_rawseti(L, LATE, ++r->late_count);
+    return r->kind != NULL;
+}
+
 static void add_row(run *r, const hd_row *row) {
     hd_value key[HDL_KEY_COLUMNS];
     lua_State *L = r->L;
     const hd_entity *entity = &r->h->entity->core;
+    if (r->h->discriminator >= 0 && !enter_kind(r, row)) return;
     for (uint32_t k = 0; k < entity->key_count; k++) key[k] = row->values[r->h->key[k]];
     uint32_t slot = hd_shelf_find(r->shelf->shelf, key);
     if (slot == HD_NO_SLOT) {
@@ -280,7 +301,9 @@ static void prepare(lua_State *L, run *r) {
     hdl_getfield(L, STATE, "blocks");
     r->has_overlay = hdl_getfield(L, STATE, "overlay") == LUA_TTABLE;
     hdl_getfield(L, STATE, r->h->full ? "loaded_meta" : "partial_meta");
+    hdl_getfield(L, STATE, "kinds");
     lua_pushnil(L);
+    r->kind = NULL;
     lua_getuservalue(L, HYDRATOR);
     for (uint32_t i = 0; i < r->h->count; i++)
         lua_rawgeti(L, NAMES + (int)i, (int)i + 1), lua_insert(L, NAMES + (int)i);

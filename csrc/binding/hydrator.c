@@ -16,6 +16,15 @@ static int hydrator_free(lua_State *L) {
     return 0;
 }
 
+static void find_discriminator(lua_State *L, hdl_hydrator *h) {
+    h->discriminator = -1;
+    if (h->entity->kind_count == 0) return;
+    for (uint32_t i = 0; i < h->count; i++) {
+        if (h->columns[i] == h->entity->discriminator) h->discriminator = (int)i;
+    }
+    if (h->discriminator < 0) luaL_error(L, "a result without the discriminator");
+}
+
 static void find_key(lua_State *L, hdl_hydrator *h) {
     const hd_entity *entity = &h->entity->core;
     for (uint32_t k = 0; k < entity->key_count; k++) {
@@ -77,8 +86,31 @@ static int hydrator_new(lua_State *L) {
     lua_pop(L, 1);
     h->full = h->count == entity->core.column_count;
     find_key(L, h);
+    find_discriminator(L, h);
     if (!lua_isnil(L, 4)) read_others(L, h, model);
     return 1;
+}
+
+const hdl_kind *hdl_push_kind(lua_State *L, const hdl_hydrator *h, const hd_row *row, int kinds,
+                              const char *meta) {
+    const hdl_column *column = &h->entity->columns[h->entity->discriminator];
+    hdl_push_value(L, &row->values[h->discriminator], column);
+    lua_pushvalue(L, -1);
+    if (lua_isnil(L, -1) || hdl_rawget(L, kinds) != LUA_TTABLE) {
+        lua_pop(L, 1);
+        lua_createtable(L, 0, 2);
+        lua_insert(L, -2);
+        lua_setfield(L, -2, "value");
+        lua_pushboolean(L, 1);
+        lua_setfield(L, -2, "unknown");
+        return NULL;
+    }
+    hdl_getfield(L, -1, "place");
+    const hdl_kind *kind = &h->entity->kinds[lua_tointeger(L, -1) - 1];
+    hdl_getfield(L, -2, meta);
+    lua_insert(L, -4);
+    lua_pop(L, 3);
+    return kind;
 }
 
 int hdl_add_others(lua_State *L, const hdl_hydrator *h, const hd_row *row, int index, int count) {
@@ -89,8 +121,36 @@ int hdl_add_others(lua_State *L, const hdl_hydrator *h, const hd_row *row, int i
     return count;
 }
 
+/* Where things stand in hydrate_plain: names, then the metatable of one row, its instance, and what of it is not raw. */
+enum { NAMES = 7, META, INSTANCE, REST };
+
+/* Pushes the instance of a row and what of it is not raw, or nil. */
+static void push_plain(lua_State *L, const hdl_hydrator *h, const hd_row *row,
+                       const hdl_kind *kind) {
+    lua_createtable(L, 0, (int)h->raw_count);
+    lua_pushnil(L);
+    for (uint32_t i = 0; i < h->count; i++) {
+        const hdl_column *column = &h->entity->columns[h->columns[i]];
+        const hd_value *value = &row->values[i];
+        if (!hdl_owns(kind, h->columns[i])) continue;
+        if (column->raw && value->kind != HD_NULL) {
+            lua_rawgeti(L, NAMES, (int)i + 1);
+            hdl_push_value(L, value, column);
+            lua_rawset(L, INSTANCE);
+        } else if (!column->raw) {
+            if (lua_isnil(L, REST)) {
+                lua_newtable(L);
+                lua_replace(L, REST);
+            }
+            hdl_push_value(L, value, column);
+            lua_rawseti(L, REST, h->columns[i] + 1);
+        }
+    }
+}
+
 /* core.hydrate_plain(link, hydrator, meta, results, rest, others) -> step...: instances of no entity manager. `rest` gets,
- * for each row that has columns which are not raw, { instance =, [column index] = value }. */
+ * for each row that has columns which are not raw, { instance =, [column index] = value }. Where entities share the
+ * table, `meta` has their kinds by discriminator value. */
 static int hydrate_plain(lua_State *L) {
     hd_link *link = hdl_check_link(L, 1);
     const hdl_hydrator *h = hdl_check_hydrator(L, 2);
@@ -98,39 +158,29 @@ static int hydrate_plain(lua_State *L) {
     hd_step step = HD_ROW;
     lua_settop(L, 6);
     if (h->other_count > 0) luaL_checktype(L, 6, LUA_TTABLE);
-    lua_getuservalue(L, 2); /* 7: names */
+    lua_getuservalue(L, 2);
     int results = (int)lua_rawlen(L, 4), rest = (int)lua_rawlen(L, 5);
     int others = h->other_count > 0 ? (int)lua_rawlen(L, 6) : 0;
     while (step == HD_ROW) {
-        lua_createtable(L, 0, (int)h->raw_count);
-        lua_pushnil(L); /* 9: what is not raw */
-        for (uint32_t i = 0; i < h->count; i++) {
-            const hdl_column *column = &h->entity->columns[h->columns[i]];
-            const hd_value *value = &link->row.values[i];
-            if (column->raw && value->kind != HD_NULL) {
-                lua_rawgeti(L, 7, (int)i + 1);
-                hdl_push_value(L, value, column);
-                lua_rawset(L, 8);
-            } else if (!column->raw) {
-                if (lua_isnil(L, 9)) {
-                    lua_newtable(L);
-                    lua_replace(L, 9);
-                }
-                hdl_push_value(L, value, column);
-                lua_rawseti(L, 9, h->columns[i] + 1);
+        const hdl_kind *kind = NULL;
+        if (h->discriminator < 0)
+            lua_pushvalue(L, 3);
+        else if (!(kind = hdl_push_kind(L, h, &link->row, 3, "stored_meta")))
+            lua_rawseti(L, 5, ++rest); /* the host raises */
+        if (h->discriminator < 0 || kind) {
+            push_plain(L, h, &link->row, kind);
+            lua_pushvalue(L, META);
+            lua_setmetatable(L, INSTANCE);
+            if (!lua_isnil(L, REST)) {
+                lua_pushvalue(L, INSTANCE);
+                lua_setfield(L, REST, "instance");
+                lua_rawseti(L, 5, ++rest);
             }
+            lua_settop(L, INSTANCE);
+            lua_rawseti(L, 4, ++results);
+            others = hdl_add_others(L, h, &link->row, 6, others);
         }
-        lua_pushvalue(L, 3);
-        lua_setmetatable(L, 8);
-        if (!lua_isnil(L, 9)) {
-            lua_pushvalue(L, 8);
-            lua_setfield(L, 9, "instance");
-            lua_rawseti(L, 5, ++rest);
-        } else {
-            lua_pop(L, 1);
-        }
-        lua_rawseti(L, 4, ++results);
-        others = hdl_add_others(L, h, &link->row, 6, others);
+        lua_settop(L, NAMES);
         step = hd_link_step(link, &wait);
     }
     return hdl_push_step(L, step, &wait);

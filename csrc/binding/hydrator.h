@@ -10,6 +10,7 @@ typedef struct hdl_hydrator {
     uint32_t count, raw_count;
     uint16_t *columns;       /* of the entity, by position in the result */
     int *key;                /* position of each key column */
+    int discriminator;       /* position of the column that tells of which kind a row is, or -1 */
     bool full;               /* every column of the entity */
     bool converts;           /* some column is of a custom type: the host finishes every row */
     const hdl_entity *other; /* whose columns stand behind the entity's */
@@ -18,6 +19,11 @@ typedef struct hdl_hydrator {
 } hdl_hydrator;
 
 hdl_hydrator *hdl_check_hydrator(lua_State *L, int index);
+
+/* Finds the kind of a row. `kinds` is the host's table of them by discriminator value, in which that kind's metatable is
+ * `meta`: pushes it. NULL: nobody knows the value; pushes { unknown = true, value = }. */
+const hdl_kind *hdl_push_kind(lua_State *L, const hdl_hydrator *h, const hd_row *row, int kinds,
+                              const char *meta);
 
 /* Puts what stands behind the entity's columns at the end of the list at `index`, which has `count` values; gives its
  * new length. */

@@ -190,6 +190,49 @@ static void find_tracked(lua_State *L, hdl_model *model, hdl_entity *entity) {
     if (core->version >= 0) entity->tracked[core->version] = true;
 }
 
+/* ---- Entities that share a table ---- */
+
+static void read_kind(lua_State *L, hdl_model *model, const hdl_entity *entity, hdl_kind *kind) {
+    int member = lua_gettop(L);
+    uint16_t columns = entity->core.column_count, count;
+    kind->name = take_text(L, model, member, "name");
+    kind->owned = take(L, model, columns * sizeof *kind->owned);
+    kind->required = take(L, model, columns * sizeof *kind->required);
+    const uint16_t *owned = take_columns(L, model, member, "owned", &count);
+    for (int i = 0; i < count; i++) kind->owned[owned[i]] = true;
+    hdl_getfield(L, member, "required");
+    for (int c = 0; c < columns; c++) {
+        kind->required[c] = hdl_rawgeti(L, -1, c + 1) != LUA_TNIL;
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
+static void read_kinds(lua_State *L, hdl_model *model, int mapping, hdl_entity *entity) {
+    entity->discriminator = -1;
+    if (hdl_getfield(L, mapping, "members") == LUA_TTABLE) {
+        hdl_getfield(L, mapping, "discriminator");
+        entity->discriminator = column_index(L);
+        hdl_getfield(L, mapping, "members");
+        entity->kind_count = (int)lua_rawlen(L, -1);
+        entity->kinds = take(L, model, (size_t)entity->kind_count * sizeof *entity->kinds);
+        for (int i = 0; i < entity->kind_count; i++) {
+            lua_rawgeti(L, -1, i + 1);
+            read_kind(L, model, entity, &entity->kinds[i]);
+            lua_pop(L, 1);
+        }
+    }
+    lua_pop(L, 1);
+}
+
+const hdl_kind *hdl_kind_of(lua_State *L, const hdl_entity *entity, int index) {
+    if (entity->kind_count == 0 || !lua_getmetatable(L, index)) return NULL;
+    hdl_getfield(L, -1, "place");
+    lua_Integer place = lua_tointeger(L, -1);
+    lua_pop(L, 2);
+    return place >= 1 && place <= entity->kind_count ? &entity->kinds[place - 1] : NULL;
+}
+
 static void read_entity(lua_State *L, hdl_model *model, int mapping, hdl_entity *entity,
                         uint32_t id) {
     hd_entity *core = &entity->core;
@@ -205,6 +248,7 @@ static void read_entity(lua_State *L, hdl_model *model, int mapping, hdl_entity 
         luaL_error(L, "entity '%s' has %d key columns; 1 to %d are possible", core->name,
                    (int)core->key_count, HDL_KEY_COLUMNS);
     find_tracked(L, model, entity);
+    read_kinds(L, model, mapping, entity);
     hdl_getfield(L, mapping, "check_rows");
     core->check_rows = lua_isnil(L, -1) || lua_toboolean(L, -1);
     lua_pop(L, 1);

@@ -51,6 +51,7 @@ local function data_place(mapping, name)
       return place.refuse(at, "the foreign key is the other side's: set it there")
     end
     at.columns = at.column and { at.column } or view.columns
+    if at.columns[1].discriminator then return place.refuse(at, "the discriminator: a row stays of its entity") end
     if at.columns[1].generated then return place.refuse(at, "the database generates this value") end
     places[name] = at
   end

@@ -2,6 +2,7 @@
 --
 -- Every answer is one operand: what has an AND, OR or NOT in it stands in parentheses.
 local errors = require("heddle.errors")
+local family = require("heddle.family")
 local placeholders = require("heddle.placeholders")
 local quote = require("heddle.quote")
 local resolve = require("heddle.resolve")
@@ -197,6 +198,8 @@ end
 ---@return string
 function condition.where(self)
   local text = word(self, self.root)
+  local own = self.root.alias and family.condition(self.mapping, self.root.alias .. ".")
+  if own then return " WHERE " .. own .. (text == "1 = 1" and "" or " AND " .. text) end
   if text == "1 = 1" then return "" end
   return " WHERE " .. text
 end

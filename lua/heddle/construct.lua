@@ -1,6 +1,7 @@
 --- Making instances: `User { ... }` and `em:create`.
 local class_of = require("heddle.class")
 local core = require("heddle.core")
+local discriminator = require("heddle.discriminator")
 local errors = require("heddle.errors")
 local inherit = require("heddle.inherit")
 local instance = require("heddle.instance")
@@ -76,6 +77,7 @@ function construct.construct(class, data, resolve, context)
     local prop = defaults[i]
     if not data or data[prop.name] == nil then e[prop.name] = copy(prop.default) end
   end
+  discriminator.give(e, definition, context and context.em.context_name)
   -- Of what an entity manager makes, the entity manager tells.
   local on_init = not context and definition.hooks.on_init
   if on_init then on_init(e, { entity = e, name = "on_init" }) end

@@ -1,4 +1,5 @@
 --- The column that tells the entities of one table apart: who has it, and which value stands for whom.
+local errors = require("heddle.errors")
 local naming = require("heddle.naming")
 local options = require("heddle.options")
 local types = require("heddle.types")
@@ -98,6 +99,38 @@ function discriminator.settle(made, fail)
   end
   made.discriminator_value = made.discriminator_value or naming.snake_case(made.name)
   check_value(made, made.by_name[made.discriminator], fail)
+end
+
+---Refuses a value that is not that of an instance's entity: what it is, it stays. Raises `validation`.
+---@param made table definition
+---@param value any
+---@param context_name? string
+function discriminator.check(made, value, context_name)
+  if value == made.discriminator_value then return end
+  errors.raise("validation", ("%s.%s is the discriminator, and '%s' for every %s: an instance stays of its entity")
+    :format(made.name, made.discriminator, tostring(made.discriminator_value), made.name),
+    { context = context_name, entity = made.name, property = made.discriminator })
+end
+
+---Gives a new instance the value that its row will have. Raises `validation` for another one.
+---@param e table
+---@param made table definition
+---@param context_name? string
+function discriminator.give(e, made, context_name)
+  local name = made.discriminator
+  if not name or made.by_name[name].hidden then return end
+  local value = rawget(e, name)
+  if value == nil then return rawset(e, name, made.discriminator_value) end
+  discriminator.check(made, value, context_name)
+end
+
+---Checks what a program may have made of it in an instance that is about to be written. Raises `validation`.
+---@param e table
+---@param context_name? string
+function discriminator.check_written(e, context_name)
+  local made = getmetatable(e).definition
+  local name = made.discriminator
+  if not made.by_name[name].hidden then discriminator.check(made, rawget(e, name), context_name) end
 end
 
 discriminator.rule = options.either(options.text, options.integer(-2147483648))

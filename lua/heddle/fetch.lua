@@ -3,7 +3,7 @@ local compat = require("heddle.compat")
 local core = require("heddle.core")
 local errors = require("heddle.errors")
 local hooks = require("heddle.hooks")
-local instance = require("heddle.instance")
+local kinds = require("heddle.kinds")
 local managed = require("heddle.populate.managed")
 local manager = require("heddle.manager")
 local members = require("heddle.relations.members")
@@ -84,6 +84,13 @@ function fetch.arrays(self, plan, params)
   return rows
 end
 
+local function hears_loads(self, root)
+  for _, map in ipairs(root.members or { root }) do
+    if hooks.is_heard(self, map.meta, "on_load") then return true end
+  end
+  return false
+end
+
 ---Runs a plan: managed instances; with the shelf.
 ---@return table[] results
 ---@return table shelf
@@ -92,7 +99,7 @@ function fetch.managed(self, plan, params)
   local results, late, others = {}, {}, {}
   local status = self:start(plan, params)
   local shelf = self:shelf_of(plan.mapping)
-  shelf.loads = hooks.is_heard(self, plan.mapping.meta, "on_load") and {} or nil
+  shelf.loads = hears_loads(self, plan.mapping.root) and {} or nil
   while status == ROW do
     status = hydrate(self, core.hydrate, shelf.shelf, self.link, plan.hydrator, shelf, results, late, others)
   end
@@ -108,8 +115,7 @@ function fetch.unmanaged(self, plan, params)
   local results, rest, others = {}, {}, {}
   local status = self:start(plan, params)
   while status == ROW do
-    status = hydrate(self, core.hydrate_plain, self.link, plan.hydrator, instance.stored(plan.mapping.class),
-      results, rest, others)
+    status = hydrate(self, core.hydrate_plain, self.link, plan.hydrator, kinds.stored(plan.mapping), results, rest, others)
   end
   if self.context:is_logged() then self.context:log(self.link) end
   merge.unmanaged(plan, results, rest)
@@ -134,7 +140,7 @@ local function has_members(self, map)
   for _, state in ipairs(self.touched) do
     local meta = getmetatable(state.owner)
     local view = meta.box and meta.views[state.prop.name]
-    if view and (view.target == map or view.pivot and view.pivot.mapping == map) and state:is_dirty() then
+    if view and (view.target.root == map.root or view.pivot and view.pivot.mapping == map) and state:is_dirty() then
       return true
     end
   end

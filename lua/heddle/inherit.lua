@@ -28,6 +28,18 @@ function inherit.is_a(made, ancestor)
   return false
 end
 
+---Whether an entity has a name or extends one that has.
+---@param made table definition
+---@param name string
+---@return boolean
+function inherit.is_named(made, name)
+  while made do
+    if made.name == name then return true end
+    made = made.base
+  end
+  return false
+end
+
 -- Properties -----------------------------------------------------------------------------------------------
 
 -- What of a property its column shows. In one table a redefinition cannot change that.
@@ -84,7 +96,7 @@ end
 local function copy_of(prop, position)
   local copy = {}
   for key, value in pairs(prop) do copy[key] = value end
-  copy.index, copy.partners = position, nil
+  copy.index, copy.inherited, copy.partners = position, true, nil
   return copy
 end
 

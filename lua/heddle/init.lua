@@ -14,6 +14,7 @@ local errors = require("heddle.errors")
 local filter = require("heddle.filter")
 local given_key = require("heddle.given_key")
 local handle = require("heddle.handle")
+local inherit = require("heddle.inherit")
 local instance = require("heddle.instance")
 local op = require("heddle.op")
 local registry = require("heddle.registry")
@@ -45,7 +46,7 @@ function filter.hooks.key_of(value, map)
     errors.raise("wrong_context", ("a %s of context '%s' in a filter of context '%s'"):format(meta.definition.name,
       meta.context_name, map.context), { context = map.context, entity = meta.definition.name })
   end
-  if meta.definition ~= map.meta then
+  if not inherit.is_a(meta.definition, map.meta) then
     errors.raise("validation", ("a filter on %s was given a %s"):format(map.name, meta.definition.name),
       { context = map.context, entity = map.name })
   end

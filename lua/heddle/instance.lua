@@ -4,6 +4,7 @@
 --- or, once they hold a relation or a hidden value, one of their own. `managed.lua` has those of an entity manager,
 --- `construct.lua` makes new ones.
 local class_of = require("heddle.class")
+local discriminator = require("heddle.discriminator")
 local errors = require("heddle.errors")
 local null = require("heddle.null")
 local state = require("heddle.state")
@@ -23,10 +24,13 @@ instance.read_many = nil
 ---@type fun(e: table, meta: table, prop: table, value: any)
 instance.write_many = nil
 
--- Kind of each property: "raw", "hidden", "one" (the side with the foreign key), "many" (the other, and
--- many_to_many), "other".
+-- Kind of each property: "raw", "hidden", "discriminator" (one that is not raw), "one" (the side with the foreign key),
+-- "many" (the other, and many_to_many), "other".
 local function kind_of(prop)
-  if prop.kind == "scalar" then return prop.hidden and "hidden" or "raw" end
+  if prop.kind == "scalar" then
+    if not prop.hidden then return "raw" end
+    return prop.discriminator and "discriminator" or "hidden"
+  end
   if prop.kind == "many_to_one" or prop.kind == "one_to_one" and prop.owner then return "one" end
   if prop.kind == "embedded" then return "other" end
   return "many"
@@ -111,6 +115,7 @@ local function index_unmanaged(e, key)
   local kind = kind_of(prop)
   if kind == "many" then return instance.read_many(e, meta, prop) end
   if kind == "other" then return instance.raise_later(meta, prop) end
+  if kind == "discriminator" and not (own and own.unloaded) then return meta.definition.discriminator_value end
   if not own then return nil end
   local value = own.values[key]
   if value == null then return nil end
@@ -119,6 +124,7 @@ local function index_unmanaged(e, key)
     instance.raise_not_loaded(meta, e, key, "this instance is not managed: read it again with that property, or "
       .. "em:merge it")
   end
+  if kind == "discriminator" then return meta.definition.discriminator_value end
   local key_values = own.keys and own.keys[key]
   return key_values and instance.reference(meta, e, own.views[key], key_values) or nil
 end
@@ -140,6 +146,7 @@ local function write_unmanaged(e, key, value)
   if kind == "one" then return instance.relate(e, meta, prop, value) end
   if kind == "many" then return instance.write_many(e, meta, prop, value) end
   if kind == "other" then return instance.raise_later(meta, prop) end
+  if kind == "discriminator" then return discriminator.check(meta.definition, value, meta.context_name) end
   instance.own(e).values[key] = value == nil and null or value
 end
 

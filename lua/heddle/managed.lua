@@ -4,6 +4,7 @@
 --- nothing alive; snapshots and overlays, which hold no instances, are held strongly, so that what was loaded stays
 --- readable, and what was not says so.
 --- `__index` and `__newindex` are Lua, not C: LuaJIT compiles them.
+local discriminator = require("heddle.discriminator")
 local errors = require("heddle.errors")
 local instance = require("heddle.instance")
 local null = require("heddle.null")
@@ -80,6 +81,10 @@ local function read_virtual(meta, e, view)
   end
   if kind == "one" then return read_relation(meta, e, slot, overlay, view) end
   if kind == "many" then return instance.read_many(e, meta, view.prop) end
+  if kind == "discriminator" then
+    if meta.load_state == "reference" then raise_not_loaded(meta, e, view.name, "load it with em:find_one") end
+    return meta.definition.discriminator_value
+  end
   return raise_later(meta, view.prop)
 end
 
@@ -87,6 +92,7 @@ local function write_virtual(meta, e, view, value)
   local kind = kind_of(view.prop)
   if kind == "one" then return instance.relate(e, meta, view.prop, value) end
   if kind == "many" then return instance.write_many(e, meta, view.prop, value) end
+  if kind == "discriminator" then return discriminator.check(meta.definition, value, meta.context_name) end
   if kind ~= "hidden" then return raise_later(meta, view.prop) end
   local shelf, slot = place_of(meta, e)
   if not shelf then
@@ -145,17 +151,18 @@ local function write_partial(e, key, value)
   return write_loaded(e, key, value)
 end
 
+---@param shelf table
+---@param map table of the entity, which may share the shelf with others
 ---@return table loaded
 ---@return table partial
 ---@return table reference
-function managed.metatables(shelf)
-  local map = shelf.mapping
+function managed.metatables(shelf, map)
   local function make(load_state, index, newindex)
     return {
       is_heddle = true, load_state = load_state, class = map.class, definition = map.meta, mapping = map,
       views = map.props, context_name = map.context, box = shelf.box, slot_of = shelf.slot_of, blocks = shelf.blocks,
       overlay = shelf.overlay, width = shelf.width, __index = index, __newindex = newindex,
-      __tostring = instance.to_string, __name = "heddle." .. map.name,
+      place = map.place, __tostring = instance.to_string, __name = "heddle." .. map.name,
     }
   end
   return make("loaded", index_loaded, write_loaded), make("partial", index_partial, write_partial),

@@ -4,6 +4,7 @@ local context = require("heddle.context")
 local core = require("heddle.core")
 local errors = require("heddle.errors")
 local instance = require("heddle.instance")
+local kinds = require("heddle.kinds")
 local options = require("heddle.options")
 local owner = require("heddle.owner")
 local scope = require("heddle.scope")
@@ -23,8 +24,8 @@ local manager = { class = Manager }
 -- Fresh identity map and bookkeeping. Instances of the former one are left without an entity manager; those that were
 -- never written are nobody's, as they were before.
 local function reset(self)
-  for _, shelf in pairs(self.shelves or {}) do shelf:release_new() end
-  for _, shelf in pairs(self.shelves or {}) do shelf.box.shelf = nil end
+  for _, shelf in ipairs(self.order or {}) do shelf:release_new() end
+  for _, shelf in ipairs(self.order or {}) do shelf.box.shelf = nil end
   self.session, self.shelves, self.order = core.session(), {}, {}
   self.notes, self.outcome_unknown = {}, nil
   -- Collections that the next flush has to look at; instances that left a relation which removes orphans; what tells
@@ -52,13 +53,20 @@ end
 
 -- Shelves --------------------------------------------------------------------------------------------------
 
+-- A shelf is found under every entity whose rows it holds.
+local function put_shelf(self, shelf)
+  local root = shelf.mapping
+  self.shelves[root] = shelf
+  for _, member in ipairs(root.members or {}) do self.shelves[member] = shelf end
+end
+
 -- Entities were registered since: what is managed moves over to their mappings.
 local function take_up(self)
   self.model, self.mappings = self.context.model, self.context.mappings
   self.shelves = {}
   for _, shelf in ipairs(self.order) do
-    shelf:move(self.mappings.by_class[shelf.mapping.class])
-    self.shelves[shelf.mapping] = shelf
+    shelf:move(self.mappings.by_class[shelf.mapping.class].root)
+    put_shelf(self, shelf)
   end
 end
 
@@ -66,8 +74,8 @@ end
 function Manager:shelf_of(map)
   local shelf = self.shelves[map]
   if not shelf then
-    shelf = shelves.new(self, map)
-    self.shelves[map] = shelf
+    shelf = shelves.new(self, map.root)
+    put_shelf(self, shelf)
     self.order[#self.order + 1] = shelf
   end
   return shelf
@@ -86,7 +94,8 @@ end
 function Manager:reference(map, key)
   local shelf = self:shelf_of(map)
   local e = shelf:find(key)
-  return e or (shelf:make_reference(type(key) == "table" and key or { key }))
+  if e then return kinds.narrow(shelf, e, map) end
+  return (shelf:make_reference(type(key) == "table" and key or { key }, map))
 end
 
 ---Where a managed instance stands. Raises `wrong_context`, `not_managed`, `validation`.
@@ -100,7 +109,7 @@ function Manager:locate(e, what)
       type(e) == "table" and "a plain table" or "a " .. type(e)), { context = self.context_name })
   end
   local shelf = meta.box and meta.box.shelf
-  if shelf and shelf.em == self then return shelf, meta.slot_of[e], shelf.mapping end
+  if shelf and shelf.em == self then return shelf, meta.slot_of[e], meta.mapping end
   if meta.context_name and meta.context_name ~= self.context_name then
     errors.raise("wrong_context", ("%s: this %s belongs to context '%s', not '%s'"):format(what, meta.definition.name,
       meta.context_name, self.context_name), { context = self.context_name, entity = meta.definition.name })
@@ -226,7 +235,7 @@ end
 
 function Manager:__tostring()
   local count = 0
-  for _, shelf in pairs(self.shelves) do
+  for _, shelf in ipairs(self.order) do
     for _ in pairs(shelf.instances) do count = count + 1 end
   end
   return ("em<%s: %d managed%s>"):format(self.context_name, count,

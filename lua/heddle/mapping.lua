@@ -8,6 +8,7 @@ local entity = require("heddle.entity")
 local errors = require("heddle.errors")
 local family = require("heddle.mapping.family")
 local keys = require("heddle.mapping.keys")
+local lineage = require("heddle.mapping.lineage")
 local pivot = require("heddle.mapping.pivot")
 local relation = require("heddle.relation")
 local sides = require("heddle.mapping.sides")
@@ -26,7 +27,7 @@ end
 -- on it.
 local function refuse_unsupported(map)
   local meta = map.meta
-  for _, option in ipairs({ "root", "expression" }) do
+  for _, option in ipairs({ "expression" }) do
     if meta[option] then fail(map, nil, "option '" .. option .. "' is not supported yet", "unsupported") end
   end
   if next(meta.filters) then fail(map, nil, "option 'filters' is not supported yet", "unsupported") end
@@ -51,11 +52,31 @@ local function new_mapping(context, made, id)
     columns = {}, column_of = {}, props = {}, list = {}, foreign_keys = {}, uniques = {}, indexes = {},
     checks = {}, plans = {},
   }
+  map.root = map
+  if made.root then
+    map.members, map.by_value, map.more = {}, {}, {}
+    return map
+  end
   for position, prop in ipairs(made.properties) do
     local view = new_view(prop)
     map.list[position], map.props[prop.name] = view, view
   end
+  map.owned = map.columns
   return map
+end
+
+-- The mapping that a program finds under an entity's name.
+local function add_mapping(context, made)
+  local list, map = context.list, nil
+  if not made.root or made.root == made then
+    map = new_mapping(context, made, #list)
+    list[#list + 1] = map
+  end
+  if made.root then
+    map = family.add(context, map or context.by_class[made.root.class].root, made, new_view)
+  end
+  refuse_unsupported(map)
+  context.by_class[made.class], context.by_name[map.name] = map, map
 end
 
 local function resolve_target(context, map, view)
@@ -99,20 +120,18 @@ function mapping.build(context_name, driver, classes, naming, opts)
     name = context_name, driver = driver, naming = naming, schema = opts and opts.schema,
     by_class = {}, by_name = {}, abstract = {}, list = {}, fail = fail,
   }
-  for position, made in ipairs(family.list(context, entity.by_name(classes, context_name))) do
-    local map = new_mapping(context, made, position - 1)
-    refuse_unsupported(map)
-    context.list[position], context.by_class[made.class], context.by_name[map.name] = map, map, map
-  end
+  for _, made in ipairs(lineage.list(context, entity.by_name(classes, context_name))) do add_mapping(context, made) end
   check_tables(context)
   for _, map in ipairs(context.list) do
-    for _, view in ipairs(map.list) do
-      if view.kind ~= "scalar" then resolve_target(context, map, view) end
+    for view, declared in family.views(map) do
+      if view.kind ~= "scalar" then resolve_target(context, declared, view) end
     end
   end
   columns.build(context)
+  family.finish(context)
   sides.build(context)
   pivot.build(context)
+  family.settle(context)
   keys.build(context)
   return { by_class = context.by_class, by_name = context.by_name, abstract = context.abstract, list = context.list }
 end

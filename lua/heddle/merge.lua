@@ -3,7 +3,9 @@
 local core = require("heddle.core")
 local custom = require("heddle.custom")
 local errors = require("heddle.errors")
+local family = require("heddle.family")
 local instance = require("heddle.instance")
+local kinds = require("heddle.kinds")
 local relations = require("heddle.relations")
 local select = require("heddle.select")
 local state = require("heddle.state")
@@ -63,9 +65,9 @@ local function take(shelf, slot, e, column, overlay, value)
   if column.view.raw then rawset(e, column.property, state.value(column, image)) end
 end
 
-local function is_complete(shelf, overlay)
+local function is_complete(e, overlay)
   if not overlay.loaded then return true end
-  for _, column in ipairs(shelf.mapping.columns) do
+  for _, column in ipairs(family.map_of(e).owned) do
     if not overlay.loaded[column.index] then return false end
   end
   return true
@@ -73,7 +75,9 @@ end
 
 local function one(shelf, slot, plan, row)
   local version = shelf.mapping.version
-  local e, overlay = shelf.instances[slot], state.overlay(shelf, slot)
+  local e = shelf.instances[slot]
+  if shelf.kinds then kinds.become(shelf, slot, e, row[shelf.mapping.discriminator.index]) end
+  local overlay = state.overlay(shelf, slot)
   local known = version and (not overlay.loaded or overlay.loaded[version.index])
   if known and is_row_changed(shelf, slot, e, overlay)
     and row[version.index] ~= state.snapshot(shelf, slot, version.index) then
@@ -91,10 +95,10 @@ local function one(shelf, slot, plan, row)
     note_loaded(shelf, slot, plan.columns)
     if shelf:state(slot) == "reference" then
       shelf.shelf:set_state(slot, "partial")
-      setmetatable(e, shelf.partial_meta)
+      setmetatable(e, kinds.of(shelf, getmetatable(e).class).partial_meta)
       if shelf.loads then shelf.loads[#shelf.loads + 1] = e end
     end
-    if is_complete(shelf, overlay) then shelf:complete(slot) end
+    if is_complete(e, overlay) then shelf:complete(slot) end
   elseif next(overlay.rel) == nil and next(overlay.hidden) == nil then
     shelf.overlay[slot] = nil
   end
@@ -102,7 +106,11 @@ end
 
 -- A row that was not there before.
 local function fresh(shelf, plan, slot)
-  if plan.partial then note_loaded(shelf, slot, plan.columns) end
+  if plan.partial then
+    local overlay = note_loaded(shelf, slot, plan.columns)
+    -- What was left out may be of entities that share the table.
+    if shelf.kinds and is_complete(shelf.instances[slot], overlay) then shelf:complete(slot) end
+  end
   for _, column in ipairs(plan.columns) do
     if column.converts and column.view.raw then
       rawset(shelf.instances[slot], column.property, state.value(column, state.snapshot(shelf, slot, column.index)))
@@ -116,13 +124,16 @@ end
 ---@param late table[] { slot =, fresh =, [column index] = value }
 function merge.late(shelf, plan, late)
   for _, row in ipairs(late) do
+    if row.unknown then kinds.raise_unknown(shelf.mapping, row.value) end
     if row.fresh then fresh(shelf, plan, row.slot) else noted(shelf, row.slot, one, plan, row) end
   end
 end
 
 ---Unmanaged instances: what is not raw, and what was not read.
 function merge.unmanaged(plan, results, rest)
-  local views = plan.mapping.props
+  for _, row in ipairs(plan.mapping.root.members and rest or {}) do
+    if row.unknown then kinds.raise_unknown(plan.mapping.root, row.value) end
+  end
   local missing
   if plan.partial then
     missing = {}
@@ -131,9 +142,9 @@ function merge.unmanaged(plan, results, rest)
     for _, e in ipairs(results) do instance.own(e).unloaded = setmetatable({}, { __index = missing }) end
   end
   for _, row in ipairs(rest) do
-    local own = instance.own(row.instance)
-    own.keys, own.views = {}, views
-    for _, view in ipairs(plan.mapping.list) do
+    local own, map = instance.own(row.instance), family.of_class(plan.mapping, getmetatable(row.instance).class)
+    own.keys, own.views = {}, map.props
+    for _, view in ipairs(map.list) do
       if view.column and not view.column.raw then
         local value = custom.from_db(view.column, row[view.column.index])
         if view.raw then rawset(row.instance, view.name, value) else own.values[view.name] = value end

@@ -1,6 +1,7 @@
 --- To-one relations in memory: what may be assigned, and the reference behind a foreign key.
 local class_of = require("heddle.class")
 local errors = require("heddle.errors")
+local inherit = require("heddle.inherit")
 local instance = require("heddle.instance")
 local null = require("heddle.null")
 local state = require("heddle.state")
@@ -85,8 +86,8 @@ end
 -- An instance of an entity manager knows the very entity that its relation leads to, another one perhaps only its name.
 local function is_target(meta, prop, other)
   local view = meta.views and meta.views[prop.name]
-  if view then return other.definition == view.target.meta end
-  return other.definition.name == target_name(prop)
+  if view then return inherit.is_a(other.definition, view.target.meta) end
+  return inherit.is_named(other.definition, target_name(prop))
 end
 
 ---Checks what is assigned to a to-one relation of an instance.

@@ -3,10 +3,10 @@
 --- The side with the foreign key has the truth of one_to_many and one_to_one: adding to `author.books` assigns
 --- `book.author`, and every assignment of `book.author` moves the book from one collection to the other. Of a
 --- many_to_many both sides are collections; what the database gets is read off the owning one.
-local class_of = require("heddle.class")
 local collection = require("heddle.collection")
 local core = require("heddle.core")
 local errors = require("heddle.errors")
+local inherit = require("heddle.inherit")
 local instance = require("heddle.instance")
 local null = require("heddle.null")
 local relate = require("heddle.relate")
@@ -53,18 +53,10 @@ function relations.known(e, name)
   return lists and lists[name]
 end
 
-local function is_named(definition, name)
-  while definition do
-    if definition.name == name then return true end
-    definition = class_of.definition_of(definition.extends)
-  end
-  return false
-end
-
 local function find_partner(prop, definition, other)
   if prop.mapped_by then return other.by_name[prop.mapped_by] or false end
   for _, candidate in ipairs(other.properties) do
-    if candidate.mapped_by == prop.name and is_named(definition, relate.target_name(candidate)) then
+    if candidate.mapped_by == prop.name and inherit.is_named(definition, relate.target_name(candidate)) then
       return candidate
     end
   end

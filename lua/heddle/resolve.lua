@@ -75,7 +75,7 @@ function resolve.foreign_key(mapping, view)
     owner, property, inverse = view.target, view.prop and view.prop.mapped_by, true
   end
   for _, fk in ipairs(owner and owner.foreign_keys or {}) do
-    if fk.property == property and (not inverse or fk.target == mapping) then return fk, inverse end
+    if fk.property == property and (not inverse or fk.target == mapping.root) then return fk, inverse end
   end
   return nil, inverse
 end

@@ -7,6 +7,7 @@
 local compat = require("heddle.compat")
 local condition = require("heddle.condition")
 local errors = require("heddle.errors")
+local family = require("heddle.family")
 local filter = require("heddle.filter")
 local null = require("heddle.null")
 local options = require("heddle.find_options")
@@ -52,9 +53,14 @@ local function columns_of(mapping, opts, whole)
   for _, column in ipairs(mapping.columns) do
     local name = column.property
     local wanted
-    if only then wanted = only[name] else wanted = whole or not column.lazy end
+    if only then
+      wanted = only[name]
+    else
+      -- What no row of the entity has costs nothing, and is known then.
+      wanted = whole or not column.lazy or not family.has_column(mapping, column)
+    end
     if without and without[name] then wanted = false end
-    if wanted or column.primary or column.version then columns[#columns + 1] = column end
+    if wanted or column.primary or column.version or column.discriminator then columns[#columns + 1] = column end
   end
   return columns, #columns < #mapping.columns
 end

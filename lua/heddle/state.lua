@@ -5,6 +5,7 @@
 local core = require("heddle.core")
 local custom = require("heddle.custom")
 local null = require("heddle.null")
+local op = require("heddle.op")
 
 local state = {}
 
@@ -59,6 +60,18 @@ function state.snapshots(shelf, slot)
   return values
 end
 
+---Rows have more columns than before, behind those that they had.
+---@param width integer
+function state.widen(shelf, width)
+  local rows = {}
+  for slot = 1, shelf.shelf:count() do rows[slot] = state.snapshots(shelf, slot) end
+  for block in pairs(shelf.blocks) do shelf.blocks[block] = nil end
+  shelf.width = width
+  for slot, values in pairs(rows) do
+    for index, value in pairs(values) do state.set_snapshot(shelf, slot, index, value) end
+  end
+end
+
 ---Whether values of a column change inside.
 function state.is_mutable(column)
   return column.type == "json" or column.type == "array"
@@ -85,6 +98,7 @@ end
 ---two values are equal.
 function state.is_other(column, value, image)
   if value == nil or value == null or image == nil then return value ~= nil or image ~= nil end
+  if op.is_raw(value) then return true end
   local equals = column.custom.equals
   if equals then return not equals(value, state.value(column, image)) end
   local ok, stored = pcall(custom.to_db, column, value)

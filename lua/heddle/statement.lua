@@ -3,6 +3,7 @@
 -- A *scope* is an entity in the statement: the root is `e0`, a relation's target gets an alias and a LEFT JOIN when
 -- one of its columns is first needed, once for each path however often it is named. The target's key is read
 -- from the foreign key, so `{ author = { id = 7 } }` joins nothing.
+local family = require("heddle.family")
 local quote = require("heddle.quote")
 local resolve = require("heddle.resolve")
 
@@ -77,6 +78,7 @@ local function join(self, scope)
   for i, pair in ipairs(scope.pairs) do
     terms[i] = scope.alias .. "." .. quote.name(pair.other.name) .. " = " .. terms[i]
   end
+  terms[#terms + 1] = family.condition(scope.mapping, scope.alias .. ".")
   self.joins[#self.joins + 1] = " LEFT JOIN " .. quote.table(scope.mapping) .. " AS " .. scope.alias
     .. " ON " .. table.concat(terms, " AND ")
   self.reads[#self.reads + 1] = scope.mapping

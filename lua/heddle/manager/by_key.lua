@@ -1,6 +1,7 @@
 --- Reading one entity: by its key, answered from the identity map when it is there, or by a filter.
 local custom = require("heddle.custom")
 local errors = require("heddle.errors")
+local family = require("heddle.family")
 local fetch = require("heddle.fetch")
 local filter = require("heddle.filter")
 local find_options = require("heddle.find_options")
@@ -37,15 +38,16 @@ local function stored_key(map, key)
   return #key == 1 and key[1] or key
 end
 
--- What is managed under a key, and the state of its row.
+-- What is managed under a key, and the state of its row: "other" when that is of an entity that shares the table.
 local function find_managed(self, map, where)
   local key = key_of(map, where)
   local shelf = key ~= nil and self.shelves[map]
   if not shelf then return nil end
   local e, slot = shelf:find(stored_key(map, key))
   if not e then return nil end
-  local row = shelf:state(slot)
-  if row == "partial" and state.has_usual(map, shelf.overlay[slot]) then row = "managed" end
+  local row, own = shelf:state(slot), family.map_of(e)
+  if row ~= "reference" and not family.is_a(own, map) then return nil, "other" end
+  if row == "partial" and state.has_usual(own, shelf.overlay[slot]) then row = "managed" end
   return e, row
 end
 
@@ -69,7 +71,7 @@ function Manager:find_one(entity, where, opts)
   if opts then find_options.check(map, opts) end
   local level = opts and opts.populate and populate.plan(map, opts.populate)
   local e, row = find_managed(self, map, where)
-  if row == "removed" then return nil end
+  if row == "removed" or row == "other" then return nil end
   if row == "new" or row == "managed" and answers_from_memory(opts) then
     if level then populate.run(managed.loader(self), level, { e }) end
     return e
@@ -121,7 +123,12 @@ function Manager:get_reference(entity, key)
     errors.raise("validation", "get_reference: " .. key_form.describe(map), { entity = map.name,
       context = self.context_name })
   end
-  return self:reference(map, stored_key(map, #values == 1 and values[1] or values))
+  local e = self:reference(map, stored_key(map, #values == 1 and values[1] or values))
+  if not family.is_a(family.map_of(e), map) then
+    errors.raise("validation", ("get_reference: what is managed under this key is a %s, not a %s"):format(
+      family.map_of(e).name, map.name), { entity = map.name, context = self.context_name })
+  end
+  return e
 end
 
 return Manager

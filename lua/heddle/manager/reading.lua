@@ -1,6 +1,7 @@
 --- Reading: find and its kin, references, load of to-one relations, refresh.
 local compat = require("heddle.compat")
 local errors = require("heddle.errors")
+local family = require("heddle.family")
 local fetch = require("heddle.fetch")
 local instance = require("heddle.instance")
 local managed = require("heddle.populate.managed")
@@ -64,11 +65,12 @@ local function check_loadable(self, list)
       errors.raise("not_managed", ("em:load: this %s is not managed; populate it where it is read"):format(map.name),
         { context = self.context_name, entity = map.name })
     end
-    first = first or map
-    if map ~= first then
+    local common = first and family.common(first, map) or not first and map
+    if not common then
       errors.raise("validation", ("em:load: a list of one entity's instances is taken, not of %s and %s"):format(
         first.name, map.name), { context = self.context_name, entity = map.name })
     end
+    first = common
   end
   return first
 end

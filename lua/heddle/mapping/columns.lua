@@ -3,6 +3,7 @@
 --- A foreign key's columns have the types of the target's key, which may itself be a foreign key. So keys are
 --- made first, each after those it refers to; the rest follows in declared order.
 local custom = require("heddle.custom")
+local family = require("heddle.mapping.family")
 local naming = require("heddle.naming")
 local types = require("heddle.types")
 
@@ -78,6 +79,7 @@ local function make_columns(context, map, view)
 end
 
 function build_key(context, map)
+  map = map.root
   if map.key then return end
   if context.visiting[map] then
     context.fail(map, nil, "its primary key refers, through relations, to itself")
@@ -90,6 +92,7 @@ function build_key(context, map)
   end
   context.visiting[map] = nil
   map.key = key
+  for _, member in ipairs(map.members or {}) do member.key = key end
   make_auto_key(map)
 end
 
@@ -106,7 +109,7 @@ local function add_column(context, map, column)
       .. "another with '%s'"):format(column.name, owner.property, column.view.columns and "join_column" or "column"))
   end
   map.columns[#map.columns + 1], map.column_of[column.name] = column, column
-  column.index, column.entity = #map.columns, map.name
+  column.index, column.entity = #map.columns, (column.view.declared or map).name
   if column.version then map.version = column end
 end
 
@@ -114,8 +117,8 @@ local function add_foreign_key(map, view)
   local names, prop = {}, view.prop
   for position, column in ipairs(view.columns) do names[position] = column.name end
   local entry = {
-    property = view.name, view = view, columns = view.columns, target = view.target,
-    target_columns = view.target.key, nullable = prop.nullable or false, on_delete = prop.on_delete,
+    property = view.name, view = view, columns = view.columns, target = view.target.root,
+    target_columns = view.target.key, nullable = prop.nullable or view.partial or false, on_delete = prop.on_delete,
     on_update = prop.on_update_rule, deferrable = map.driver == "postgres",
     name = naming.constraint(map.table, names, "foreign"),
   }
@@ -132,6 +135,7 @@ function columns.build(context)
     for _, view in ipairs(map.list) do
       if is_stored(view) then
         local made = view.columns or (view.column and { view.column }) or make_columns(context, map, view)
+        family.soften(view, made)
         for _, column in ipairs(made) do add_column(context, map, column) end
         if view.columns then add_foreign_key(map, view) end
       end

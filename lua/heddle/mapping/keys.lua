@@ -2,7 +2,9 @@
 ---
 --- `uniques` has every unique key, whatever enforces it. An entry with `index` is a unique index (it has a
 --- condition, an order or a method, which constraints have not) and stands in `indexes` as well.
+local family = require("heddle.mapping.family")
 local naming = require("heddle.naming")
+local rows_of = require("heddle.family")
 
 local keys = {}
 
@@ -54,9 +56,9 @@ local function add_index(context, map, parts, given)
   local name = given.name or naming.constraint(map.table, names_of(columns), given.unique and "unique" or "index")
   claim_name(context, map, name)
   local index = { columns = parts, name = name, where = given.where, unique = given.unique or false,
-    method = given.method }
+    method = given.method, among = given.among }
   map.indexes[#map.indexes + 1] = index
-  if index.unique then add_unique(context, map, columns, name, given.where, index) end
+  if index.unique then add_unique(context, map, columns, name, given.where or given.among, index) end
 end
 
 local function parts_of(columns)
@@ -76,34 +78,61 @@ local function add_property_keys(context, map, view)
   end
   if prop.check then
     local name = naming.constraint(map.table, names_of(columns), "check")
-    map.checks[#map.checks + 1] = { expression = prop.check, name = name, property = prop.name }
+    map.checks[#map.checks + 1] = {
+      expression = rows_of.implied(map, view.partial and view.declared or map, prop.check), name = name,
+      property = prop.name,
+    }
   end
 end
 
-local function add_entity_keys(context, map)
-  for _, item in ipairs(map.meta.uniques) do
+-- What an entity of a family says of columns that others have too holds for its own rows.
+local function among_own(map, of, columns)
+  if of.place == 1 or not of.place then return nil end
+  for _, column in ipairs(columns) do
+    if column.partial then return nil end -- NULL elsewhere
+  end
+  return rows_of.among(map, of.values, "")
+end
+
+local function add_entity_uniques(context, map, of)
+  for _, item in ipairs(family.own_items(of, "uniques")) do
     local columns = {}
     for _, name in ipairs(item.properties) do
-      for _, column in ipairs(columns_of(context, map, name, "uniques")) do columns[#columns + 1] = column end
+      for _, column in ipairs(columns_of(context, of, name, "uniques")) do columns[#columns + 1] = column end
     end
-    if item.where then
-      add_index(context, map, parts_of(columns), { name = item.name, where = item.where, unique = true })
+    local among = among_own(map, of, columns)
+    if item.where or among then
+      add_index(context, map, parts_of(columns), { name = item.name, where = item.where, unique = true, among = among })
     else
       add_unique(context, map, columns, item.name)
     end
   end
-  for _, item in ipairs(map.meta.indexes) do
-    local parts = {}
+end
+
+local function add_entity_indexes(context, map, of)
+  for _, item in ipairs(family.own_items(of, "indexes")) do
+    local parts, columns = {}, {}
     for _, part in ipairs(item.properties) do
-      for _, column in ipairs(columns_of(context, map, part.name, "indexes")) do
-        parts[#parts + 1] = { column, desc = part.desc }
+      for _, column in ipairs(columns_of(context, of, part.name, "indexes")) do
+        parts[#parts + 1], columns[#columns + 1] = { column, desc = part.desc }, column
       end
     end
-    add_index(context, map, parts, item)
+    add_index(context, map, parts, { name = item.name, where = item.where, unique = item.unique, method = item.method,
+      among = among_own(map, of, columns) })
   end
-  for position, item in ipairs(map.meta.checks) do
-    local name = item.name or naming.constraint(map.table, { tostring(position) }, "check")
-    map.checks[#map.checks + 1] = { expression = item.expression, name = name }
+end
+
+-- What the entity says, or the entities that share the table.
+local function add_entity_keys(context, map)
+  local position = 0
+  for _, of in ipairs(map.members or { map }) do
+    add_entity_uniques(context, map, of)
+    add_entity_indexes(context, map, of)
+    for _, item in ipairs(family.own_items(of, "checks")) do
+      position = position + 1
+      local name = item.name or naming.constraint(map.table, { tostring(position) }, "check")
+      map.checks[#map.checks + 1] = { expression = rows_of.implied(map, of, item.expression), name = name }
+    end
   end
 end
 

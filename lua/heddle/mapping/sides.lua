@@ -1,5 +1,6 @@
 --- The two sides of each relation: `mapped_by` and `inversed_by` checked against the other entity, orders checked.
 local errors = require("heddle.errors")
+local family = require("heddle.mapping.family")
 local suggest = require("heddle.suggest")
 
 local sides = {}
@@ -96,11 +97,11 @@ end
 ---@param context table as mapping.build makes it
 function sides.build(context)
   for _, map in ipairs(context.list) do
-    for _, view in ipairs(map.list) do
+    for view, declared in family.views(map) do
       if view.kind ~= "scalar" then
-        if view.prop.mapped_by then link_inverse(context, map, view) end
-        if view.prop.inversed_by then check_inversed(context, map, view) end
-        check_order(context, map, view)
+        if view.prop.mapped_by and not view.like then link_inverse(context, declared, view) end
+        if view.prop.inversed_by then check_inversed(context, declared, view) end
+        check_order(context, declared, view)
       end
     end
   end

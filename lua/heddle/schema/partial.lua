@@ -24,12 +24,7 @@ local function literals(mapping, params)
   return made
 end
 
----" WHERE ..." of an index, "" without a condition.
----@param mapping table
----@param where string|table|nil
----@return string
-function partial.sql(mapping, where)
-  if where == nil then return "" end
+local function text_of(mapping, where)
   if type(where) == "string" then return " WHERE " .. where end
   local to = shape.new("index")
   to.each = true
@@ -42,6 +37,18 @@ function partial.sql(mapping, where)
       "it can only name properties of the entity itself")
   end
   return text
+end
+
+---" WHERE ..." of an index, "" without a condition.
+---@param mapping table
+---@param where string|table|nil
+---@param among string|nil SQL that tells whose rows are meant, where entities share the table
+---@return string
+function partial.sql(mapping, where, among)
+  if where == nil then return among and " WHERE " .. among or "" end
+  local text = text_of(mapping, where)
+  if not among then return text end
+  return " WHERE " .. among .. " AND (" .. text:sub(8) .. ")"
 end
 
 return partial

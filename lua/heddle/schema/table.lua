@@ -74,7 +74,8 @@ function tables.indexes(mapping)
     end
     local method = index.method and mapping.driver == "postgres" and " USING " .. index.method or ""
     statements[i] = "CREATE " .. (index.unique and "UNIQUE " or "") .. "INDEX " .. quote.name(index.name) .. " ON "
-      .. quote.table(mapping) .. method .. " (" .. table.concat(parts, ", ") .. ")" .. partial.sql(mapping, index.where)
+      .. quote.table(mapping) .. method .. " (" .. table.concat(parts, ", ") .. ")"
+      .. partial.sql(mapping, index.where, index.among)
   end
   return statements
 end
