@@ -5,6 +5,7 @@
 --- puts the program's back. A converter sees no NULL: that is an absent field on both sides.
 local errors = require("heddle.errors")
 local null = require("heddle.null")
+local op = require("heddle.op")
 
 local custom = {}
 
@@ -31,7 +32,8 @@ end
 
 local function convert(column, way, value)
   local fn = column.custom[way]
-  if not fn then return value end
+  -- What SQL says is the database's form already.
+  if not fn or op.is_raw(value) then return value end
   local ok, result = pcall(fn, value)
   if ok then return result end
   errors.raise("validation", ("%s.%s: %s of its type did not take this value"):format(column.entity, column.property,

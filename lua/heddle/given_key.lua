@@ -2,6 +2,7 @@
 local custom = require("heddle.custom")
 local instance = require("heddle.instance")
 local null = require("heddle.null")
+local op = require("heddle.op")
 
 local given_key = {}
 
@@ -32,6 +33,7 @@ local function part(e, column)
   local own = getmetatable(e).own
   local value = rawget(e, column.property)
   if value == nil and own then value = own.values[column.property] end
+  if op.is_raw(value) then return nil end -- the flush refuses it
   return custom.to_db(column, value)
 end
 
