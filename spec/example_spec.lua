@@ -3,40 +3,16 @@
 
 local databases = require "spec.support.databases"
 local lfs = require "lfs"
+local program = require "spec.support.example"
 local raw = require "spec.support.raw"
 
 local example = lfs.currentdir() .. "/examples/multi_database/"
 
-local function quote(word)
-    return "'" .. tostring(word):gsub("'", "'\\''") .. "'"
-end
+local quote, assert_says = program.quote, program.assert_says
 
-local keys = { DRIVER = "driver", HOST = "host", PORT = "port", NAME = "database", USER = "user" }
-
-local function variables(prefix, config, into)
-    for name, key in pairs(keys) do
-        if config[key] then into[#into + 1] = quote(prefix .. "_" .. name .. "=" .. config[key]) end
-    end
-    return into
-end
-
--- Runs the example; gives what it printed, errors included, and its exit status.
 local function run(primary, secondary)
-    local env = variables("DB_SECONDARY", secondary, variables("DB", primary, {}))
-    local pipe = io.popen(("cd / && env %s %s %s 2>&1; echo \"status $?\""):format(
-        table.concat(env, " "), os.getenv "HEDDLE_TEST_LUA", quote(example .. "main.lua")))
-    local output, status = pipe:read("*a"):match "^(.*)status (%d+)\n$"
-    pipe:close()
-    return output, tonumber(status)
-end
-
-local function assert_says(output, ...)
-    local from = 1
-    for _, text in ipairs { ... } do
-        local _, last = output:find(text, from, true)
-        assert.is_truthy(last, ("%q is not said, or too early, in:\n%s"):format(text, output))
-        from = last + 1
-    end
+    return program.run("multi_database/main.lua",
+        program.variables("DB_SECONDARY", secondary, program.variables("DB", primary)))
 end
 
 -- A place where no database is, for either driver.
