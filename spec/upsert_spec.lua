@@ -53,13 +53,18 @@ local Slot = orm.entity { name = "Slot",
     uniques = { { "ends", where = "ends is not null" } },
 }
 
+local Node = orm.entity { name = "Node",
+    { "id", type = "integer", primary = true },
+    { "parent", many_to_one = "Node", nullable = true },
+}
+
 databases.each(function(db)
     describe("upsert", function()
         local instance, em, sent
 
         before_each(function()
             clock = 0
-            instance = orm.init(db:config { entities = { Team, User, Seat, Vote, Slot } })
+            instance = orm.init(db:config { entities = { Team, User, Seat, Vote, Slot, Node } })
             instance.schema:create()
             em = orm.em():fork()
             em:insert_many(Team, { { name = "core" }, { name = "edge" } })
@@ -155,6 +160,14 @@ databases.each(function(db)
             local slot = em:upsert(Slot, { code = "1.5" })
             assert.equal(slot, (em:upsert(Slot, { code = "1.50" })))
             assert.equal("1", count "slot")
+        end)
+
+        it("rows of one list may refer to each other by key", function()
+            em:upsert_many(Node, { { id = 1 }, { id = 2, parent = 1 }, { id = 3, parent = 2 } })
+            local nodes = em:upsert_many(Node, { { id = 2, parent = 3 }, { id = 3, parent = orm.null }, { id = 1 } })
+            assert.same({ { "1", false }, { "2", "3" }, { "3", false } },
+                db:raw():rows "select id, parent_id from node order by id")
+            assert.equal(nodes[2], nodes[1].parent)
         end)
 
         it("merges the columns that are named, without those excluded, and expressions over both rows", function()

@@ -58,13 +58,50 @@ function row_data.read(em, map, data, what)
       value = nil
     elseif kind == "one" and instance.meta_of(value) then
       value = key_of(em, map, name, value)
-    elseif kind == "other" and #columns_of(view) == 0 then
+    elseif kind == "many" then
       resolve.refuse("unsupported", map, name, what, "it writes one row, and a collection is none of it: use "
         .. "em:persist")
     end
     copy[name] = value
   end
   return copy, raws
+end
+
+-- Relations of rows to rows of their own entity.
+local function own_relations(map)
+  local views = {}
+  for _, view in ipairs(map.list) do
+    if view.target == map and view.columns and not view.prop.primary then views[#views + 1] = view end
+  end
+  return views
+end
+
+local function take_links(views, data)
+  local links
+  for _, view in ipairs(views) do
+    if data[view.name] ~= nil then
+      links = links or {}
+      links[view.name], data[view.name] = data[view.name], nil
+    end
+  end
+  return links
+end
+
+---Makes the instances of rows, as `row.e`. What leads to a row of the same entity waits until all are there: it may
+---stand further down in the list.
+---@param aside table an entity manager for these rows alone
+---@param rows table[] each with `data`
+---@param keep fun(row: table) called for each instance when it has been made
+function row_data.create(aside, entity, rows, keep)
+  local views = own_relations(aside:mapping(entity))
+  for _, row in ipairs(rows) do
+    row.links = take_links(views, row.data)
+    row.e = aside:create(entity, row.data)
+    keep(row)
+  end
+  for _, row in ipairs(rows) do
+    if row.links then aside:assign(row.e, row.links) end
+  end
 end
 
 local function raise_link(view)
@@ -90,8 +127,8 @@ local function converted(aside, map, rows)
 end
 
 -- What the data says and the change set leaves out is NULL.
-local function fill_null(map, row)
-  for name in pairs(row.data) do
+local function fill_null(map, row, data)
+  for name in pairs(data or {}) do
     local view = map.props[name]
     for _, column in ipairs(view and columns_of(view) or {}) do
       if row.values[column.index] == nil and not column.generated then row.values[column.index] = null end
@@ -110,16 +147,16 @@ function row_data.convert(em, entity, list, before)
   aside.plain, aside.transactions = true, em.transactions
   local map = aside:mapping(entity)
   local shelf, rows = aside:shelf_of(map), {}
-  for i, row in ipairs(list) do
-    row.e = aside:create(entity, row.data)
+  row_data.create(aside, entity, list, function(row)
     row.slot = shelf:adopt(row.e)
-    rows[i] = { shelf = shelf, slot = row.slot, e = row.e, op = "create" }
-  end
+    rows[#rows + 1] = { shelf = shelf, slot = row.slot, e = row.e, op = "create" }
+  end)
   hooks.before(aside, rows, {})
   for _, row in ipairs(before and list or {}) do before(row.e, row) end
   converted(aside, map, list)
   for _, row in ipairs(list) do
-    fill_null(map, row)
+    fill_null(map, row, row.data)
+    fill_null(map, row, row.links)
     row.e, row.slot = nil, nil
   end
   aside:clear()

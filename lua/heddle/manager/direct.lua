@@ -52,10 +52,7 @@ local function insert_plain(self, entity, rows)
   local aside = self:sibling()
   aside.plain = true
   aside.transactions = self.transactions
-  for _, row in ipairs(rows) do
-    row.e = aside:create(entity, row.data)
-    aside:persist(row.e)
-  end
+  row_data.create(aside, entity, rows, function(row) aside:persist(row.e) end)
   aside:flush()
   local shelf = aside:shelf_of(aside:mapping(entity))
   for _, row in ipairs(rows) do row.key = shelf:program_key(shelf.slot_of[row.e]) end
