@@ -213,7 +213,6 @@ static void read_kinds(lua_State *L, hdl_model *model, int mapping, hdl_entity *
     if (hdl_getfield(L, mapping, "members") == LUA_TTABLE) {
         hdl_getfield(L, mapping, "discriminator");
         entity->discriminator = column_index(L);
-        hdl_getfield(L, mapping, "members");
         entity->kind_count = (int)lua_rawlen(L, -1);
         entity->kinds = take(L, model, (size_t)entity->kind_count * sizeof *entity->kinds);
         for (int i = 0; i < entity->kind_count; i++) {
