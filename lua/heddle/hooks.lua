@@ -147,7 +147,7 @@ local function generators(map)
 end
 
 local function generate(em, row)
-  for _, view in ipairs(generators(row.shelf.mapping)[row.op]) do
+  for _, view in ipairs(generators(getmetatable(row.e).mapping)[row.op]) do
     if row.op == "update" then
       row.e[view.name] = view.prop.on_update(row.e, em)
     elseif row.e[view.name] == nil then
@@ -160,7 +160,7 @@ local before = { create = "before_create", update = "before_update", delete = "b
 local after = { create = "after_create", update = "after_update", delete = "after_delete" }
 
 local function has_work(em, row)
-  return generators(row.shelf.mapping)[row.op][1] ~= nil
+  return generators(getmetatable(row.e).mapping)[row.op][1] ~= nil
     or not em.plain and hooks.is_heard(em, definition_of(row.e), before[row.op])
 end
 
