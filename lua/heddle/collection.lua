@@ -271,6 +271,13 @@ function Collection:bury(dead)
   self.items, self.snapshot, self.place = items or self.items, snapshot or self.snapshot, nil
 end
 
+---The database has members that nobody has looked at: none is known any more.
+function Collection:reopen()
+  note(self, manager_of(self))
+  self.items, self.place, self.snapshot, self.replaced = {}, nil, nil, nil
+  self.initialized, self.added, self.removed, self.fate = false, {}, {}, {}
+end
+
 ---The owner is a new row again: the database has none of the members.
 function Collection:renew()
   self.snapshot, self.replaced, self.noted = {}, nil, nil

@@ -111,6 +111,7 @@ function reverse.flush(note)
     item.shelf.new[item.slot] = true
     if item.overlay then item.shelf.overlay[item.slot] = item.overlay end
   end
+  for _, item in ipairs(note.reopened) do item.shelf.adopted[item.slot] = item.adopted end
   for _, item in ipairs(note.overlays) do restore_overlay(item.shelf, item.slot, item.overlay) end
   for _, item in ipairs(note.given) do rawset(item.e, item.property, item.value) end
   local given = note.flush:given()

@@ -86,6 +86,18 @@ local function settle_collections(em, vetoed)
   cascade.settle(em)
 end
 
+-- The row of an instance that is written over another one's was there before: nobody has looked at what leads to it.
+local function reopen_collections(batch, rows, note)
+  for _, row in ipairs(rows) do
+    if row.op == "create" and batch:is_switched(row.index) then
+      local shelf, slot = row.shelf, row.slot
+      note.reopened[#note.reopened + 1] = { shelf = shelf, slot = slot, adopted = shelf.adopted[slot] }
+      shelf.adopted[slot] = nil
+      for _, list in pairs(shelf.collections[slot] or {}) do list:reopen() end
+    end
+  end
+end
+
 ---For a change set in which nothing changed.
 ---@param em table
 ---@param batch userdata
@@ -99,7 +111,7 @@ end
 ---@param rows table[]
 function apply.changes(em, batch, rows)
   local note = { kind = "flush", flush = batch, shelves = {}, deleted = {}, inserted = {}, overlays = {}, given = {},
-    emptied = {}, cleared = {}, renamed = {} }
+    emptied = {}, cleared = {}, renamed = {}, reopened = {} }
   undo.note(em, note)
   local touched = {}
   for _, row in ipairs(rows) do
@@ -124,6 +136,7 @@ function apply.changes(em, batch, rows)
   end
   detach_deleted(note, rows)
   settle_collections(em, rows.vetoed)
+  reopen_collections(batch, rows, note)
   deleted.follow(em, batch, rows, note)
   renamed.follow(em, rows, note)
 end

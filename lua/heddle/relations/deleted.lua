@@ -167,25 +167,38 @@ local function clear_relations(shelf, dead, note)
   end
 end
 
+-- Pairs of a row that another instance stands for now are still there.
+local function leave_list(list, dead, switched)
+  local held = switched and list.prop.kind == "many_to_many" and list.snapshot
+  for _, e in ipairs(held or {}) do
+    if switched[e] then return list:reopen() end
+  end
+  list:bury(dead)
+end
+
 ---Follows the rules, once the rows of a flush are deleted.
 ---@param em table
 ---@param batch userdata
 ---@param rows table[]
 ---@param note table the flush's note for undo: deleted, emptied, cleared
 function deleted.follow(em, batch, rows, note)
-  local dead, any = {}, false
+  local dead, any, switched = {}, false, nil
   for _, row in ipairs(rows) do
     if row.op == "delete" then
       any, dead[row.e] = true, true
+      if batch:is_switched(row.index) then
+        switched = switched or {}
+        switched[row.e] = true
+      end
     end
   end
   if not any then return end
-  local gone = gone_of(rows, function(row) return batch:is_switched(row.index) end)
+  local gone = gone_of(rows, function(row) return switched and switched[row.e] end)
   if gone then follow_rules(em, gone, note, dead) end
   for _, shelf in ipairs(em.order) do
     clear_relations(shelf, dead, note)
     for _, lists in pairs(shelf.collections) do
-      for _, list in pairs(lists) do list:bury(dead) end
+      for _, list in pairs(lists) do leave_list(list, dead, switched) end
     end
   end
 end

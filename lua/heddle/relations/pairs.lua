@@ -16,6 +16,12 @@ local function is_removed(em, e)
   return shelf == nil or shelf.removed[slot] ~= nil
 end
 
+-- Whether a row has pairs to lose: it stays, or another instance has taken its key and the row stays for that one.
+local function keeps_pairs(em, e)
+  local shelf, slot = shelf_of(em, e)
+  return shelf ~= nil and (not shelf.removed[slot] or shelf:key(slot) == nil)
+end
+
 -- In a fixed order everything behind the first difference is written anew: the order is that of writing.
 local function reordered(state)
   local before, now, first = state.snapshot, state.items, 1
@@ -38,8 +44,9 @@ function pair.collect(em)
   local list = {}
   for _, state in ipairs(em.touched) do
     local prop = state.prop
-    if prop.kind == "many_to_many" and prop.owner and not is_removed(em, state.owner) and state:is_dirty() then
+    if prop.kind == "many_to_many" and prop.owner and keeps_pairs(em, state.owner) and state:is_dirty() then
       local added, removed = differences(state)
+      if is_removed(em, state.owner) then added = {} end
       list[#list + 1] = { state = state, view = getmetatable(state.owner).views[prop.name], added = added,
         removed = removed }
     end
@@ -92,7 +99,7 @@ function pair.add(em, batch, list, index_of)
   for _, item in ipairs(list) do
     local owner, pivot = item.state.owner, item.view.pivot
     for _, e in ipairs(item.removed) do
-      if not is_removed(em, e) then add_row(em, batch, index_of, pivot, "delete", owner, e) end
+      if keeps_pairs(em, e) then add_row(em, batch, index_of, pivot, "delete", owner, e) end
     end
     for _, e in ipairs(item.added) do
       if not is_removed(em, e) then
