@@ -119,6 +119,14 @@ local function expanded(self, columns, count)
   return "(" .. values .. table.concat(rows, ", ") .. ")"
 end
 
+local function arrays(self, columns)
+  local lists = {}
+  for i, column in ipairs(columns) do
+    lists[i] = self:placeholder({ list = true, column = column, type = column.type })
+  end
+  return table.concat(lists, ", ")
+end
+
 local function membership(self, scope, negated)
   local columns, owner = self:columns(scope, self:next_word())
   local how, nulls = self:next_word(), self:next_word()
@@ -127,8 +135,12 @@ local function membership(self, scope, negated)
   local operand = #operands == 1 and operands[1] or "(" .. table.concat(operands, ", ") .. ")"
   local text
   if how == "bulk" then
-    local list = self:placeholder({ list = true, column = columns[1], type = columns[1].type })
-    text = operand .. (negated and " <> ALL(" or " = ANY(") .. list .. ")"
+    local lists = arrays(self, columns)
+    if #columns == 1 then
+      text = operand .. (negated and " <> ALL(" or " = ANY(") .. lists .. ")"
+    else
+      text = operand .. (negated and " NOT" or "") .. " IN (SELECT * FROM unnest(" .. lists .. "))"
+    end
   elseif how == "json" then
     local list = self:placeholder({ type = "array", array_of = columns[1].type })
     text = operand .. (negated and " NOT" or "") .. " IN (SELECT value FROM json_each(" .. list .. "))"

@@ -115,7 +115,8 @@ function fetch.unmanaged(self, plan, params)
   local results, rest, others = {}, {}, {}
   local status = self:start(plan, params)
   while status == ROW do
-    status = hydrate(self, core.hydrate_plain, self.link, plan.hydrator, kinds.stored(plan.mapping), results, rest, others)
+    status = hydrate(self, core.hydrate_plain, self.link, plan.hydrator, kinds.stored(plan.mapping), results, rest,
+      others)
   end
   if self.context:is_logged() then self.context:log(self.link) end
   merge.unmanaged(plan, results, rest)
@@ -149,7 +150,10 @@ end
 
 local function is_pending(self, map)
   local shelf = self.shelves[map]
-  if shelf and (next(shelf.new) or next(shelf.removed) or shelf:dirty(1)[1]) then return true end
+  if shelf and (next(shelf.new) or next(shelf.removed)) then return true end
+  for _, slot in ipairs(shelf and shelf:dirty() or {}) do
+    if merge.is_dirty(shelf, slot) then return true end
+  end
   for e in pairs(self.orphans) do
     if shelf and shelf.slot_of[e] then return true end
   end
@@ -181,7 +185,7 @@ function fetch.drop_changes(list)
   local dropped = false
   local shelf = list[1] and getmetatable(list[1]).box.shelf
   local dirty = {}
-  for _, slot in ipairs(shelf and shelf:dirty() or {}) do dirty[slot] = true end
+  for _, slot in ipairs(shelf and shelf:dirty() or {}) do dirty[slot] = merge.is_dirty(shelf, slot) end
   for _, e in ipairs(list) do
     local slot = shelf.slot_of[e]
     if dirty[slot] then

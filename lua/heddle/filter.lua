@@ -115,7 +115,8 @@ end
 ---@param where any
 function filter.members(to, view, keys, where)
   local pivot = view.pivot and view.pivot.mapping
-  emit(to, "all", 2)
+  local is_every = type(where) == "table" and getmetatable(where) == nil and next(where) == nil
+  if not is_every then emit(to, "all", 2) end
   if pivot then
     local side = view.prop.owner and "owner" or "target"
     emit(to, "member", pivot.name, side)
@@ -123,7 +124,7 @@ function filter.members(to, view, keys, where)
   else
     list.read(to, place.of(view.target, view.prop.mapped_by), { value = keys }, "in")
   end
-  return filter.read(to, view.target, where, true)
+  if not is_every then return filter.read(to, view.target, where) end
 end
 
 return filter

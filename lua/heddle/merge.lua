@@ -55,6 +55,13 @@ local function is_row_changed(shelf, slot, e, overlay)
   return false
 end
 
+---Whether a slot that the dirty scan found holds a change: rows with an overlay are always found.
+---@return boolean
+function merge.is_dirty(shelf, slot)
+  local overlay = shelf.overlay[slot]
+  return overlay == nil or is_row_changed(shelf, slot, shelf.instances[slot], overlay)
+end
+
 -- The program's table stays where the row says nothing new.
 local function take(shelf, slot, e, column, overlay, value)
   local image = state.snapshot(shelf, slot, column.index)

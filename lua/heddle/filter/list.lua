@@ -58,10 +58,24 @@ local function push_each(to, at, values, n, width)
   return size
 end
 
+local not_in_arrays = { unknown = true, json = true, array = true }
+
 -- `to.each` asks for every value on its own.
-local function travels_as_array(to, at, column)
-  return not to.each and at.mapping.driver == "postgres" and column.type ~= "unknown" and column.type ~= "json"
-    and column.type ~= "array"
+local function travel_as_arrays(to, at, columns)
+  for _, column in ipairs(columns) do
+    if not_in_arrays[column.type] then return false end
+  end
+  return not to.each and at.mapping.driver == "postgres"
+end
+
+-- One array for each column.
+local function push_arrays(to, values, n, width)
+  if width == 1 then return shape.push(to, values) end
+  for k = 1, width do
+    local array = {}
+    for i = 1, n do array[i] = values[i][k] end
+    shape.push(to, array)
+  end
 end
 
 ---Reads an operator's list as `word property how nulls`: `how` is "bulk", "json" or a number of placeholders,
@@ -77,13 +91,13 @@ function list.read(to, at, operator, word)
     return shape.emit(to, word == "in" and "any" or "all", 0)
   end
   place.check_equality(at)
-  local width = at.column and 1 or #at.key
-  local column = at.column or at.key[1]
+  local columns = at.column and { at.column } or at.key
+  local width = #columns
   local how
-  if width == 1 and travels_as_array(to, at, column) then
+  if travel_as_arrays(to, at, columns) then
     how = "bulk"
-    shape.push(to, values)
-  elseif width == 1 and n > LARGEST and at.mapping.driver == "sqlite" and exact_in_json[column.type] then
+    push_arrays(to, values, n, width)
+  elseif width == 1 and n > LARGEST and at.mapping.driver == "sqlite" and exact_in_json[columns[1].type] then
     how = "json"
     shape.push(to, values)
   else

@@ -54,7 +54,7 @@ local function fill_inverse(e, view, target)
   local overlay = overlay_of(e)
   if not getmetatable(e).box or overlay and overlay.rel[view.name] ~= nil then return end
   local state = relations.collection(target, view.inverse.name)
-  if not state.initialized then state:fill({ e }, relations.belongs(state)) end
+  if not state.initialized then state:fill({ e }) end
 end
 
 ---Loads the targets of a relation that are only references; gives all targets, each once.

@@ -141,8 +141,8 @@ function Loader:members(map, view, list)
     for _, e in ipairs(take(self, view, rows, others, lists)) do fresh[#fresh + 1] = e end
   end
   for name, e in pairs(owners) do
-    fill_list(e, view, lists[name] or {})
     point_back(view, lists[name], e)
+    fill_list(e, view, lists[name] or {})
   end
   populate.eager(self, view.target, fresh)
   local seen, all = {}, {}
