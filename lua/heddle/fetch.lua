@@ -1,9 +1,9 @@
 --- Running a plan: statement, rows, instances.
 local compat = require("heddle.compat")
 local core = require("heddle.core")
-local errors = require("heddle.errors")
 local hooks = require("heddle.hooks")
 local kinds = require("heddle.kinds")
+local locks = require("heddle.locks")
 local managed = require("heddle.populate.managed")
 local manager = require("heddle.manager")
 local members = require("heddle.relations.members")
@@ -60,6 +60,7 @@ function Manager:start(plan, params)
   if self.test then self.test:guard(self) end
   local status, fd, events, timeout = link:start(query, params, #plan.param_columns)
   if status == wait.FAILED and fd then raise_refused(self, plan, fd) end
+  if plan.impatient and status == WAIT and fd == nil then locks.raise_taken(self, plan.mapping) end
   return self:drive(status, fd, events, timeout)
 end
 
@@ -171,13 +172,6 @@ function fetch.flush_before(self, plan, opts)
   end
 end
 
-local function lock_check(self, plan)
-  if plan.lock and plan.lock ~= "optimistic" and #self.transactions == 0 then
-    errors.raise("transaction_required", "a lock lasts as long as its transaction, and none is open: use "
-      .. "em:transactional", { context = self.context_name, entity = plan.mapping.name })
-  end
-end
-
 ---Drops what was changed in memory; whether anything was.
 ---@param list table[] managed instances of one entity
 ---@return boolean
@@ -220,12 +214,14 @@ end
 ---What find and its kin do with a plan: flush, statement, instances, relations.
 ---@return table[]
 function fetch.run(self, map, plan, params, opts, level)
-  lock_check(self, plan)
+  locks.check_transaction(self, map, plan.lock)
   fetch.flush_before(self, { reads = populate.reads(level, plan.reads) }, opts)
   if opts and opts.managed == false then return find_unmanaged(self, map, plan, params, level) end
   local results, shelf = fetch.managed(self, plan, params)
   local refresh = opts and opts.refresh
-  if refresh and fetch.drop_changes(results) then results = fetch.managed(self, plan, params) end
+  if (refresh or locks.is_pessimistic(plan.lock)) and fetch.drop_changes(results) then
+    results = fetch.managed(self, plan, params)
+  end
   fetch.on_load(self, shelf)
   if level ~= nothing then populate.run(managed.loader(self, refresh), level, results) end
   fetch.eager(self, map, results)

@@ -9,6 +9,7 @@ local condition = require("heddle.condition")
 local errors = require("heddle.errors")
 local family = require("heddle.family")
 local filter = require("heddle.filter")
+local locks = require("heddle.locks")
 local null = require("heddle.null")
 local options = require("heddle.find_options")
 local order = require("heddle.order")
@@ -65,29 +66,6 @@ local function columns_of(mapping, opts, whole)
   return columns, #columns < #mapping.columns
 end
 
--- Locks ----------------------------------------------------------------------------------------------------
-
-local locks = {
-  pessimistic_read = " FOR SHARE OF e0",
-  pessimistic_read_nowait = " FOR SHARE OF e0 NOWAIT",
-  pessimistic_read_skip_locked = " FOR SHARE OF e0 SKIP LOCKED",
-  pessimistic_write = " FOR UPDATE OF e0",
-  pessimistic_write_nowait = " FOR UPDATE OF e0 NOWAIT",
-  pessimistic_write_skip_locked = " FOR UPDATE OF e0 SKIP LOCKED",
-  optimistic = "",
-}
-
-local function check_lock(mapping, lock)
-  if not locks[lock] then
-    return refuse(mapping, "lock", errors.quote(lock) .. " is no lock mode; there are optimistic, pessimistic_read, "
-      .. "pessimistic_write, the last two also with _nowait and _skip_locked")
-  end
-  if mapping.driver == "sqlite" and lock:find("skip_locked", 1, true) then
-    return errors.raise("unsupported", "SQLite locks the whole file, not rows: there is nothing that lock = '" .. lock
-      .. "' could skip", resolve.fields(mapping))
-  end
-end
-
 -- Shapes ---------------------------------------------------------------------------------------------------
 
 local function emit_names(to, mapping, names, option)
@@ -126,7 +104,7 @@ local function read_options(to, mapping, opts)
   if opts.fields ~= nil then emit_names(to, mapping, opts.fields, "fields") end
   if opts.exclude ~= nil then emit_names(to, mapping, opts.exclude, "exclude") end
   if opts.lock ~= nil then
-    check_lock(mapping, opts.lock)
+    locks.check(mapping, opts.lock, "option 'lock'")
     shape.emit(to, "lock", opts.lock)
   end
   if opts.limit ~= nil then push_count(to, mapping, opts.limit, "limit") end
@@ -159,12 +137,11 @@ local function build_find(mapping, to, extra)
   local columns, partial = columns_of(mapping, opts, extra.whole)
   local owner = extra.owner
   local tail = condition.where(made) .. order_sql(made, extra.terms) .. limit_sql(made, opts)
-  if opts.lock and made.driver == "postgres" then tail = tail .. locks[opts.lock] end
   local list = quote.columns(columns, "e0.") .. (owner and ", " .. quote.columns(owner.columns, owner.prefix) or "")
   return {
-    sql = "SELECT " .. list .. " FROM " .. made:from() .. tail,
+    sql = "SELECT " .. list .. " FROM " .. made:from() .. tail .. locks.sql(made.driver, opts.lock),
     param_columns = made.param_columns, columns = columns, mapping = mapping, partial = partial,
-    reads = made.reads, lock = opts.lock, owner = owner,
+    reads = made.reads, lock = opts.lock, owner = owner, impatient = locks.is_impatient(mapping, opts.lock),
   }
 end
 
@@ -190,14 +167,15 @@ local none = {}
 ---Usage: `local plan, params = select.by_key(mapping), { id }`
 ---@param mapping table
 ---@param whole boolean? lazy columns too
+---@param lock string? a lock mode
 ---@return table plan
-function select.by_key(mapping, whole)
-  local name = whole and "whole_by_key" or "by_key"
+function select.by_key(mapping, whole, lock)
+  local name = whole and (lock or "whole_by_key") or "by_key"
   local plan = mapping.plans[name]
   if not plan then
     local to = shape.new("find")
     shape.emit(to, "eq", "")
-    plan = build_find(mapping, to, { opts = none, whole = whole })
+    plan = build_find(mapping, to, { opts = lock and { lock = lock } or none, whole = whole })
     mapping.plans[name] = plan
   end
   return plan
