@@ -49,11 +49,21 @@ local function find_unique(map, record)
   end
 end
 
+-- A pivot's rows are the relation's.
+local function find_pair(context, record)
+  for _, map in ipairs(context.mappings.list) do
+    if map.hidden and map.name == record.entity then
+      record.entity, record.property = map.owner.name, map.pivot.property
+    end
+  end
+end
+
 ---Completes a record of the core and raises it.
 ---@param context table
 ---@param record table
 function blame.raise(context, record)
   record.context = record.context or context.name
+  if record.entity then find_pair(context, record) end
   if record.table or record.constraint then
     local map = find_mapping(context, record)
     if map then

@@ -65,7 +65,7 @@ local function check_path(context, map, view, path)
     if not found then
       context.fail(map, view.name, ("option 'order_by': %s%s"):format(
         target and ("entity '%s' has no property %s"):format(target.name, errors.quote(name))
-        or ("nothing can follow in %s"):format(errors.quote(path:sub(1, rest - 2))),
+        or ("nothing can follow in %s"):format(errors.quote(path:sub(1, rest - #name - 3))),
         target and suggest.hint(name, target.props) or ""))
     end
     if found.kind == "embedded" then return end
