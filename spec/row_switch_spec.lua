@@ -137,7 +137,8 @@ databases.each(function(db)
         it("calls the hooks of both, and tells of both changes", function()
             local old = given()
             local told, seen = {}, nil
-            for _, event in ipairs { "before_create", "after_create", "before_delete", "after_delete", "before_update" } do
+            for _, event in ipairs { "before_create", "after_create", "before_delete", "after_delete",
+                "before_update" } do
                 work.instance:on(event, function(e) told[#told + 1] = event .. " " .. e.name end)
             end
             work.instance:on("after_commit", function(changes) seen = changes end)
@@ -159,8 +160,8 @@ databases.each(function(db)
             em:flush()
             work:forget()
             em:remove(list[1], list[2], list[3], list[4])
-            em:persist(Team { name = "t1" }, Team { id = list[1].id, name = "t2" }, Team { id = list[2].id, name = "t5" },
-                Team { id = list[3].id, name = "t4" })
+            em:persist(Team { name = "t1" }, Team { id = list[1].id, name = "t2" },
+                Team { id = list[2].id, name = "t5" }, Team { id = list[3].id, name = "t4" })
             list[5].name, list[6].name = "t6", "t7"
             em:flush()
             assert.same({ { "1", "t2" }, { "2", "t5" }, { "3", "t4" }, { "5", "t6" }, { "6", "t7" }, { "7", "t1" } },
@@ -178,7 +179,8 @@ databases.each(function(db)
             for i, each in ipairs(list) do em:remove(each):persist(Team { id = each.id, name = "n" .. i }) end
             em:flush()
             assert.equal(1, work:writes())
-            assert.equal("1000", raw:value "select count(*) from teams where name like 'n%' and version = 2 and rank = 7")
+            assert.equal("1000",
+                raw:value "select count(*) from teams where name like 'n%' and version = 2 and rank = 7")
         end)
 
         it("F2: a stale one is optimistic_lock, and names the row", function()

@@ -36,8 +36,7 @@ static hd_error_kind set_version(hd_flush *flush, hd_change *change, hd_error *e
     const hd_value *old = change->old ? &change->old[e->version] : NULL;
     hd_value *set = &change->set[e->version];
     if (is_given(change, set, old)) return HD_OK;
-    bool unknown = old && old->kind == HD_NULL && column->type != HD_T_TIMESTAMP;
-    if (unknown) { /* of a row that was never read: the UPDATE counts it on */
+    if (old && old->kind == HD_NULL) { /* of a row that was never read: the UPDATE counts it on */
         *set = (hd_value){.kind = HD_DEFAULT};
         return HD_OK;
     }

@@ -138,6 +138,34 @@ static void put_default(hd_sql_writer *w, const hd_column *column) {
     }
 }
 
+/* `text` with the version column of the row for each '@'. */
+static void put_version_text(hd_sql_writer *w, const char *prefix, const char *text) {
+    for (; *text; text++) {
+        if (*text != '@') {
+            hd_buffer_char(w->out, *text);
+            continue;
+        }
+        hd_buffer_str(w->out, prefix);
+        hd_sql_name(w, (uint16_t)w->shape->entity->version);
+    }
+}
+
+/* The version after one that nobody has read. A timestamp is later than the row's own, whatever
+ * the clock says; SQLite keeps it as text, always with six digits. */
+static void put_next_version(hd_sql_writer *w, const char *prefix) {
+    static const char in_file[] = "CASE WHEN @ >= strftime('%Y-%m-%d %H:%M:%f000', 'now') THEN"
+                                  " CASE substr(@, 21) WHEN '999999' THEN datetime(substr(@, 1, "
+                                  "19), '+1 second') || '.000000'"
+                                  " ELSE substr(@, 1, 20) || printf('%06d', substr(@, 21) + 1) END"
+                                  " ELSE strftime('%Y-%m-%d %H:%M:%f000', 'now') END";
+    bool timestamp = hd_sql_column(w, (uint16_t)w->shape->entity->version)->type == HD_T_TIMESTAMP;
+    const char *text = "coalesce(@, 0) + 1";
+    if (timestamp)
+        text = w->dialect->bulk_unnest ? "greatest(clock_timestamp(), @ + interval '1 microsecond')"
+                                       : in_file;
+    put_version_text(w, prefix, text);
+}
+
 static void put_target(hd_sql_writer *w, uint16_t column, uint32_t *count) {
     if ((*count)++) hd_buffer_str(w->out, ", ");
     hd_sql_name(w, column);
@@ -163,9 +191,7 @@ void hd_sql_assignments(hd_sql_writer *w, bool joined) {
     }
     if (shape->counts) {
         put_target(w, (uint16_t)shape->entity->version, &count);
-        hd_buffer_fmt(w->out, "coalesce(%s", old);
-        hd_sql_name(w, (uint16_t)shape->entity->version);
-        hd_buffer_str(w->out, ", 0) + 1");
+        put_next_version(w, old);
     }
     if (count) return;
     put_target(w, shape->entity->key[0], &count);

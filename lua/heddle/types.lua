@@ -29,7 +29,7 @@ local takes = {
   enum = set("enum"),
   array_of = set("array"),
   autoincrement = types.integers,
-  version = types.integers,
+  version = set("smallint", "integer", "bigint", "timestamp"),
 }
 
 -- An element has to fit into SQLite's JSON text as well as into PostgreSQL's array.

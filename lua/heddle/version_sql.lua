@@ -5,8 +5,9 @@ local version_sql = {}
 
 -- Later than the row's own, whatever the clock says. SQLite keeps timestamps as text, always with six digits.
 local function sqlite_timestamp(old, now)
-  return ("CASE WHEN %s > %s THEN %s WHEN substr(%s, 21) = '999999' THEN datetime(%s, '+1 second') || '.000000' "
-    .. "ELSE substr(%s, 1, 20) || printf('%%06d', substr(%s, 21) + 1) END"):format(now, old, now, old, old, old, old)
+  return ("CASE WHEN %s > %s THEN %s WHEN substr(%s, 21) = '999999' THEN datetime(substr(%s, 1, 19), '+1 second') "
+    .. "|| '.000000' ELSE substr(%s, 1, 20) || printf('%%06d', substr(%s, 21) + 1) END"):format(now, old,
+    now, old, old, old, old)
 end
 
 ---What the version column of row `e0` is set to.

@@ -118,11 +118,78 @@ static void F2_a_version_that_was_never_read_is_counted_on(void **state) {
     must_fail(HD_E_NOT_FOUND);
 }
 
+/* authors whose version is a timestamp: 1 was last written when our clock will be in a year */
+static void make_stamped_authors(void) {
+    static hd_column columns[3];
+    memcpy(columns, author_columns, sizeof columns);
+    columns[AUTHOR_VERSION].type = HD_T_TIMESTAMP;
+    author.columns = columns;
+    exec(on_postgres()
+             ? "ALTER TABLE authors DROP version; ALTER TABLE authors ADD version timestamptz"
+             : "DROP TABLE books; DROP TABLE authors; CREATE TABLE authors (id INTEGER PRIMARY KEY,"
+               " name TEXT, version TEXT)");
+    exec(on_postgres() ? "SET timezone = 'UTC'" : "SELECT 1");
+    exec("INSERT INTO authors (id, name, version) VALUES (1, 'a', '2999-12-31 23:59:59.999999'),"
+         " (2, 'b', '2020-01-01 00:00:00.000000'), (3, 'c', '2020-01-01 00:00:00.000000')");
+}
+
+static hd_value moment(int64_t us) {
+    return (hd_value){.kind = HD_TIMESTAMP, .type = HD_T_TIMESTAMP, .as.i = us};
+}
+
+static void F2_a_version_may_be_a_timestamp(void **state) {
+    (void)state;
+    const int64_t far = 32503680000000000 - 1, early = 1577836800000000;
+    make_stamped_authors();
+    for (int stale = 1; stale >= 0; stale--) {
+        new_flush();
+        rename_author(flush, 1, 0, "A")->old[AUTHOR_VERSION] = moment(far);
+        hd_change *b = rename_author(flush, 2, 0, "B");
+        b->old[AUTHOR_VERSION] = moment(early + stale);
+        delete_row(flush, &author, 3)->old[AUTHOR_VERSION] = moment(early);
+        if (!stale) {
+            must_flush();
+            break;
+        }
+        must_fail(HD_E_OPTIMISTIC_LOCK);
+        assert_ptr_equal(blamed, b);
+        assert_string_equal(query("SELECT name FROM authors ORDER BY id"), "a;b;c");
+    }
+    assert_int_equal(hd_flush_change(flush, 0)->set[AUTHOR_VERSION].as.i, far + 1);
+    assert_int_equal(hd_flush_change(flush, 1)->set[AUTHOR_VERSION].as.i, 1700000000000000);
+    assert_string_equal(query("SELECT name, CAST(version AS text) FROM authors ORDER BY id"),
+                        on_postgres()
+                            ? "A,3000-01-01 00:00:00+00;B,2023-11-14 22:13:20+00"
+                            : "A,3000-01-01 00:00:00.000000;B,2023-11-14 22:13:20.000000");
+}
+
+static void F2_a_timestamp_that_was_never_read_is_counted_on(void **state) {
+    (void)state;
+    const int64_t far = 32503680000000000 - 1;
+    make_stamped_authors();
+    for (int turn = 0; turn < 3; turn++) {
+        new_flush();
+        hd_change *ahead = rename_author(flush, 1, 0, "A"), *late = rename_author(flush, 2, 0, "B");
+        ahead->old[AUTHOR_VERSION] = late->old[AUTHOR_VERSION] = hd_null();
+        must_flush();
+        assert_int_equal(ahead->set[AUTHOR_VERSION].kind, HD_TIMESTAMP);
+        assert_int_equal(ahead->set[AUTHOR_VERSION].as.i, far + 1 + turn);
+        int64_t came = late->set[AUTHOR_VERSION].as.i;
+        assert_true(came > 1700000000000000 && came < far);
+        new_flush(); /* it is what the row holds */
+        late = rename_author(flush, 2, 0, "C");
+        late->old[AUTHOR_VERSION] = moment(came);
+        must_flush();
+    }
+}
+
 #define EXPRESS_SUITE(setup, teardown)                                                             \
     SUITE_TEST(U7_an_expression_is_evaluated_over_the_row_and_comes_back, setup, teardown),        \
         SUITE_TEST(U6_a_row_with_an_expression_is_counted, setup, teardown),                       \
         SUITE_TEST(F2_the_version_is_checked_beside_an_expression, setup, teardown),               \
         SUITE_TEST(an_insert_may_hold_an_expression, setup, teardown),                             \
-        SUITE_TEST(F2_a_version_that_was_never_read_is_counted_on, setup, teardown)
+        SUITE_TEST(F2_a_version_that_was_never_read_is_counted_on, setup, teardown),               \
+        SUITE_TEST(F2_a_version_may_be_a_timestamp, setup, teardown),                              \
+        SUITE_TEST(F2_a_timestamp_that_was_never_read_is_counted_on, setup, teardown)
 
 #endif
