@@ -1,14 +1,14 @@
 /* Constraints to edges. Each write looks for the writes it has to wait for: those that bring what
  * its foreign keys refer to, those that give up the unique values it takes; and a write that turns
- * away from a row which is deleted makes the deletion wait. NULL never meets anything unless the
- * unique key says so; a reference to a row without a key is found by its change. */
+ * away from a row which is deleted, or gets another key, makes that wait. NULL never meets anything
+ * unless the unique key says so; a reference to a row without a key is found by its change. */
 #include "constraints.h"
 
 #include <string.h>
 
 #include "key_index.h"
 
-enum { LABELS_PER_KEY = 3 }; /* of a foreign key: REFERS, AWAITS, LEAVES */
+enum { LABELS_PER_KEY = 4 }; /* of a foreign key: REFERS, AWAITS, LEAVES, TURNS */
 
 typedef struct finder {
     hd_arena *arena;
@@ -121,6 +121,22 @@ static void refer_value(finder *f, uint32_t w, const hd_foreign_key *fk, uint32_
     }
 }
 
+/* The database takes care of those that refer to a key which changes. */
+static bool follows(const hd_foreign_key *fk) {
+    return fk->on_update != HD_RULE_NONE && fk->on_update != HD_RULE_RESTRICT;
+}
+
+/* Parking a key defers what can be deferred. */
+static bool is_deferred(const finder *f, const hd_foreign_key *fk) {
+    return (fk->deferrable || f->dialect->row_sequence) && fk->on_update != HD_RULE_RESTRICT;
+}
+
+/* RESTRICT looks at each row by itself. */
+static hd_order_bond turns_bond(const finder *f, const hd_foreign_key *fk) {
+    if (!f->dialect->bulk_unnest) return HD_IN_ORDER;
+    return fk->on_update == HD_RULE_RESTRICT ? HD_APART : HD_TOGETHER;
+}
+
 static void leave(finder *f, uint32_t w, const hd_foreign_key *fk, uint32_t set, uint32_t label) {
     hd_key_state state =
         hd_key_gather(&f->index, &f->writes[w], fk->columns, fk->count, HD_KEY_GIVES_UP);
@@ -128,8 +144,12 @@ static void leave(finder *f, uint32_t w, const hd_foreign_key *fk, uint32_t set,
     for (uint32_t i = HD_KEY_NONE;
          (i = hd_key_find(&f->index, set, HD_KEY_GIVES_UP, i)) != HD_KEY_NONE;) {
         uint32_t target = f->index.entries[i].write;
-        if (target == w || f->writes[target].op != HD_DELETE) continue;
-        add_edge(f, w, target, label + HD_EDGE_LEAVES, HD_TOGETHER);
+        const hd_write *gives = &f->writes[target];
+        if (gives->change == f->writes[w].change) continue;
+        if (gives->op == HD_DELETE)
+            add_edge(f, w, target, label + HD_EDGE_LEAVES, HD_TOGETHER);
+        else if (!follows(fk) && !(gives->parks && is_deferred(f, fk)))
+            add_edge(f, w, target, label + HD_EDGE_TURNS, turns_bond(f, fk));
     }
 }
 
@@ -175,8 +195,9 @@ static void edges_of(finder *f, uint32_t w) {
     const hd_key_player *player = &f->index.players[f->index.player_of[w]];
     const hd_entity *e = player->entity;
     uint32_t label = f->labels[f->index.player_of[w]];
-    if (write->later)
-        add_edge(f, f->by_change[write->change->index], w, f->out->constraint_count - 2, HD_APART);
+    uint32_t own = f->by_change[write->change->index];
+    if (write->later) add_edge(f, own, w, f->out->constraint_count - 2, HD_APART);
+    if (write->parks) add_edge(f, w, own, f->out->constraint_count - 2, HD_APART);
     if (write->change->flags & HD_CHANGE_MAY_EXIST) follow(f, w);
     for (uint16_t k = 0; k < e->foreign_key_count; k++, label += LABELS_PER_KEY) {
         edges_of_key(f, w, k, player, label);

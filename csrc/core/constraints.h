@@ -13,8 +13,9 @@ typedef enum hd_edge_reason {
     HD_EDGE_REFERS = 0, /* a row is written before those that refer to it */
     HD_EDGE_AWAITS,     /* the same, and its key is known only when it has been written */
     HD_EDGE_LEAVES,     /* what refers to a row goes (or turns away) before the row goes */
+    HD_EDGE_TURNS,      /* what refers to a row turns away before the row's key changes */
     HD_EDGE_TAKES,      /* a unique value is given up before it is taken */
-    HD_EDGE_HALVES,     /* the two writes of one change */
+    HD_EDGE_HALVES,     /* the writes of one change */
     HD_EDGE_FOLLOWS     /* inserts of pairs go in call order */
 } hd_edge_reason;
 
@@ -22,7 +23,7 @@ typedef enum hd_edge_reason {
 typedef struct hd_constraint {
     uint8_t reason;                    /* hd_edge_reason */
     const hd_entity *entity;           /* that declares it; NULL for HALVES and FOLLOWS */
-    const hd_foreign_key *foreign_key; /* REFERS, AWAITS, LEAVES */
+    const hd_foreign_key *foreign_key; /* REFERS, AWAITS, LEAVES, TURNS */
     const hd_unique *unique;           /* TAKES; NULL is the primary key */
 } hd_constraint;
 

@@ -37,9 +37,10 @@ typedef struct hd_statement {
                                  as HD_E_OPTIMISTIC_LOCK with statement and row set (the core words it) */
     const uint8_t *types; /* hd_type of each result column, NULL: natural (as the database says) */
     uint32_t type_count;
-    bool cache;  /* keep it prepared (false: one-shot text, e.g. DDL, BEGIN) */
-    bool simple; /* may hold several statements, no parameters (schema scripts) */
-    bool flush;  /* PostgreSQL: ask the server to send results so far after this one */
+    bool cache;      /* keep it prepared (false: one-shot text, e.g. DDL, BEGIN) */
+    bool simple;     /* may hold several statements, no parameters (schema scripts) */
+    bool flush;      /* PostgreSQL: ask the server to send results so far after this one */
+    bool unconfined; /* SQLite: CHECK constraints are not looked at while it runs */
     /* Given back by the driver. */
     int64_t affected; /* rows touched or returned, summed over executions; -1 not run */
     int64_t last_id;  /* SQLite: last_insert_rowid after the last execution of an INSERT; else 0 */

@@ -14,7 +14,9 @@ enum {
     HD_COL_AUTO_KEY = 1 << 2,       /* the database generates it (sequence, rowid) when left out */
     HD_COL_SERVER_DEFAULT = 1 << 3, /* default_sql: read back when left out of an INSERT */
     HD_COL_GENERATED = 1 << 4, /* GENERATED ALWAYS AS: never written, read back after every write */
-    HD_COL_VERSION = 1 << 5
+    HD_COL_VERSION = 1 << 5,
+    HD_COL_CHECKED = 1 << 6,   /* a CHECK may concern it */
+    HD_COL_REFERENCED = 1 << 7 /* foreign keys refer to it, its own table's too */
 };
 
 typedef struct hd_column {
@@ -46,7 +48,7 @@ typedef struct hd_foreign_key {
     const hd_entity *target; /* NULL: not mapped in this context */
     bool nullable;           /* every column may be NULL */
     bool deferrable;         /* PostgreSQL: DEFERRABLE; SQLite: always true (defer_foreign_keys) */
-    hd_rule on_delete;
+    hd_rule on_delete, on_update;
     const char *name; /* of the constraint; NULL: not known */
 } hd_foreign_key;
 

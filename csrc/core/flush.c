@@ -77,6 +77,20 @@ hd_change *hd_flush_change(hd_flush *flush, uint32_t index) {
     return index < flush->count ? flush->changes[index] : NULL;
 }
 
+hd_flush_report hd_flush_told(const hd_flush *flush) {
+    hd_flush_report report = {.deferred = flush->deferred};
+    for (uint32_t w = 0; w < flush->write_count; w++) {
+        if (flush->writes[w].parks) report.parked++;
+        if (flush->writes[w].later) report.held++;
+        if (hd_write_switches(&flush->writes[w])) report.switched++;
+    }
+    for (uint32_t r = 0; r < flush->order.run_count; r++) {
+        const hd_order_run *run = &flush->order.runs[r];
+        report.whole += run->whole || flush->writes[flush->order.nodes[run->first]].whole;
+    }
+    return report;
+}
+
 bool hd_flush_is_bare(const hd_flush *flush) {
     return flush->bare;
 }

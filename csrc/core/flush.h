@@ -46,6 +46,16 @@ hd_change *hd_flush_change(hd_flush *flush, uint32_t index);
 /* Versions, edges, order, grouping, texts. HD_E_COMMIT_ORDER before any statement when there is no
  * way. */
 hd_error_kind hd_flush_plan(hd_flush *flush, hd_error *err);
+/* What the plan had to do beyond ordering. */
+typedef struct hd_flush_report {
+    uint32_t parked;   /* rows that were put at spare values meanwhile */
+    uint32_t switched; /* rows that were deleted and inserted by one UPDATE */
+    uint32_t whole;    /* statements that hold a ring */
+    uint32_t held;     /* rows whose foreign key was NULL at first */
+    bool deferred;     /* foreign keys were checked at the body's end */
+} hd_flush_report;
+hd_flush_report hd_flush_told(const hd_flush *flush);
+
 /* Body is one single-row statement and no keys are fetched first: it may run without a
  * transaction. */
 bool hd_flush_is_bare(const hd_flush *flush);

@@ -2,7 +2,9 @@
  * entity; the row is told by a guard ("heddle_stale:N"), by the execution of a repeated text, or
  * by there being one row only. A missed row is optimistic_lock where the version was part of the
  * write, else not_found. Two faults teach something and the same changes can be flushed again:
- * keys that this role may not ask for, and keys that came out otherwise than sent. */
+ * keys that this role may not ask for, and keys that came out otherwise than sent; so they can when
+ * a spare value was somebody's. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "flush_parts.h"
@@ -44,6 +46,20 @@ static const hd_flush_part *blamed_part(const hd_flush *flush, const hd_error *e
     if ((uint32_t)err->statement >= flush->batch.count) return NULL;
     const hd_flush_part *part = &flush->parts[err->statement];
     return part->shape ? part : NULL;
+}
+
+/* Of a statement for several shapes the piece that the guard, or the error's table, names. */
+static const hd_flush_part *blamed_piece(const hd_flush_part *part, const hd_error *err,
+                                         const char *mark) {
+    const char *number = mark ? strchr(mark, '/') : NULL;
+    uint32_t at = number ? (uint32_t)strtoul(number + 1, NULL, 10) : 0;
+    if (!part->pieces) return part;
+    if (number) return &part->pieces[at < part->piece_count ? at : 0];
+    for (uint32_t k = 0; err->table && k < part->piece_count; k++) {
+        if (!strcmp(part->pieces[k].shape->entity->table_plain, err->table))
+            return &part->pieces[k];
+    }
+    return part;
 }
 
 /* The row by the guard's number, which an INSERT that only counts does not give. */
@@ -133,7 +149,7 @@ hd_entity *hd_flush_blamed_entity(const hd_flush *flush, const hd_error *err) {
         (uint32_t)err->statement < flush->request_count)
         return flush->requests[err->statement].entity;
     const hd_flush_part *part = blamed_part(flush, err);
-    return part ? hd_flush_row(flush, part, 0)->entity : NULL;
+    return part ? hd_flush_row(flush, blamed_piece(part, err, stale_mark(err)), 0)->entity : NULL;
 }
 
 bool hd_flush_blame(hd_flush *flush, hd_error *err, hd_change **change) {
@@ -142,12 +158,13 @@ bool hd_flush_blame(hd_flush *flush, hd_error *err, hd_change **change) {
     const hd_flush_part *part = blamed_part(flush, err);
     if (!part) return false;
     const char *mark = stale_mark(err);
+    part = blamed_piece(part, err, mark);
     bool missed = mark || err->kind == HD_E_OPTIMISTIC_LOCK || err->kind == HD_E_NOT_FOUND;
     int64_t row = mark ? guarded_row(part, mark) : -1;
     *change = change_at(flush, part, row >= 0 ? row : executed_row(part, err));
     if (!missed) {
         name_column(part->shape->entity, err);
-        return false;
+        return part->shape->parks && err->kind == HD_E_UNIQUE_VIOLATION;
     }
     hd_flush_word_missed(part, err);
     return learn_keys(flush, part);

@@ -26,98 +26,13 @@ typedef struct builder {
     hd_error *err;
 } builder;
 
-/* ---- parameters ---- */
-
-static hd_value *copy_params(const hd_expression *x, hd_value *to) {
-    if (x->count) memcpy(to, x->params, x->count * sizeof *to);
-    return to + x->count;
-}
-
-static bool slot_value(const builder *b, uint32_t row, uint32_t slot, hd_value *out) {
-    const hd_write *w = &b->flush->writes[b->flush->order.nodes[row]];
-    uint16_t column = b->shape->slots[slot];
-    const hd_value *value =
-        hd_write_slot_is_old(b->shape, slot) ? hd_write_old(w, column) : hd_write_new(w, column);
-    if (hd_flush_resolve(b->flush, w->change, column, value, out)) return true;
-    hd_error_set(b->err, HD_E_COMMIT_ORDER,
-                 "%s.%s: the value it refers to is not known before the row is written",
-                 b->shape->entity->name, b->shape->entity->columns[column].property);
-    return false;
-}
-
-static const hd_value *row_params(const builder *b, uint32_t first, uint32_t rows) {
-    const hd_write_shape *shape = b->shape;
-    size_t count = (size_t)rows * shape->param_count;
-    hd_value *params = hd_arena_alloc(&b->flush->work, count * sizeof *params), *next = params;
-    if (!params) hd_error_memory(b->err);
-    for (uint32_t r = first; params && r < first + rows; r++) {
-        const hd_write *w = &b->flush->writes[b->flush->order.nodes[r]];
-        for (uint32_t s = 0; s < shape->slot_count; s++) {
-            if (hd_write_slot_expression(shape, s))
-                next = copy_params(hd_write_expression(w, shape->slots[s]), next);
-            else if (!slot_value(b, r, s, next++))
-                return NULL;
-        }
-    }
-    return params;
-}
-
-static const hd_value *array_params(const builder *b, uint32_t first, uint32_t rows) {
-    uint32_t slots = b->shape->slot_count;
-    hd_value *params = hd_arena_zero(&b->flush->work, slots * sizeof *params);
-    hd_value *items = hd_arena_alloc(&b->flush->work, (size_t)rows * slots * sizeof *items);
-    hd_list *lists = hd_arena_alloc(&b->flush->work, slots * sizeof *lists);
-    if (!params || !items || !lists) {
-        hd_error_memory(b->err);
-        return NULL;
-    }
-    for (uint32_t s = 0; s < slots; s++, items += rows) {
-        uint8_t type = (uint8_t)hd_write_param_type(&b->shape->entity->columns[b->shape->slots[s]]);
-        for (uint32_t r = 0; r < rows; r++) {
-            if (!slot_value(b, first + r, s, &items[r])) return NULL;
-        }
-        lists[s] = (hd_list){type, rows, items};
-        params[s] = (hd_value){.kind = HD_LIST, .type = type, .as.list = &lists[s]};
-    }
-    return params;
-}
-
 /* ---- statements ---- */
-
-static hd_statement *add_statement(hd_flush *flush, const hd_flush_part *part) {
-    void *old[2] = {flush->batch.statements, flush->parts};
-    uint32_t count = flush->batch.count;
-    if (count == flush->statement_capacity) {
-        uint32_t capacity = count ? count * 2 : 8;
-        flush->batch.statements = hd_arena_alloc(&flush->work, capacity * sizeof(hd_statement));
-        flush->parts = hd_arena_alloc(&flush->work, capacity * sizeof(hd_flush_part));
-        if (!flush->batch.statements || !flush->parts) return NULL;
-        if (count) {
-            memcpy(flush->batch.statements, old[0], count * sizeof(hd_statement));
-            memcpy(flush->parts, old[1], count * sizeof(hd_flush_part));
-        }
-        flush->statement_capacity = capacity;
-    }
-    flush->parts[count] = *part;
-    flush->batch.count++;
-    flush->batch.statements[count] = (hd_statement){.repeat = 1, .expect = -1, .affected = -1};
-    return &flush->batch.statements[count];
-}
-
-static void set_text(hd_statement *statement, const char *text, size_t len) {
-    statement->sql = text;
-    statement->sql_len = len;
-    statement->hash = hd_sql_hash(text, len);
-}
 
 static bool write_text(const builder *b, const cut *c, hd_statement *statement) {
     hd_buffer sql;
     hd_buffer_init(&sql, b->flush->mem);
     hd_write_sql(&sql, b->flush->options.dialect, b->shape, c->form, c->per);
-    const char *text = sql.failed ? NULL : hd_arena_copy(&b->flush->work, sql.data, sql.len);
-    if (text) set_text(statement, text, sql.len);
-    hd_buffer_free(&sql);
-    return text != NULL;
+    return hd_flush_take_text(b->flush, statement, &sql);
 }
 
 static bool set_types(const builder *b, const cut *c, hd_statement *statement) {
@@ -145,11 +60,11 @@ static hd_statement *build(const builder *b, const cut *c, uint32_t first, uint3
     uint32_t rows = c->per * c->repeat;
     hd_flush_part part = {.shape = b->shape, .first = first, .rows = rows, .per = c->per};
     part.match = (uint8_t)hd_write_matching(dialect, b->shape, c->form);
-    hd_statement *s = add_statement(b->flush, &part);
+    hd_statement *s = hd_flush_add_statement(b->flush, &part);
     bool made = s != NULL;
     if (made && same != UINT32_MAX) {
         const hd_statement *other = &b->flush->batch.statements[same];
-        set_text(s, other->sql, other->sql_len);
+        hd_flush_set_text(s, other->sql, other->sql_len);
     } else if (made) {
         made = write_text(b, c, s);
     }
@@ -160,10 +75,10 @@ static hd_statement *build(const builder *b, const cut *c, uint32_t first, uint3
     s->repeat = c->repeat;
     s->expect = expected(b, c);
     s->cache = true;
+    s->unconfined = b->shape->unconfined;
     s->param_count = b->shape->param_count;
     if (c->form == HD_FORM_VALUES) s->param_count *= c->per;
-    s->params =
-        c->form == HD_FORM_ARRAYS ? array_params(b, first, rows) : row_params(b, first, rows);
+    s->params = hd_flush_params(b->flush, b->shape, c->form, first, rows, b->err);
     return s->params ? s : NULL;
 }
 
@@ -257,9 +172,19 @@ static bool any_key_came(const hd_flush *flush, const hd_order_run *run) {
     return false;
 }
 
+static bool has_several_shapes(const hd_flush *flush, const hd_order_run *run) {
+    const hd_write *first = &flush->writes[flush->order.nodes[run->first]];
+    for (uint32_t i = 1; first->whole && i < run->count; i++) {
+        const hd_write *w = &flush->writes[flush->order.nodes[run->first + i]];
+        if (!hd_write_same_shape(first, w)) return true;
+    }
+    return false;
+}
+
 static bool build_run(hd_flush *flush, const hd_order_run *run, hd_error *err) {
     const hd_dialect *dialect = flush->options.dialect;
     const hd_write *w = &flush->writes[flush->order.nodes[run->first]];
+    if (has_several_shapes(flush, run)) return hd_flush_build_whole(flush, run, err);
     builder b = {flush, run, hd_arena_alloc(&flush->work, sizeof(hd_write_shape)), err};
     if (!b.shape ||
         !hd_write_describe(&flush->work, w, dialect->bulk_unnest && !flush->bare, b.shape)) {
@@ -286,8 +211,8 @@ static bool build_deferral(hd_flush *flush, bool begins) {
     const char *text = begins ? "SET CONSTRAINTS ALL DEFERRED" : "SET CONSTRAINTS ALL IMMEDIATE";
     if (pragma) text = "PRAGMA defer_foreign_keys = ON";
     hd_flush_part none = {0};
-    hd_statement *statement = add_statement(flush, &none);
-    if (statement) set_text(statement, text, strlen(text));
+    hd_statement *statement = hd_flush_add_statement(flush, &none);
+    if (statement) hd_flush_set_text(statement, text, strlen(text));
     return statement != NULL;
 }
 

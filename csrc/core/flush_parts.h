@@ -1,11 +1,14 @@
 /* Inside of a flush, shared by its rooms: flush.c (life), flush_switch.c (row switch),
- * flush_plan.c (versions, keys, order), flush_cycle.c (breaking cycles), flush_keys.c,
- * flush_body.c (batches), flush_result.c (what comes back), flush_blame.c (errors). */
+ * flush_plan.c (versions, keys, order), flush_cycle.c (breaking cycles), flush_park.c (rows at
+ * spare values), flush_keys.c, flush_body.c (batches), flush_result.c (what comes back),
+ * flush_blame.c (errors). */
 #ifndef HD_FLUSH_PARTS_H
 #define HD_FLUSH_PARTS_H
 
+#include "base/buffer.h"
 #include "constraints.h"
 #include "flush.h"
+#include "spare.h"
 #include "write_shape.h"
 
 /* Which batch is out, or was last. */
@@ -18,14 +21,17 @@ typedef enum hd_flush_stage {
 } hd_flush_stage;
 
 /* What one statement of a body batch writes: `rows` nodes of the order from `first` on, `per` in
- * each execution. */
-typedef struct hd_flush_part {
-    const hd_write_shape *shape; /* NULL: a statement without rows (deferral) */
+ * each execution. A statement for rows of several shapes has its pieces one after the other. */
+typedef struct hd_flush_part hd_flush_part;
+struct hd_flush_part {
+    const hd_write_shape *shape; /* of the first piece; NULL: no rows (deferral) */
+    const hd_flush_part *pieces; /* NULL: it is one itself */
+    uint32_t piece_count;
     uint32_t first, rows, per;
     uint8_t match; /* hd_write_match */
     bool last_id;  /* the key is the driver's last_id */
     uint32_t seen; /* rows that came back */
-} hd_flush_part;
+};
 
 /* The keys that one statement of the keys batch asks for. */
 typedef struct hd_key_request {
@@ -50,7 +56,10 @@ struct hd_flush {
     uint32_t *by_change; /* first write of each change, UINT32_MAX: none */
     hd_order order;
     uint8_t *dropped; /* by label of a constraint: its edges do not count; NULL: none */
+    hd_spare *spares; /* by label, see hd_flush_spare_of; NULL: none was asked for */
+    hd_spare_source spare_source;
     bool bare, deferred;
+    bool roomy; /* see hd_flush_make_room */
     hd_key_request *requests;
     uint32_t request_count;
     hd_batch batch;
@@ -67,15 +76,46 @@ hd_error_kind hd_flush_arrange(hd_flush *flush, hd_error *err);
 bool hd_flush_link_twins(hd_flush *flush);
 void hd_flush_unlink_twins(hd_flush *flush);
 
-/* flush_cycle.c: changes the plan so that the cycle of `order` is gone: holds a nullable foreign
- * key back, defers, or drops edges that need not hold. False: no way (or out of memory:
- * flush->work failed, err is set). */
+/* flush_cycle.c: changes the plan so that the cycle of `order` is gone. False: no way (or out of
+ * memory), and err says so. */
 bool hd_flush_break_cycle(hd_flush *flush, const hd_edges *edges, const hd_order *order,
                           hd_error *err);
+
+/* The same: room for two more writes of every change, so that pointers to writes stay where they
+ * are. False: out of memory. */
+bool hd_flush_make_room(hd_flush *flush);
+
+/* flush_refuse.c: commit_order in words: rows, constraints, what can be done. */
+void hd_flush_refuse(const hd_flush *flush, const hd_edges *edges, const hd_order *order,
+                     hd_error *err);
+
+/* flush_ring.c: whether one statement can write the cycle's rows; marks them, and all others in
+ * cycles of the same constraints. False: out of memory. */
+bool hd_flush_can_be_whole(const hd_flush *flush, const hd_edges *edges, const hd_order *order);
+bool hd_flush_make_whole(hd_flush *flush, const hd_edges *edges, const hd_order *order);
+
+/* flush_park.c: parks rows whose unique values would take more than two statements one after the
+ * other, or go round. *parked: there are any, and edges are to be looked for again. */
+bool hd_flush_park_chains(hd_flush *flush, const hd_edges *edges, bool *parked);
+/* Whether parking the row that gives up a unique value makes the edge harmless. */
+bool hd_flush_can_park(hd_flush *flush, const hd_edges *edges, const hd_order_edge *edge);
+/* Parks every row that gives up a value by this constraint. */
+bool hd_flush_park(hd_flush *flush, const hd_edges *edges, uint32_t label);
 
 /* flush_keys.c: takes a row of the keys batch; hands all keys out when it has ended. */
 hd_error_kind hd_flush_take_key(hd_flush *flush, const hd_row *row, hd_error *err);
 hd_error_kind hd_flush_settle_keys(hd_flush *flush, hd_error *err);
+
+/* flush_statement.c: another statement of the body batch, of one execution. NULL: out of memory. */
+hd_statement *hd_flush_add_statement(hd_flush *flush, const hd_flush_part *part);
+void hd_flush_set_text(hd_statement *statement, const char *text, size_t len);
+bool hd_flush_take_text(hd_flush *flush, hd_statement *statement, hd_buffer *sql); /* frees sql */
+/* Parameters of the rows from position `first` of the order on; NULL: err says why. */
+hd_value *hd_flush_params(hd_flush *flush, const hd_write_shape *shape, hd_write_form form,
+                          uint32_t first, uint32_t rows, hd_error *err);
+
+/* flush_whole.c: the statements of a run whose rows are of several shapes. */
+bool hd_flush_build_whole(hd_flush *flush, const hd_order_run *run, hd_error *err);
 
 /* flush_result.c */
 hd_error_kind hd_flush_sink(void *flush, const hd_row *row, hd_error *err);

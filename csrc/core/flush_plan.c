@@ -140,7 +140,8 @@ static hd_order_node *make_nodes(hd_flush *flush) {
         const hd_write *write = &flush->writes[w];
         bool same = w && hd_write_alike(write, write - 1); /* the usual case */
         nodes[w].group = same ? nodes[w - 1].group : group_of(flush, &g, w);
-        nodes[w].rank = write->wave * 3 + write->op;
+        bool ring = write->whole && write->op == HD_UPDATE; /* a group has one rank */
+        nodes[w].rank = write->wave * 3 + (ring ? HD_INSERT : write->op);
     }
     return nodes;
 }
@@ -184,13 +185,20 @@ static bool find_waves(hd_flush *flush, const hd_edges *edges) {
 static hd_error_kind find_order(hd_flush *flush, hd_error *err) {
     hd_edges edges;
     hd_error_kind kind;
+    bool looked = false, parked;
     flush->dropped = NULL;
-    flush->deferred = false;
+    flush->spares = NULL;
+    flush->deferred = flush->roomy = false;
     for (;;) {
         kind = hd_constraints_edges(&flush->work, flush->options.dialect, flush->writes,
                                     flush->write_count, flush->by_change, &edges);
         if (kind) return hd_error_memory(err);
         drop_edges(flush, &edges);
+        if (!looked) {
+            looked = true;
+            if (!hd_flush_park_chains(flush, &edges, &parked)) return hd_error_memory(err);
+            if (parked) continue;
+        }
         kind = sort(flush, &edges);
         if (kind != HD_E_COMMIT_ORDER) break;
         if (!hd_flush_break_cycle(flush, &edges, &flush->order, err)) return err->kind;

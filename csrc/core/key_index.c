@@ -114,7 +114,8 @@ static void note_wanted(hd_key_index *x) {
             const bool *target_does = x->players[find_player(x, set->entity)].does;
             if (writes && (target_does[HD_INSERT] || target_does[HD_UPDATE]))
                 set->wanted[HD_KEY_BRINGS] = true;
-            if (frees && target_does[HD_DELETE]) set->wanted[HD_KEY_GIVES_UP] = true;
+            if (frees && (target_does[HD_DELETE] || target_does[HD_UPDATE]))
+                set->wanted[HD_KEY_GIVES_UP] = true;
         }
     }
 }

@@ -193,6 +193,10 @@ void hd_sql_assignments(hd_sql_writer *w, bool joined) {
         put_target(w, (uint16_t)shape->entity->version, &count);
         put_next_version(w, old);
     }
+    for (uint16_t i = 0; i < shape->below_count; i++) {
+        put_target(w, shape->below[i], &count);
+        hd_sql_below(w, i, joined);
+    }
     if (count) return;
     put_target(w, shape->entity->key[0], &count);
     hd_buffer_str(w->out, old);

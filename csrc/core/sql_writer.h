@@ -1,5 +1,6 @@
 /* Inside of statement text, shared by its rooms: sql_writer.c (pieces), write_sql.c (plain
- * statements), write_guarded.c (rows of a CTE, guards). */
+ * statements), write_guarded.c (rows of a CTE, guards), write_whole.c (several shapes in one
+ * statement), spare_sql.c (spare values). */
 #ifndef HD_SQL_WRITER_H
 #define HD_SQL_WRITER_H
 
@@ -11,6 +12,7 @@ typedef struct hd_sql_writer {
     const hd_write_shape *shape;
     hd_write_form form;
     uint32_t rows, param; /* param: of the last placeholder */
+    int piece;            /* of a statement of several: hd_i0, hd_w0, ..; -1: hd_i, hd_w */
 } hd_sql_writer;
 
 const hd_column *hd_sql_column(const hd_sql_writer *w, uint16_t column);
@@ -34,7 +36,17 @@ void hd_sql_assignments(hd_sql_writer *w, bool joined);
 void hd_sql_where(hd_sql_writer *w);      /* the row by key and version */
 void hd_sql_update_row(hd_sql_writer *w); /* UPDATE .. SET .. WHERE */
 
-/* write_guarded.c: the whole statement. */
+/* spare_sql.c: a value below all others, for column `below[i]`. */
+void hd_sql_below(hd_sql_writer *w, uint16_t i, bool joined);
+
+/* write_guarded.c: the whole statement; and of one the rows that it takes, "hd_i (..) AS (..)",
+ * and the UPDATE or DELETE that is joined with them. */
 void hd_sql_guarded(hd_sql_writer *w);
+void hd_sql_input(hd_sql_writer *w);
+void hd_sql_joined_write(hd_sql_writer *w);
+/* "hd_i", "hd_w3" */
+void hd_sql_cte(hd_sql_writer *w, const char *name);
+void hd_sql_row_count(hd_sql_writer *w, uint32_t param); /* of the rows that came as parameters
+                                                            behind the `param`th */
 
 #endif

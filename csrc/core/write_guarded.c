@@ -13,8 +13,14 @@
 
 /* ---- numbered rows: the CTE hd_i (c0, c1, .., n) ---- */
 
-static void put_input(hd_sql_writer *w) {
-    hd_buffer_str(w->out, "WITH hd_i (");
+void hd_sql_cte(hd_sql_writer *w, const char *name) {
+    hd_buffer_str(w->out, name);
+    if (w->piece >= 0) hd_buffer_int(w->out, w->piece);
+}
+
+void hd_sql_input(hd_sql_writer *w) {
+    hd_sql_cte(w, "hd_i");
+    hd_buffer_str(w->out, " (");
     for (uint32_t s = 0; s < w->shape->slot_count; s++)
         hd_buffer_fmt(w->out, "c%lu, ", (unsigned long)s);
     hd_buffer_str(w->out, "n) AS (");
@@ -27,15 +33,23 @@ static void put_input(hd_sql_writer *w) {
     hd_buffer_char(w->out, ')');
 }
 
-static void put_joined_write(hd_sql_writer *w) {
+/* Whatever its CTE is called, the statement calls it hd_i. */
+static void put_from(hd_sql_writer *w, const char *word) {
+    hd_buffer_str(w->out, word);
+    hd_sql_cte(w, "hd_i");
+    if (w->piece >= 0) hd_buffer_str(w->out, " AS hd_i");
+}
+
+void hd_sql_joined_write(hd_sql_writer *w) {
     const hd_write_shape *shape = w->shape;
     hd_buffer_str(w->out, shape->op == HD_UPDATE ? "UPDATE " : "DELETE FROM ");
     hd_buffer_str(w->out, shape->entity->table);
-    hd_buffer_str(w->out, shape->op == HD_UPDATE ? " AS hd_t SET " : " AS hd_t USING hd_i");
+    hd_buffer_str(w->out, " AS hd_t");
     if (shape->op == HD_UPDATE) {
+        hd_buffer_str(w->out, " SET ");
         hd_sql_assignments(w, true);
-        hd_buffer_str(w->out, " FROM hd_i");
     }
+    put_from(w, shape->op == HD_UPDATE ? " FROM " : " USING ");
     for (uint32_t s = shape->set_count; s < shape->slot_count; s++) {
         hd_buffer_str(w->out, s == shape->set_count ? " WHERE hd_t." : " AND hd_t.");
         hd_sql_name(w, shape->slots[s]);
@@ -57,16 +71,17 @@ static void put_back_names(hd_sql_writer *w, const char *prefix) {
 }
 
 static void joined_write(hd_sql_writer *w) {
-    put_input(w);
+    hd_buffer_str(w->out, "WITH ");
+    hd_sql_input(w);
     if (!w->shape->guarded) { /* hd_t's own RETURNING gives number and values */
         hd_buffer_char(w->out, ' ');
-        put_joined_write(w);
+        hd_sql_joined_write(w);
         return;
     }
     hd_buffer_str(w->out, ", hd_w (n");
     put_back_names(w, "b");
     hd_buffer_str(w->out, ") AS (");
-    put_joined_write(w);
+    hd_sql_joined_write(w);
     if (!w->shape->back_count) {
         hd_buffer_str(w->out, ") SELECT ('" HD_STALE_MARK "' || min(n))::int FROM hd_i"
                               " WHERE n NOT IN (SELECT n FROM hd_w) HAVING min(n) IS NOT NULL");
@@ -89,7 +104,8 @@ static uint32_t slot_of(const hd_write_shape *shape, uint16_t column) {
 /* INSERT that brings values back: rows are numbered, the server joins by key. */
 static void numbered_insert(hd_sql_writer *w) {
     const hd_entity *e = w->shape->entity;
-    put_input(w);
+    hd_buffer_str(w->out, "WITH ");
+    hd_sql_input(w);
     hd_buffer_str(w->out, ", hd_w (");
     for (uint16_t k = 0; k < e->key_count; k++) hd_buffer_fmt(w->out, "k%u, ", k);
     hd_buffer_str(w->out, "hit");
@@ -157,10 +173,10 @@ static void put_sent_keys(hd_sql_writer *w) {
     if (w->form == HD_FORM_ARRAYS) hd_buffer_char(w->out, ')');
 }
 
-static void put_row_count(hd_sql_writer *w) {
+void hd_sql_row_count(hd_sql_writer *w, uint32_t param) {
     if (w->form == HD_FORM_ARRAYS) {
         hd_buffer_str(w->out, "cardinality(");
-        w->param = 0;
+        w->param = param;
         hd_sql_array(w, 0);
         hd_buffer_char(w->out, ')');
     } else {
@@ -186,7 +202,7 @@ static void counted_insert(hd_sql_writer *w) {
         hd_buffer_str(w->out, "))");
     }
     hd_buffer_str(w->out, " <> ");
-    put_row_count(w);
+    hd_sql_row_count(w, 0);
 }
 
 void hd_sql_guarded(hd_sql_writer *w) {

@@ -23,26 +23,35 @@ static uint64_t hash_of_texts(const hd_write *w) {
     return hash;
 }
 
-bool hd_write_alike(const hd_write *a, const hd_write *b) {
+bool hd_write_same_shape(const hd_write *a, const hd_write *b) {
     const hd_entity *e = a->change->entity;
     if (e != b->change->entity || a->op != b->op || a->wave != b->wave || a->later != b->later ||
-        a->unchecked != b->unchecked || (a->key == HD_KEY_AWAITED) != (b->key == HD_KEY_AWAITED) ||
+        a->parks != b->parks || a->unchecked != b->unchecked ||
+        (a->key == HD_KEY_AWAITED) != (b->key == HD_KEY_AWAITED) ||
         hd_write_versioned(a) != hd_write_versioned(b) ||
         hd_write_switches(a) != hd_write_switches(b))
         return false;
     if (a->op == HD_DELETE) return true;
     for (uint16_t c = 0; c < e->column_count; c++) {
         if (hd_write_sets(a, c) != hd_write_sets(b, c)) return false;
+        if (a->parks && a->parking->how[c] != b->parking->how[c]) return false;
         if (!same_text(hd_write_expression(a, c), hd_write_expression(b, c))) return false;
     }
     return true;
 }
 
+bool hd_write_alike(const hd_write *a, const hd_write *b) {
+    if (!a->whole && !b->whole) return hd_write_same_shape(a, b);
+    return a->whole && b->whole && a->wave == b->wave &&
+           (a->op == HD_DELETE) == (b->op == HD_DELETE);
+}
+
 uint64_t hd_write_likeness(const hd_write *w) {
     const hd_entity *e = w->change->entity;
+    if (w->whole) return w->wave * 2u + (w->op == HD_DELETE);
     uint64_t hash = e->id * 8u + w->op * 2u + (w->key == HD_KEY_AWAITED), bits = 1;
-    hash = hash * 0x9E3779B97F4A7C15u + w->wave * 16u + hd_write_switches(w) * 8u + w->later * 4u +
-           w->unchecked * 2u + hd_write_versioned(w);
+    hash = hash * 0x9E3779B97F4A7C15u + w->wave * 32u + w->parks * 16u + hd_write_switches(w) * 8u +
+           w->later * 4u + w->unchecked * 2u + hd_write_versioned(w);
     for (uint16_t c = 0; c < e->column_count && w->op != HD_DELETE; c++) {
         bits = bits << 1 | hd_write_sets(w, c);
         if (c % 32 == 31) hash = (hash ^ bits) * 0xFF51AFD7ED558CCDu;
@@ -55,7 +64,7 @@ uint64_t hd_write_likeness(const hd_write *w) {
 
 static bool comes_back(const hd_write *w, uint16_t column) {
     uint16_t flags = w->change->entity->columns[column].flags;
-    if (w->op == HD_DELETE || w->change->slot == HD_NO_SLOT) return false;
+    if (w->op == HD_DELETE || w->parks || w->change->slot == HD_NO_SLOT) return false;
     if ((flags & HD_COL_GENERATED) || hd_write_expression(w, column)) return true;
     if ((flags & HD_COL_VERSION) && hd_write_counts(w)) return true;
     if (hd_write_resets(w, column)) return flags & HD_COL_SERVER_DEFAULT;
@@ -80,20 +89,27 @@ bool hd_write_describe(hd_arena *arena, const hd_write *w, bool guarded, hd_writ
     const hd_entity *e = w->change->entity;
     *out = (hd_write_shape){
         .entity = e, .op = w->op, .versioned = hd_write_versioned(w), .has_array_form = true};
+    out->parks = w->parks;
     out->guarded = guarded && e->check_rows && !w->unchecked;
     out->may_exist = w->op == HD_INSERT && w->unchecked;
     out->counts = hd_write_counts(w);
     out->expressions = hd_write_is_expressed(w) ? w->change->expressions : NULL;
     out->set_count = UINT16_MAX; /* none of the slots is WHERE yet */
     out->slots =
-        hd_arena_alloc(arena, (e->column_count * 3u + e->key_count + 1u) * sizeof(uint16_t));
+        hd_arena_alloc(arena, (e->column_count * 4u + e->key_count + 1u) * sizeof(uint16_t));
     if (!out->slots) return false;
     out->back = out->slots + e->column_count + e->key_count + 1;
     out->resets = out->back + e->column_count;
+    out->below = out->resets + e->column_count;
     for (uint16_t c = 0; c < e->column_count; c++) {
         if (comes_back(w, c)) out->back[out->back_count++] = c;
         if (hd_write_resets(w, c)) out->resets[out->reset_count++] = c;
         if (!hd_write_sets(w, c)) continue;
+        if (w->parks && (e->columns[c].flags & HD_COL_CHECKED)) out->unconfined = true;
+        if (w->parks && w->parking->how[c] == HD_SPARE_BELOW) {
+            out->below[out->below_count++] = c;
+            continue;
+        }
         add_slot(out, c);
         if (e->columns[c].flags & HD_COL_AUTO_KEY) out->writes_auto_key = true;
     }

@@ -36,6 +36,9 @@ typedef struct hd_write_shape {
     /* INSERT: some keys came from the keys batch (a trigger may choose others). The caller's to
      * set, as it may differ among rows that are alike. */
     bool keys_fetched;
+    bool parks;          /* an UPDATE to spare values */
+    bool reads;          /* writes nothing: the back columns of rows by their keys */
+    bool unconfined;     /* these may not be what a CHECK takes (SQLite) */
     bool has_array_form; /* every slot's type can be unnested */
     bool writes_auto_key;
     uint16_t *slots;    /* columns */
@@ -45,13 +48,16 @@ typedef struct hd_write_shape {
     const hd_expression *const *expressions; /* per column; NULL: no slot has one */
     uint16_t *resets; /* columns that get their declared default (row switch) */
     uint16_t reset_count;
+    uint16_t *below; /* columns that get a value below all others (parking) */
+    uint16_t below_count;
     uint16_t *back; /* columns that the database fills in */
     uint16_t back_count;
 } hd_write_shape;
 
-/* Two writes that one statement may hold: equal exactly when their shapes are, and never across
- * waves. */
+/* Two writes that one statement may hold: equal exactly when their shapes are, or rows of a ring,
+ * and never across waves. */
 bool hd_write_alike(const hd_write *a, const hd_write *b);
+bool hd_write_same_shape(const hd_write *a, const hd_write *b);
 uint64_t hd_write_likeness(const hd_write *write); /* hash; equal for writes that are alike */
 
 /* The shape of the group that `write` stands for. False: out of memory. */

@@ -43,7 +43,7 @@ static void plain_delete(hd_sql_writer *w) {
 
 void hd_write_sql(hd_buffer *out, const hd_dialect *dialect, const hd_write_shape *shape,
                   hd_write_form form, uint32_t rows) {
-    hd_sql_writer w = {out, dialect, shape, form, rows, 0};
+    hd_sql_writer w = {out, dialect, shape, form, rows, 0, -1};
     if (is_plain(dialect, shape, form)) {
         (shape->op == HD_INSERT   ? plain_insert
          : shape->op == HD_UPDATE ? plain_update

@@ -99,12 +99,19 @@ static void what_refers_to_a_row_leaves_before_it_goes(void **state) {
     renamed->old[BOOK_AUTHOR] = int_value(1);
     renamed->set[BOOK_TITLE] = text_value("x");
     delete_row(flush, &book, 4)->old[BOOK_AUTHOR] = int_value(5);
-    hd_change *rekeyed = update_row(flush, &author, 5); /* the database's own rules are for that */
+    hd_change *rekeyed = update_row(flush, &author, 5);
     rekeyed->set[ID] = int_value(6);
     find(&server, -1);
-    assert_int_equal(edges.count, 2);
+    assert_int_equal(edges.count, 3);
     expect_edge(1, 0, HD_EDGE_LEAVES, HD_TOGETHER);
     expect_edge(2, 0, HD_EDGE_LEAVES, HD_TOGETHER);
+    expect_edge(4, 5, HD_EDGE_TURNS, HD_TOGETHER);
+    book_fks[0].on_update = HD_RULE_RESTRICT;
+    find(&server, -1);
+    expect_edge(4, 5, HD_EDGE_TURNS, HD_APART);
+    book_fks[0].on_update = HD_RULE_CASCADE; /* the database takes them along */
+    find(&server, -1);
+    assert_int_equal(edges.count, 2);
 }
 
 static void a_unique_value_is_given_up_before_it_is_taken(void **state) {

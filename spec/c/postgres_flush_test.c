@@ -3,6 +3,7 @@
 #include "drivers/postgres/postgres.h"
 #include "flush_express_suite.h"
 #include "flush_pairs_suite.h"
+#include "flush_park_suite.h"
 #include "flush_suite.h"
 #include "flush_switch_suite.h"
 
@@ -191,6 +192,7 @@ int main(void) {
         PAIRS_SUITE(set_up, tear_down),
         SWITCH_SUITE(set_up, tear_down),
         EXPRESS_SUITE(set_up, tear_down),
+        PARK_SUITE(set_up, tear_down),
         SUITE_TEST(O4_a_sequence_that_may_not_be_read_costs_one_turn_a_level, set_up, tear_down),
         SUITE_TEST(O4_a_column_without_a_sequence_is_learned_without_a_failure, set_up, tear_down),
         SUITE_TEST(O4_a_trigger_that_chooses_keys_is_noticed_and_learned, set_up, tear_down),

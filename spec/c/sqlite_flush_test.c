@@ -2,6 +2,7 @@
 #include "drivers/sqlite/sqlite.h"
 #include "flush_express_suite.h"
 #include "flush_pairs_suite.h"
+#include "flush_park_suite.h"
 #include "flush_suite.h"
 #include "flush_switch_suite.h"
 
@@ -105,6 +106,7 @@ int main(void) {
         PAIRS_SUITE(set_up, tear_down),
         SWITCH_SUITE(set_up, tear_down),
         EXPRESS_SUITE(set_up, tear_down),
+        PARK_SUITE(set_up, tear_down),
         SUITE_TEST(a_database_without_sqlite_sequence_is_no_obstacle, open_database, tear_down),
         SUITE_TEST(keys_of_deleted_rows_are_not_given_again, set_up, tear_down),
         SUITE_TEST(no_key_above_the_largest_integer, set_up, tear_down),

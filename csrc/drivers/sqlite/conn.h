@@ -121,6 +121,7 @@ struct hd_sqlite_conn {
     size_t value_cap, decoder_cap;
     hd_arena decoded; /* texts that had to be made */
     bool read_only;   /* the open transaction said HD_SQLITE_READ_ONLY */
+    bool unconfined;  /* CHECK constraints are not looked at now */
 };
 
 static inline hd_sqlite_conn *hd_sqlite_of(hd_conn *conn) {

@@ -18,6 +18,33 @@ static const hd_value *params_of(hd_sqlite_conn *conn, const hd_statement *s) {
     return s->param_count ? s->params + (size_t)conn->execution * s->param_count : NULL;
 }
 
+/* ---- CHECK constraints ---- */
+
+static int read_flag(void *flag, int count, char **values, char **names) {
+    (void)count, (void)names;
+    *(bool *)flag = values[0] && values[0][0] == '1';
+    return 0;
+}
+
+/* SQLite prepares a statement again when the pragma has changed, so a text that is kept obeys what
+ * holds when it runs. Whoever has switched the checks off for good finds them so. */
+static int confine(hd_sqlite_conn *conn, bool unconfined) {
+    if (conn->unconfined == unconfined) return SQLITE_OK;
+    bool off = false;
+    int code = SQLITE_OK;
+    if (unconfined)
+        code = sqlite3_exec(conn->db, "PRAGMA ignore_check_constraints", read_flag, &off, NULL);
+    if (code != SQLITE_OK || off) return code;
+    code = sqlite3_exec(conn->db,
+                        unconfined ? "PRAGMA ignore_check_constraints = 1"
+                                   : "PRAGMA ignore_check_constraints = 0",
+                        NULL, NULL, NULL);
+    if (code == SQLITE_OK) conn->unconfined = unconfined;
+    return code;
+}
+
+/* ---- one statement ---- */
+
 static void end_statement(hd_sqlite_conn *conn) {
     hd_sqlite_prepared *p = conn->current;
     conn->current = NULL;
@@ -30,8 +57,6 @@ static void end_statement(hd_sqlite_conn *conn) {
     }
     if (conn->script) hd_sqlite_script_end(conn);
 }
-
-/* ---- one statement ---- */
 
 static int check_touched(hd_sqlite_conn *conn, const hd_statement *s, int64_t touched,
                          hd_error *err) {
@@ -118,6 +143,8 @@ static int begin_statement(hd_sqlite_conn *conn, hd_statement *s, hd_error *err)
 /* SQLITE_ROW, SQLITE_DONE, or what stopped it. */
 static int run(hd_sqlite_conn *conn, hd_statement *s, hd_error *err) {
     if (s->affected < 0) {
+        int code = confine(conn, s->unconfined);
+        if (code != SQLITE_OK) return code;
         s->affected = 0;
         s->sent = true;
         conn->began = hd_now();
@@ -153,6 +180,7 @@ static hd_step fail(hd_sqlite_conn *conn, int code, hd_error *err) {
     s->elapsed = hd_now() - conn->began;
     conn->running = false;
     end_statement(conn);
+    confine(conn, false);
     return HD_FAILED;
 }
 
@@ -222,6 +250,7 @@ hd_step hd_sqlite_step(hd_conn *base, hd_wait *wait, hd_error *err) {
         conn->at++;
     }
     conn->running = false;
+    confine(conn, false);
     return HD_DONE;
 }
 
@@ -229,4 +258,5 @@ void hd_sqlite_abandon(hd_conn *base) {
     hd_sqlite_conn *conn = hd_sqlite_of(base);
     conn->running = false;
     end_statement(conn);
+    confine(conn, false);
 }
