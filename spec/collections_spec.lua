@@ -275,6 +275,38 @@ databases.each(function(db)
       assert.equal(0, #author.books)
     end)
 
+    it("C3: what an entity manager's instances lead to is known through any number of new ones", function()
+      local other = em:fork()
+      local theirs = other:create(Tag, { name = "t" })
+      other:persist(theirs):flush()
+      local book, chapter = Book { title = "b" }, Chapter { name = "c" }
+      book.chapters:add(chapter)
+      book.tags:add(theirs)
+      local ok, err = pcall(em.persist, em, chapter)
+      assert.is_false(ok)
+      assert.is_true(orm.is_error(err, "not_managed"))
+      book.tags:remove(theirs)
+      em:persist(chapter):flush()
+      assert.is_true(em:contains(book))
+    end)
+
+    it("ten thousand members are added, tagged, removed from the front and written in linear time", function()
+      local author, tag = Author { name = "A" }, Tag { name = "t" }
+      for i = 1, 10000 do
+        local book = Book { title = "b" .. i }
+        author.books:add(book)
+        book.tags:add(tag)
+      end
+      em:persist(author)
+      local sent = statements(function() em:flush() end)
+      assert.is_true(#sent < 60, #sent .. " statements")
+      assert.equal("10000", raw:rows("select count(*) from coll_books_tags")[1][1])
+      for _, book in ipairs(tag.books:items()) do tag.books:remove(book) end
+      sent = statements(function() em:flush() end)
+      assert.is_true(#sent < 20, #sent .. " statements")
+      assert.equal("", pairs_of())
+    end)
+
     it("O2: two owners swap their one_to_one partner", function()
       local a1, a2, p1, p2 = Author { name = "1" }, Author { name = "2" }, Profile { text = "1" }, Profile { text = "2" }
       a1.profile, a2.profile = p1, p2

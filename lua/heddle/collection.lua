@@ -8,7 +8,7 @@ local undo = require("heddle.undo")
 ---@class heddle.Collection
 ---@field owner table the instance that it belongs to
 ---@field prop table the relation's property in the owner's definition
----@field items table[] members in order, when initialized
+---@field items table[] members in order, when initialized; with `gaps`, members that left stand in it still
 ---@field initialized boolean
 ---@field snapshot table[]|nil the database's members; nil while nobody knows them
 ---@field added table[] in order, while it is not initialized
@@ -69,7 +69,7 @@ end
 
 ---Everything that changes, for Collection:restore.
 function Collection:image()
-  return { items = copy(self.items), initialized = self.initialized, snapshot = self.snapshot,
+  return { items = copy(self:members()), initialized = self.initialized, snapshot = self.snapshot,
     added = copy(self.added), removed = copy(self.removed), replaced = self.replaced }
 end
 
@@ -78,7 +78,7 @@ function Collection:restore(image)
   for _, field in ipairs({ "items", "initialized", "snapshot", "added", "removed", "replaced" }) do
     self[field] = image[field]
   end
-  self.place, self.noted, self.fate = nil, nil, {}
+  self.place, self.gaps, self.noted, self.fate = nil, nil, nil, {}
   for _, e in ipairs(self.added) do self.fate[e] = "added" end
   for _, e in ipairs(self.removed) do self.fate[e] = "removed" end
   collection.queue(manager_of(self), self)
@@ -101,12 +101,27 @@ end
 
 -- Members --------------------------------------------------------------------------------------------------
 
+---The members of an initialized collection in order. Those that left are closed up when somebody looks, so that many
+---can leave at little cost.
+---@return table[] items not the caller's to change
+function Collection:members()
+  if not self.gaps then return self.items end
+  local items, place, items_left = self.items, self.place, {}
+  for i, e in ipairs(items) do
+    if place[e] == i then items_left[#items_left + 1] = e end
+  end
+  for i, e in ipairs(items_left) do place[e] = i end
+  self.items, self.gaps = items_left, nil
+  return items_left
+end
+
 -- Positions of the members, made when they are asked for.
 local function places(self)
   local place = self.place
   if not place then
     place = {}
-    for i = 1, #self.items do place[self.items[i]] = i end
+    local items = self:members()
+    for i = 1, #items do place[items[i]] = i end
     self.place = place
   end
   return place
@@ -140,10 +155,8 @@ function Collection:drop(e)
   if self:has(e) == false then return end
   self:touch()
   if self.initialized then
-    local at, items, place = places(self)[e], self.items, self.place
-    table.remove(items, at)
-    place[e] = nil
-    for i = at, #items do place[items[i]] = i end
+    places(self)[e] = nil
+    self.gaps = true
     return
   end
   if self.fate[e] then cut(self.added, e) end
@@ -153,14 +166,14 @@ end
 ---The members that are known: all of them, or those that were added.
 ---@return table[]
 function Collection:known()
-  return self.initialized and self.items or self.added
+  return self.initialized and self:members() or self.added
 end
 
 ---Replaces the members; what leaves and what comes is the caller's to relate.
 ---@param list table[] each once
 function Collection:arrange(list)
   self:touch()
-  self.items, self.place = copy(list), nil
+  self.items, self.place, self.gaps = copy(list), nil, nil
 end
 
 ---Set by heddle.relations: whether an instance that the database has in a collection is meant to be in memory.
@@ -190,7 +203,7 @@ function Collection:fill(rows)
   for _, e in ipairs(added) do
     if not there[e] then items[#items + 1] = e end
   end
-  self.items, self.place, self.snapshot = items, nil, copy(rows)
+  self.items, self.place, self.gaps, self.snapshot = items, nil, nil, copy(rows)
   self:know()
 end
 
@@ -203,7 +216,7 @@ end
 ---@param list table[]
 function Collection:replace(list)
   self:touch()
-  self.items, self.place, self.replaced = copy(list), nil, true
+  self.items, self.place, self.gaps, self.replaced = copy(list), nil, nil, true
   self:know()
 end
 
@@ -214,7 +227,7 @@ function Collection:differences()
   if not self.initialized then return self.added, self.removed end
   local added, removed = {}, {}
   local known, now = set_of(self.snapshot or {}), places(self)
-  for _, e in ipairs(self.items) do
+  for _, e in ipairs(self:members()) do
     if not known[e] then added[#added + 1] = e end
   end
   for _, e in ipairs(self.snapshot or {}) do
@@ -229,10 +242,11 @@ function Collection:is_dirty()
   if self.replaced then return true end
   if not self.initialized then return self.added[1] ~= nil or self.removed[1] ~= nil end
   local snapshot = self.snapshot
-  if #snapshot ~= #self.items then return true end
+  local items = self:members()
+  if #snapshot ~= #items then return true end
   if self.prop.fixed_order then
     for i, e in ipairs(snapshot) do
-      if self.items[i] ~= e then return true end
+      if items[i] ~= e then return true end
     end
     return false
   end
@@ -246,7 +260,7 @@ end
 ---What is in memory is what the database holds now.
 function Collection:settle()
   note(self, manager_of(self))
-  if self.initialized then self.snapshot = copy(self.items) end
+  if self.initialized then self.snapshot = copy(self:members()) end
   self.added, self.removed, self.fate, self.replaced = {}, {}, {}, nil
 end
 
@@ -254,18 +268,13 @@ end
 ---@param dead table<table, true>
 function Collection:bury(dead)
   local function living(list)
-    local left
-    for i, e in ipairs(list or {}) do
-      if dead[e] and not left then
-        left = {}
-        for k = 1, i - 1 do left[k] = list[k] end
-      elseif left and not dead[e] then
-        left[#left + 1] = e
-      end
+    local left, any = {}, false
+    for _, e in ipairs(list or {}) do
+      if dead[e] then any = true else left[#left + 1] = e end
     end
-    return left
+    return any and left or nil
   end
-  local items, snapshot = living(self.items), living(self.snapshot)
+  local items, snapshot = living(self:members()), living(self.snapshot)
   if not items and not snapshot then return end
   note(self, manager_of(self))
   self.items, self.snapshot, self.place = items or self.items, snapshot or self.snapshot, nil
@@ -274,7 +283,7 @@ end
 ---The database has members that nobody has looked at: none is known any more.
 function Collection:reopen()
   note(self, manager_of(self))
-  self.items, self.place, self.snapshot, self.replaced = {}, nil, nil, nil
+  self.items, self.place, self.gaps, self.snapshot, self.replaced = {}, nil, nil, nil, nil
   self.initialized, self.added, self.removed, self.fate = false, {}, {}, {}
 end
 

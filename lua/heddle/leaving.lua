@@ -1,4 +1,5 @@
 --- What an instance keeps of its row when it leaves its entity manager.
+local group = require("heddle.relations.group")
 local instance = require("heddle.instance")
 local state = require("heddle.state")
 
@@ -29,6 +30,7 @@ function leaving.take_along(self, e, slot)
   local has_row = not (self.new[slot] or self.removed[slot])
   setmetatable(e, has_row and instance.stored(class) or instance.unmanaged(class))
   if self.collections[slot] then instance.own(e).lists = self.collections[slot] end
+  if self.collections[slot] or overlay.rel and next(overlay.rel) then group.keep(self.em, e) end
   for _, view in ipairs(map.list) do
     local kind = instance.kind_of(view.prop)
     local value = overlay.rel[view.name]

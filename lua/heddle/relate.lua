@@ -1,6 +1,7 @@
 --- To-one relations in memory: what may be assigned, and the reference behind a foreign key.
 local class_of = require("heddle.class")
 local errors = require("heddle.errors")
+local group = require("heddle.relations.group")
 local inherit = require("heddle.inherit")
 local instance = require("heddle.instance")
 local null = require("heddle.null")
@@ -71,7 +72,7 @@ end
 ---@param seen table?
 function relate.check_reach(em, e, seen)
   local meta = getmetatable(e)
-  if meta.box or not meta.own then return end
+  if meta.box or not meta.own or not seen and not group.is_doubtful(em, e) then return end
   seen = seen or {}
   if seen[e] then return end
   seen[e] = true
@@ -177,6 +178,7 @@ function instance.relate(e, meta, prop, value)
     overlay.rel[prop.name] = value
     for _, column in ipairs(meta.views[prop.name].columns) do overlay.assigned[column.index] = true end
   end
+  if value ~= null then group.join(e, value) end
   relate.moved(e, prop, former, value ~= null and value or nil)
 end
 

@@ -7,6 +7,7 @@ local collection = require("heddle.collection")
 local core = require("heddle.core")
 local errors = require("heddle.errors")
 local inherit = require("heddle.inherit")
+local group = require("heddle.relations.group")
 local instance = require("heddle.instance")
 local null = require("heddle.null")
 local relate = require("heddle.relate")
@@ -144,6 +145,7 @@ local function add(state, e)
   local owner, prop = state.owner, state.prop
   local other = partner_of(owner, prop, e)
   if prop.kind ~= "many_to_many" then return instance.relate(e, getmetatable(e), other, owner) end
+  group.join(owner, e)
   state:take(e)
   if other then relations.collection(e, other.name):take(owner) end
 end
@@ -313,7 +315,7 @@ function relations.list(meta, prop, value)
       local owner = other.owner
       instance.raise_not_loaded(getmetatable(owner), owner, other.prop.name, HOW)
     end
-    return other.items
+    return other:members()
   end
   if type(value) ~= "table" or getmetatable(value) ~= nil then
     refuse(meta, prop, ("takes a list of instances of %s, not a %s"):format(relate.target_name(prop), type(value)))

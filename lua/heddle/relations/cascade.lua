@@ -39,6 +39,8 @@ local function reach(em, definition, prop, target)
   if meta.box and meta.box.shelf then return false end
   if meta.box then
     refuse(em, definition, prop, ("the entity manager of the %s is gone; em:merge(it)"):format(meta.definition.name))
+  elseif meta.context_name and meta.context_name ~= em.context_name then
+    em:locate(target, definition.name .. "." .. prop.name)
   elseif meta.is_stored then
     refuse(em, definition, prop, ("the %s has a row but is not managed, it was detached or read so; em:merge(it)")
       :format(meta.definition.name))

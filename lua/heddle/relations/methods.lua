@@ -94,14 +94,14 @@ end
 ---How many members there are in memory. Raises `not_loaded`.
 ---@return integer
 function methods.count(handle)
-  return #check_loaded(state_of(handle, "count")).items
+  return #check_loaded(state_of(handle, "count")):members()
 end
 
 ---The members as an array of the program's own. Raises `not_loaded`.
 ---@return table[]
 function methods.items(handle)
   local list = {}
-  for i, e in ipairs(check_loaded(state_of(handle, "items")).items) do list[i] = e end
+  for i, e in ipairs(check_loaded(state_of(handle, "items")):members()) do list[i] = e end
   return list
 end
 
@@ -160,7 +160,7 @@ local meta = core.handle_meta
 
 function meta.__index(handle, key)
   if type(key) ~= "number" then return methods[key] end
-  return check_loaded(core.handle_state(handle)).items[key]
+  return check_loaded(core.handle_state(handle)):members()[key]
 end
 
 function meta.__newindex(handle)
@@ -171,14 +171,14 @@ function meta.__newindex(handle)
 end
 
 function meta.__len(handle)
-  return #check_loaded(core.handle_state(handle)).items
+  return #check_loaded(core.handle_state(handle)):members()
 end
 
 function meta.__tostring(handle)
   local state = core.handle_state(handle)
   local name = getmetatable(state.owner).definition.name .. "." .. state.prop.name
   if not state.initialized then return name .. " (not loaded)" end
-  return ("%s (%d)"):format(name, #state.items)
+  return ("%s (%d)"):format(name, #state:members())
 end
 
 meta.__metatable = meta.__name

@@ -24,7 +24,7 @@ end
 
 -- In a fixed order everything behind the first difference is written anew: the order is that of writing.
 local function reordered(state)
-  local before, now, first = state.snapshot, state.items, 1
+  local before, now, first = state.snapshot, state:members(), 1
   while before[first] ~= nil and before[first] == now[first] do first = first + 1 end
   local added, removed = {}, {}
   for i = first, #now do added[#added + 1] = now[i] end
