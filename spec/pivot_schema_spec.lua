@@ -105,7 +105,7 @@ describe("the mapping of a pivot table", function()
         local entry, pivot = built.by_name.Enrolment, built.by_name.Student.props.courses.pivot
         assert.equal(entry, pivot.entity)
         assert.equal("enrolments", pivot.mapping.table)
-        assert.same({ "student_id", "course_id", "grade", "at" }, names(pivot.mapping.columns))
+        assert.same({ "student_id", "course_id", "grade", "at", "version" }, names(pivot.mapping.columns))
         assert.same({ "student_id", "course_id" }, names(pivot.mapping.key))
         assert.equal(3, pivot.mapping.columns[3].view.prop.default)
         assert.not_equal(entry.columns[3], pivot.mapping.columns[3])
@@ -230,10 +230,13 @@ databases.each(function(db)
             em:find_one(library.Student, 2).courses:add(em:find_one(library.Course, 2))
             em:find_one(library.Course, 1).students:remove(em:find_one(library.Student, 1))
             em:flush()
-            assert.same({ { "1", "2", "4", "then" }, { "2", "1", "2", "then" }, { "2", "2", "3", "now" } },
-                work.raw:rows "select student_id, course_id, grade, at from enrolments order by student_id, course_id")
+            assert.same({ { "1", "2", "4", "then", "1" }, { "2", "1", "2", "then", "2" }, { "2", "2", "3", "now", "1" } },
+                work.raw:rows [[select student_id, course_id, grade, at, version from enrolments
+                    order by student_id, course_id]])
             local entry = em:find_one(library.Enrolment, { student = 2, course = 2 })
-            assert.equal(3, entry.grade)
+            entry.grade = 1
+            em:flush()
+            assert.equal(2, entry.version)
         end)
 
         it("F5: what a pair violates names the relation", function()

@@ -61,6 +61,7 @@ library.Enrolment = orm.entity {
     { "course", many_to_one = "Course", primary = true, on_delete = "cascade" },
     { "grade", type = "integer", default = 3 },
     { "at", type = "string", on_create = function() return "now" end },
+    { "version", type = "integer", version = true },
 }
 
 library.entities = { library.Author, library.Book, library.Tag, library.Profile, library.Track, library.Playlist,
@@ -80,8 +81,8 @@ local rows = {
         ('ann', 'a', 'y', 1), ('ann', 'b', 'x', 1), ('ann', 'a', 'x', 1), ('ann', 'b', 'y', 1), ('ann', 'a', 'x', 2)]],
     "insert into students (id, name) values (1, 'Sue'), (2, 'Tom')",
     "insert into courses (id, name) values (1, 'Lua'), (2, 'C')",
-    "insert into enrolments (student_id, course_id, grade, at) values (1, 1, 5, 'then'), (1, 2, 4, 'then'), "
-        .. "(2, 1, 2, 'then')",
+    [[insert into enrolments (student_id, course_id, grade, at, version) values (1, 1, 5, 'then', 4),
+        (1, 2, 4, 'then', 1), (2, 1, 2, 'then', 2)]],
 }
 
 --- Fills the tables; what a spec adds gets keys from 100 on.

@@ -4,6 +4,7 @@
 --- The hidden mapping has what a pair is made of. A generated `id`, which only says in what order pairs were added, is
 --- not in it; where the table is an entity's own, its columns that the program has a value for are.
 local class = require("heddle.class")
+local date = require("heddle.date")
 local errors = require("heddle.errors")
 local family = require("heddle.mapping.family")
 local naming = require("heddle.naming")
@@ -151,10 +152,17 @@ local function is_provided(column)
     and (prop.default ~= nil or prop.on_create ~= nil or column.version)
 end
 
+-- The first version of a row, as a default: nobody counts on from it here.
+local function first_version(view)
+  local given = view.prop.type == "timestamp" and { on_create = function() return date.now() end } or { default = 1 }
+  return setmetatable({ prop = setmetatable(given, { __index = view.prop }) }, { __index = view })
+end
+
 local function add_provided(context, map, entity)
   for _, column in ipairs(entity.columns) do
     if not map.column_of[column.name] and is_provided(column) then
       local copy = copy_of({ column })[1]
+      if copy.version then copy.view = first_version(copy.view) end
       copy.version, copy.unique = false, false
       add_column(context, map, copy)
     end

@@ -27,8 +27,9 @@ end
 
 -- The instances of an entity by their keys.
 local function known_of(self, map)
-  self.known[map] = self.known[map] or {}
-  return self.known[map]
+  local root = map.root
+  self.known[root] = self.known[root] or {}
+  return self.known[root]
 end
 
 -- The key that a relation's columns hold; nil when it is NULL, or was not read.
