@@ -357,6 +357,32 @@ databases.each(function(db)
             raises("unknown_property", function() again:find(made.Person, {}, { populate = { "mentor" } }) end)
         end)
 
+        it("Q3: eager relations of a child come along with its rows, and with theirs only", function()
+            local Root = orm.entity { name = "Root", discriminator_column = "kind", id,
+                { "first", many_to_one = "Team", nullable = true, eager = true } }
+            local Leaf = orm.entity { name = "Leaf", extends = Root,
+                { "second", many_to_one = "Team", nullable = true, eager = true } }
+            local Team = orm.entity { name = "Team", id, { "name", type = "string" } }
+            local other = orm.init(db:config { context_name = "eager", entities = { Root, Leaf, Team } })
+            other.schema:create()
+            local two = orm.em "eager"
+            local x, y = Team { name = "x" }, Team { name = "y" }
+            two:persist(two:create(Leaf, { first = x, second = y }), two:create(Root, { first = y }), two:create(Leaf, {}))
+            two:flush()
+            for _, managed in ipairs { true, false } do
+                two:clear()
+                local counted = expect.statements(other)
+                local list = two:find(Root, {}, { order_by = { "id" }, managed = managed })
+                assert.same({ Leaf, Root, Leaf }, { getmetatable(list[1]).class, getmetatable(list[2]).class,
+                    getmetatable(list[3]).class })
+                local sent_before = #counted
+                assert.equal("x", list[1].first.name)
+                assert.equal("y", list[1].second.name)
+                assert.equal("y", list[2].first.name)
+                assert.equal(sent_before, #counted)
+            end
+        end)
+
         it("I1: em:load takes instances of one table together, by what they share", function()
             fill()
             local all = em:find(made.Person, {}, { order_by = { "id" } })

@@ -47,7 +47,7 @@ typedef struct run {
     int block_number;     /* which one stands at BLOCK */
     int result_count, late_count;
     int others; /* how many values are in the list at OTHERS */
-    bool has_overlay, has_marks, has_loads;
+    bool has_overlay, has_marks, has_loads, has_kinds;
 } run;
 
 static const hdl_column *column_of(const run *r, uint32_t i) {
@@ -259,7 +259,7 @@ static void add_row(run *r, const hd_row *row) {
     hd_value key[HDL_KEY_COLUMNS];
     lua_State *L = r->L;
     const hd_entity *entity = &r->h->entity->core;
-    if (r->h->discriminator >= 0 && !enter_kind(r, row)) return;
+    if (r->has_kinds && !enter_kind(r, row)) return;
     for (uint32_t k = 0; k < entity->key_count; k++) key[k] = row->values[r->h->key[k]];
     uint32_t slot = hd_shelf_find(r->shelf->shelf, key);
     if (slot == HD_NO_SLOT) {
@@ -304,6 +304,7 @@ static void prepare(lua_State *L, run *r) {
     hdl_getfield(L, STATE, "kinds");
     lua_pushnil(L);
     r->kind = NULL;
+    r->has_kinds = hdl_has_kinds(L, r->h);
     lua_getuservalue(L, HYDRATOR);
     for (uint32_t i = 0; i < r->h->count; i++)
         lua_rawgeti(L, NAMES + (int)i, (int)i + 1), lua_insert(L, NAMES + (int)i);

@@ -16,13 +16,17 @@ static int hydrator_free(lua_State *L) {
     return 0;
 }
 
-static void find_discriminator(lua_State *L, hdl_hydrator *h) {
+static void find_discriminator(hdl_hydrator *h) {
     h->discriminator = -1;
-    if (h->entity->kind_count == 0) return;
-    for (uint32_t i = 0; i < h->count; i++) {
+    for (uint32_t i = 0; i < h->count && h->entity->kind_count > 0; i++) {
         if (h->columns[i] == h->entity->discriminator) h->discriminator = (int)i;
     }
+}
+
+bool hdl_has_kinds(lua_State *L, const hdl_hydrator *h) {
+    if (h->entity->kind_count == 0) return false;
     if (h->discriminator < 0) luaL_error(L, "a result without the discriminator");
+    return true;
 }
 
 static void find_key(lua_State *L, hdl_hydrator *h) {
@@ -86,7 +90,7 @@ static int hydrator_new(lua_State *L) {
     lua_pop(L, 1);
     h->full = h->count == entity->core.column_count;
     find_key(L, h);
-    find_discriminator(L, h);
+    find_discriminator(h);
     if (!lua_isnil(L, 4)) read_others(L, h, model);
     return 1;
 }
@@ -161,13 +165,14 @@ static int hydrate_plain(lua_State *L) {
     lua_getuservalue(L, 2);
     int results = (int)lua_rawlen(L, 4), rest = (int)lua_rawlen(L, 5);
     int others = h->other_count > 0 ? (int)lua_rawlen(L, 6) : 0;
+    bool has_kinds = hdl_has_kinds(L, h);
     while (step == HD_ROW) {
         const hdl_kind *kind = NULL;
-        if (h->discriminator < 0)
+        if (!has_kinds)
             lua_pushvalue(L, 3);
         else if (!(kind = hdl_push_kind(L, h, &link->row, 3, "stored_meta")))
             lua_rawseti(L, 5, ++rest); /* the host raises */
-        if (h->discriminator < 0 || kind) {
+        if (!has_kinds || kind) {
             push_plain(L, h, &link->row, kind);
             lua_pushvalue(L, META);
             lua_setmetatable(L, INSTANCE);

@@ -20,6 +20,8 @@ typedef struct hdl_hydrator {
 
 hdl_hydrator *hdl_check_hydrator(lua_State *L, int index);
 
+/* Do entities share the table? Raises when the result does not tell which row is whose. */
+bool hdl_has_kinds(lua_State *L, const hdl_hydrator *h);
 /* Finds the kind of a row. `kinds` is the host's table of them by discriminator value, in which that kind's metatable is
  * `meta`: pushes it. NULL: nobody knows the value; pushes { unknown = true, value = }. */
 const hdl_kind *hdl_push_kind(lua_State *L, const hdl_hydrator *h, const hd_row *row, int kinds,

@@ -5,7 +5,9 @@
 --- those of nobody.
 local compat = require("heddle.compat")
 local errors = require("heddle.errors")
+local family = require("heddle.family")
 local resolve = require("heddle.resolve")
+local views_of = require("heddle.mapping.family")
 
 local populate = {}
 
@@ -117,24 +119,36 @@ function populate.run(loader, level, list)
   end
 end
 
----The relations of an entity that say `eager = true`.
+---The relations that say `eager = true`, of an entity and of those that extend it.
 ---@return table[] views
 function populate.eager_views(map)
   local eager = map.eager_views
   if not eager then
     eager = {}
-    for _, view in ipairs(map.list) do
-      if view.prop.eager and is_relation(view) then eager[#eager + 1] = view end
+    for view, declared in views_of.views(map.root) do
+      local is_shown = map.props[view.name] == view or family.is_a(declared, map)
+      if view.prop.eager and is_relation(view) and is_shown then eager[#eager + 1] = view end
     end
     map.eager_views = eager
   end
   return eager
 end
 
+-- Those of a list that have a relation.
+local function having(map, view, list)
+  if map.props[view.name] == view then return list end
+  local some = {}
+  for _, e in ipairs(list) do
+    if family.of_class(map, getmetatable(e).class).props[view.name] == view then some[#some + 1] = e end
+  end
+  return some
+end
+
 ---Loads them.
 function populate.eager(loader, map, list)
   for _, view in ipairs(populate.eager_views(map)) do
-    if #list > 0 then targets(loader, map, view, list) end
+    local owners = having(map, view, list)
+    if #owners > 0 then targets(loader, map, view, owners) end
   end
 end
 

@@ -71,7 +71,7 @@ end
 local function own_relations(map)
   local views = {}
   for _, view in ipairs(map.list) do
-    if view.target == map and view.columns and not view.prop.primary then views[#views + 1] = view end
+    if view.target and view.target.root == map.root and view.columns and not view.prop.primary then views[#views + 1] = view end
   end
   return views
 end

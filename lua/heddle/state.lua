@@ -141,7 +141,7 @@ end
 ---Whether a row has every column that a query reads unasked.
 function state.has_usual(map, overlay)
   if not overlay or not overlay.loaded then return true end
-  for _, column in ipairs(map.columns) do
+  for _, column in ipairs(map.owned) do
     if not column.lazy and not overlay.loaded[column.index] then return false end
   end
   return true

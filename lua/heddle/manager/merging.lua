@@ -26,13 +26,13 @@ local function own_target(self, map, view, value)
   local owner = meta.box and meta.box.shelf
   if owner and owner.em == self or not owner and not (meta.own and meta.own.unloaded) then return value end
   local key = owner and { owner:key(meta.slot_of[value]) } or self:shelf_of(view.target):given_key(value)
-  if type(key) ~= "table" then return self:reference(view.target, key) end
+  if type(key) ~= "table" then return self:reference(self:mapping(meta.class), key) end
   if #key == 0 then
     errors.raise("not_managed", ("em:merge: %s.%s is a %s that has no row yet; flush it where it is managed, or "
       .. "merge it first"):format(map.name, view.name, view.target.name),
       { context = self.context_name, entity = map.name, property = view.name })
   end
-  return self:reference(view.target, #key == 1 and key[1] or key)
+  return self:reference(self:mapping(meta.class), #key == 1 and key[1] or key)
 end
 
 -- The values to take over; of a row that is there already its key and what the database counts are not among them.

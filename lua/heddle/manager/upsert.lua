@@ -1,6 +1,7 @@
 --- `em:upsert` and `em:upsert_many`: rows that are inserted, or merged into the row that has their unique key already.
 local apart = require("heddle.apart")
 local errors = require("heddle.errors")
+local family = require("heddle.family")
 local fetch = require("heddle.fetch")
 local groups = require("heddle.upsert.groups")
 local manager = require("heddle.manager")
@@ -113,6 +114,11 @@ local function refuse_pending(self, map, e)
     { context = self.context_name, entity = map.name })
 end
 
+local function refuse_alien(self, map)
+  errors.raise("unique_violation", ("upsert of %s: a row of another entity of its table has a unique key of the data; "
+    .. "change that one, or find it as what it is"):format(map.name), { context = self.context_name, entity = map.name })
+end
+
 -- The rows as entities, in the order of the chunk; fewer when some have gone in between.
 local function read_back(self, group, chunk, is_common)
   local map = group.mapping
@@ -141,6 +147,7 @@ local function run_chunk(self, group, chunk, is_common, results, flags)
     end
     -- Somebody deleted a row that was left alone: another try inserts it.
     if try == TRIES then
+      if family.condition(map, "") then refuse_alien(self, map) end
       errors.raise("not_found", ("upsert of %s: %d of %d rows are not in the database after they were written; a "
         .. "trigger takes them away, or other writers do"):format(map.name, #chunk - #list, #chunk),
         { context = self.context_name, entity = map.name })

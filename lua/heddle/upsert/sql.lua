@@ -5,6 +5,7 @@
 --- columns of the unique key, set = columns that a row which is there takes over, opts = as options.read gave them }.
 local condition = require("heddle.condition")
 local column_sql = require("heddle.schema.column")
+local family = require("heddle.family")
 local quote = require("heddle.quote")
 local resolve = require("heddle.resolve")
 local shape = require("heddle.shape")
@@ -58,8 +59,10 @@ local function set_sql(made, group)
   return table.concat(terms, ", ")
 end
 
+-- The row that is there may be of an entity that shares the table: it stays as it is.
 local function where_sql(made, group)
-  if not group.where then return "" end
+  local own = family.condition(made.mapping, "e0.")
+  if not group.where then return own and " WHERE " .. own or "" end
   made:open(group.where.code, 2)
   local text = condition.where(made)
   if #made.joins > 0 then
@@ -108,6 +111,7 @@ local function build_find(mapping, group, count, columns)
   for k, column in ipairs(group.target) do
     terms[k] = "e0." .. quote.name(column.name) .. " = hd_v.column" .. (k + 1)
   end
+  terms[#terms + 1] = family.condition(mapping, "e0.")
   return plan_of(made, "SELECT " .. quote.columns(columns, "e0.") .. " FROM (VALUES " .. table.concat(rows, ", ")
     .. ") AS hd_v JOIN " .. quote.table(mapping) .. " AS e0 ON " .. table.concat(terms, " AND ")
     .. " ORDER BY hd_v.column1", columns)
