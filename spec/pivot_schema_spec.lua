@@ -230,9 +230,10 @@ databases.each(function(db)
             em:find_one(library.Student, 2).courses:add(em:find_one(library.Course, 2))
             em:find_one(library.Course, 1).students:remove(em:find_one(library.Student, 1))
             em:flush()
-            assert.same({ { "1", "2", "4", "then", "1" }, { "2", "1", "2", "then", "2" }, { "2", "2", "3", "now", "1" } },
-                work.raw:rows [[select student_id, course_id, grade, at, version from enrolments
-                    order by student_id, course_id]])
+            assert.same({
+                { "1", "2", "4", "then", "1" }, { "2", "1", "2", "then", "2" }, { "2", "2", "3", "now", "1" },
+            }, work.raw:rows [[select student_id, course_id, grade, at, version from enrolments
+                order by student_id, course_id]])
             local entry = em:find_one(library.Enrolment, { student = 2, course = 2 })
             entry.grade = 1
             em:flush()
