@@ -1,5 +1,5 @@
---- One flush, from pending instances to committed rows: prepare, gather, the core's plan and batches, apply, hooks, commit;
---- or, at any failure, back to where it began (F1). The steps have rooms of their own in `flush/`.
+--- One flush, from pending instances to committed rows: prepare, gather, the core's plan and batches, apply, hooks,
+--- commit; or, at any failure, back to where it began (F1). The steps have rooms of their own in `flush/`.
 local apply = require("heddle.flush.apply")
 local changes = require("heddle.flush.changes")
 local compat = require("heddle.compat")
@@ -10,6 +10,7 @@ local merge = require("heddle.merge")
 local prepare = require("heddle.flush.prepare")
 local transaction = require("heddle.transaction")
 local undo = require("heddle.undo")
+local watch = require("heddle.flush.watch")
 
 local flush = {}
 
@@ -40,8 +41,8 @@ local function conclude(em, state)
 end
 
 local function run_flush(em, state)
-  local rows, vetoed = prepare.rows(em)
-  local batch = gather.changes(em, rows, vetoed)
+  local rows = prepare.rows(em)
+  local batch = gather.changes(em, rows)
   if batch:count() == 0 then return apply.forms(em, batch, rows) end
   state.rows = rows
   local listened = not em.plain and hooks.listens_after(em, rows)
@@ -54,6 +55,7 @@ local function run_flush(em, state)
   if state.blind then reread(em, rows) end
   if listened then hooks.after(em, rows) end
   if state.changes then hooks.tell(em, "after_flush", state.changes) end
+  watch.close(em)
   conclude(em, state)
 end
 
@@ -69,6 +71,7 @@ function flush.break_off(em)
   local state = em.flushing
   if state.open and state.commits and em.link:log()[1] then transaction.doubt(em) end
   if state.open then compat.pcall(transaction.undo_flush, em, state) end
+  watch.close(em)
   undo.rollback(em, state.mark)
   em.flushing, em.hook = false, nil
 end

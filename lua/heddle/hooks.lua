@@ -1,12 +1,13 @@
 --- Life-cycle hooks of entities and the same events of a context: who is called, when, and what is refused meanwhile.
 ---
---- `before_*` may change the instance's own values, and what they changed is taken back when the flush fails; `after_*`
---- see keys and defaults, still inside the transaction. While one runs, `em.hook` says which, and whose coroutine it is.
+--- `before_*` may change the instance's own values; `after_*` see keys and defaults, still inside the transaction. What
+--- they change is taken back when the flush fails. While one runs, `em.hook` says which, and whose coroutine it is.
 local compat = require("heddle.compat")
 local core = require("heddle.core")
 local errors = require("heddle.errors")
 local owner = require("heddle.owner")
 local undo = require("heddle.undo")
+local watch = require("heddle.flush.watch")
 
 local pcall = compat.pcall
 
@@ -37,8 +38,8 @@ local function owner_of(em)
   return work.owner
 end
 
--- Puts a hook's name on the entity manager while it runs. What raises inside a flush leaves it there: breaking the flush
--- off takes it away.
+-- Puts a hook's name on the entity manager while it runs. What raises inside a flush leaves it there: breaking the
+-- flush off takes it away.
 local function enter(em, event, e)
   em.hook = { event = event, entity = e, owner = owner_of(em), outer = em.hook }
 end
@@ -47,7 +48,8 @@ local function leave(em)
   em.hook = em.hook and em.hook.outer
 end
 
----Calls a function as the hook of an event; the entity manager is as it was afterwards, whatever the function raises.
+---Calls a function as the hook of an event, in a flush or outside of one; whatever it raises, the entity manager is as
+---it was before.
 function hooks.within(em, event, e, fn, ...)
   enter(em, event, e)
   local results = compat.pack(pcall(fn, ...))
@@ -65,6 +67,7 @@ end
 ---Tells those who listen to the context, inside a flush. What is written without the unit of work is no flush to them.
 function hooks.tell(em, event, about)
   if em.plain or not em.context.listeners[event] then return end
+  watch.open(em)
   enter(em, event)
   em.context:emit(event, about)
   leave(em)
@@ -174,11 +177,23 @@ local function is_changed(probe, row)
   return not ok or index ~= nil
 end
 
+-- Only the row's own values change.
+local function generate_noted(em, row)
+  local note = not em.flushing.watch and undo.note_row(em, "hooks", row.shelf, row.slot)
+  generate(em, row)
+  if note then undo.narrow(note) end
+end
+
 -- While such a hook runs, persist and remove refuse: what is to be written has been gathered.
 local function call_before(em, row)
   local event = before[row.op]
   local own, listeners = listening(em, row.e, event)
-  if not own and not listeners or em.plain then return false end
+  if em.plain or not own and not listeners then
+    generate_noted(em, row)
+    return false
+  end
+  if not em.flushing.watch then watch.open(em) end
+  generate(em, row)
   enter(em, event, row.e)
   call(em, row.e, event, own, listeners)
   leave(em)
@@ -191,6 +206,7 @@ end
 function hooks.before(em, rows, seen)
   local probe
   local called = false
+  if em.flushing.watch then watch.open(em) end
   for _, row in ipairs(rows) do
     local works = seen[row.e] ~= row.op and has_work(em, row)
     if works and row.op == "update" then
@@ -199,10 +215,7 @@ function hooks.before(em, rows, seen)
     end
     if works then
       seen[row.e] = row.op
-      local note = undo.note_row(em, "hooks", row.shelf, row.slot)
-      generate(em, row)
       called = call_before(em, row) or called
-      undo.narrow(note)
     end
   end
   return called
@@ -221,15 +234,14 @@ end
 
 ---Runs the `after_*` hooks.
 function hooks.after(em, rows)
+  watch.open(em)
   for _, row in ipairs(rows) do
     local event = after[row.op]
     local own, listeners = listening(em, row.e, event)
     if row.index and (own or listeners) then
-      local note = row.shelf.instances[row.slot] == row.e and undo.note_row(em, "hooks", row.shelf, row.slot)
       enter(em, event, row.e)
       call(em, row.e, event, own, listeners)
       leave(em)
-      if note then undo.narrow(note) end
     end
   end
 end

@@ -3,6 +3,7 @@
 local context = require("heddle.context")
 local core = require("heddle.core")
 local errors = require("heddle.errors")
+local hooks = require("heddle.hooks")
 local instance = require("heddle.instance")
 local kinds = require("heddle.kinds")
 local options = require("heddle.options")
@@ -128,7 +129,8 @@ end
 
 -- The coroutine that was using it will never go on: what was under way is taken back.
 local function recover(self)
-  wait.abandon(self.link)
+  if self.link then wait.abandon(self.link) end
+  self.hook = nil
   if self.committing then
     self.committing = nil
     transaction.doubt(self)
@@ -150,6 +152,13 @@ local function check_waiter(self, waiter)
   end
 end
 
+-- A hook may wait for something that is not the database.
+local function check_hook(self, hook)
+  if owner.is_here(hook.owner) then return end
+  if owner.is_gone(hook.owner) then return recover(self) end
+  raise_busy(self, "A hook is running in another coroutine on this entity manager", ONE_EACH)
+end
+
 ---Raises `busy` when another coroutine is using this entity manager, `closed` when its context is, `connection` when it
 ---cannot know what the database holds.
 ---@param to_end? boolean the transaction that is open is going to be rolled back: anybody may who finds it left behind
@@ -158,6 +167,7 @@ function Manager:enter(to_end)
   if self.test and self.test.finished then self.test:raise_finished() end
   local waiter = self.link and wait.waiter(self.link)
   if waiter then check_waiter(self, waiter) end
+  if self.hook then check_hook(self, self.hook) end
   if self.outcome_unknown then
     errors.raise("connection", "The connection was lost while a commit was under way and nobody knows whether it "
       .. "happened: em:clear(), and read again", { context = self.context_name, outcome = "unknown" })
@@ -219,6 +229,7 @@ end
 
 ---Forgets every managed entity; what was pending is not written.
 function Manager:clear()
+  hooks.refuse(self, "clear")
   reset(self)
 end
 

@@ -1,11 +1,13 @@
 --- Change sets as those see them who listen: what `on_flush`, `after_flush`, `after_commit` and `after_rollback` are
 --- given, and what `em:changes()` gives.
 ---
---- An array of { op, entity, name, values, old }; what belongs to the whole (em, context, plan) stands behind it,
---- so that `#`, `pairs` and encoders see the array alone. Values are the program's, by property; a relation's is the key
+--- An array of { op, entity, name, values, old }, and { op = "collection", entity, name, property, added, removed } for
+--- the members of a many_to_many. What belongs to the whole (em, context, plan) stands behind the array, so that `#`,
+--- `pairs` and encoders see the array alone. Values are the program's, by property; a relation's is the key
 --- of its target, or the target itself while it has none.
 local custom = require("heddle.custom")
 local errors = require("heddle.errors")
+local family = require("heddle.family")
 local merge = require("heddle.merge")
 local null = require("heddle.null")
 local state = require("heddle.state")
@@ -119,7 +121,7 @@ end
 -- A row that is going to be removed, as the database has it.
 local function removed(row)
   local shelf, slot, old = row.shelf, row.slot, {}
-  for _, view in ipairs(shelf.mapping.list) do
+  for _, view in ipairs(family.map_of(row.e).list) do
     if columns_of(view) and is_loaded(shelf.overlay[slot], view) then old[view.name] = former(shelf, slot, view) end
   end
   return entry(row, {}, old)
@@ -127,7 +129,7 @@ end
 
 local function created(row)
   local values = {}
-  for _, view in ipairs(row.shelf.mapping.list) do
+  for _, view in ipairs(family.map_of(row.e).list) do
     if columns_of(view) then values[view.name] = current(row.e, view) end
   end
   return entry(row, values, {})
@@ -136,7 +138,7 @@ end
 -- Nil when nothing differs but forms.
 local function updated(row)
   local shelf, slot, values, old = row.shelf, row.slot, {}, {}
-  for _, view in ipairs(shelf.mapping.list) do
+  for _, view in ipairs(family.map_of(row.e).list) do
     if columns_of(view) and is_changed(shelf, slot, row.e, view) then
       values[view.name] = or_null(current(row.e, view))
       if is_loaded(shelf.overlay[slot], view) then old[view.name] = or_null(former(shelf, slot, view)) end
@@ -147,6 +149,16 @@ end
 
 local pending = { create = created, update = updated, delete = removed }
 
+-- What the collections of a many_to_many gain and lose.
+local function add_collections(set, rows)
+  for _, item in ipairs(rows.pairs or {}) do
+    local owner = item.state.owner
+    set[#set + 1] = { op = "collection", entity = owner, name = getmetatable(owner).definition.name,
+      property = item.state.prop.name, added = item.added, removed = item.removed }
+  end
+  return set
+end
+
 ---What memory says that rows will change. Nothing is converted: what cannot be stored stands in it as it is.
 ---@param em table
 ---@param rows table[]
@@ -155,7 +167,7 @@ local pending = { create = created, update = updated, delete = removed }
 function changes.pending(em, rows, vetoed)
   local set = changes.new(em, vetoed)
   for _, row in ipairs(rows) do set[#set + 1] = pending[row.op](row) end
-  return set
+  return add_collections(set, rows)
 end
 
 -- What of a written row a view got: nil when it was not written.
@@ -176,7 +188,7 @@ local function written(batch, row)
   local values, old = batch:columns(row.index)
   local named, before = {}, {}
   local is_new, overlay = row.op == "create", row.shelf.overlay[row.slot]
-  for _, view in ipairs(row.shelf.mapping.list) do
+  for _, view in ipairs(family.map_of(row.e).list) do
     local value = columns_of(view) and stored(row, view, values)
     if value ~= nil and not (is_new and value == null) then named[view.name] = value end
     if value ~= nil and not is_new and is_loaded(overlay, view) then before[view.name] = stored(row, view, old) end
@@ -195,7 +207,7 @@ function changes.written(em, batch, rows)
     if row.index then set[#set + 1] = written(batch, row) end
   end
   getmetatable(set).__index.plan = batch.report and batch:report() or nil
-  return set
+  return add_collections(set, rows)
 end
 
 return changes

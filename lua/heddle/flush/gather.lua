@@ -77,8 +77,14 @@ local function add_row(batch, row, links)
   end
 end
 
+local function raise_left_out(em, e)
+  local name = getmetatable(e).definition.name
+  errors.raise("hook", ("A new %s was left out of this flush by changes:veto, but what is written refers to it: leave "
+    .. "that out too"):format(name), { context = em.context_name, entity = name })
+end
+
 -- The change of a new row.
-local function finder(rows)
+local function finder(em, rows)
   local index_of
   return function(e)
     if not index_of then
@@ -87,7 +93,7 @@ local function finder(rows)
         if row.index then index_of[row.e] = row.index end
       end
     end
-    return index_of[e]
+    return index_of[e] or raise_left_out(em, e)
   end
 end
 
@@ -127,7 +133,7 @@ function gather.changes(em, rows)
   local batch = core.flush(em.model, em.context.config.batch_size, core.now())
   local links = {}
   for _, row in ipairs(rows) do add_row(batch, row, links) end
-  local index_of = finder(rows)
+  local index_of = finder(em, rows)
   add_links(batch, index_of, links)
   pairs_of.add(em, batch, rows.pairs or {}, index_of)
   gather.check_required(em, batch)

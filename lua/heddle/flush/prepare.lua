@@ -1,7 +1,10 @@
 --- Prepare: what a flush is going to write, once every hook and everybody who listens has had a say.
 local changes = require("heddle.flush.changes")
+local compat = require("heddle.compat")
 local gather = require("heddle.flush.gather")
 local hooks = require("heddle.hooks")
+local undo = require("heddle.undo")
+local watch = require("heddle.flush.watch")
 
 local prepare = {}
 
@@ -28,8 +31,7 @@ local function without(rows, vetoed)
 end
 
 ---Runs before_flush, cascades, `before_*` hooks and on_flush.
----@return table[] rows
----@return table vetoed set of instances that this flush does not write
+---@return table[] rows without those that were vetoed
 function prepare.rows(em)
   local seen, vetoed = {}, {}
   hooks.tell(em, "before_flush", { em = em, name = "before_flush" })
@@ -37,10 +39,29 @@ function prepare.rows(em)
   for _, listener in ipairs(not em.plain and em.context.listeners.on_flush or {}) do
     local set = changes.pending(em, rows, vetoed)
     if #set == 0 then break end
+    watch.open(em)
     hooks.within(em, "on_flush", nil, listener, set)
     rows = without(gathered(em, seen), vetoed)
   end
-  return rows, vetoed
+  watch.close(em)
+  return rows
+end
+
+local function pending(em)
+  gather.cascade(em)
+  return changes.pending(em, gather.collect(em))
+end
+
+---The change set of a flush, as far as memory knows it, without one: what cascades do meanwhile is taken back.
+---@return table set
+function prepare.peek(em)
+  local outer, mark = em.flushing, undo.mark(em)
+  em.flushing = { dry = true, owner = outer and outer.owner }
+  local ok, set = compat.pcall(pending, em)
+  undo.rollback(em, mark)
+  em.flushing = outer
+  if not ok then error(set, 0) end
+  return set
 end
 
 return prepare

@@ -1,6 +1,7 @@
 --- Transactions of the public entity manager.
 local compat = require("heddle.compat")
 local errors = require("heddle.errors")
+local hooks = require("heddle.hooks")
 local manager = require("heddle.manager")
 local scope = require("heddle.scope")
 local transaction = require("heddle.transaction")
@@ -44,6 +45,7 @@ end
 function Handle:rollback()
   if not is_open(self.em, self.item) then return end
   self.em:enter(true)
+  hooks.refuse(self.em, "rollback")
   roll_back(self.em, self.item)
 end
 
@@ -58,6 +60,7 @@ end
 function Manager:begin(opts)
   self:check_global()
   self:enter()
+  hooks.refuse(self, "begin")
   transaction.check_options(self, opts, true)
   return setmetatable({ em = self, item = transaction.begin(self, opts) }, Handle)
 end
@@ -65,6 +68,7 @@ end
 ---Flushes, then commits. A failing flush leaves the transaction open.
 function Manager:commit()
   self:enter()
+  hooks.refuse(self, "commit")
   transaction.current(self, "commit")
   if not self.link:failed() then self:flush() end
   transaction.commit(self)
@@ -73,6 +77,7 @@ end
 ---Rolls back; entities get the values that they had when the transaction began.
 function Manager:rollback()
   self:enter(true)
+  hooks.refuse(self, "rollback")
   transaction.rollback(self)
 end
 
@@ -151,6 +156,7 @@ end
 function Manager:transactional(fn, opts)
   self:check_global()
   self:enter()
+  hooks.refuse(self, "transactional")
   if type(fn) ~= "function" then errors.raise("validation", "em:transactional takes a function") end
   transaction.check_options(self, opts)
   opts = opts or {}

@@ -7,6 +7,7 @@ local hooks = require("heddle.hooks")
 local instance = require("heddle.instance")
 local manager = require("heddle.manager")
 local null = require("heddle.null")
+local prepare = require("heddle.flush.prepare")
 local relate = require("heddle.relate")
 local state = require("heddle.state")
 local undo = require("heddle.undo")
@@ -163,6 +164,16 @@ function Manager:flush()
   flushing.flush(self)
 end
 
+---What a flush would write now, as far as memory knows it: no hook is called, nothing is read, nothing written.
+---
+---Usage: `for _, change in ipairs(em:changes()) do print(change.op, change.entity) end`
+---@return table[] changes { op, entity, name, values, old }, {} when nothing is pending
+function Manager:changes()
+  self:check_global()
+  self:enter()
+  return prepare.peek(self)
+end
+
 ---Takes back a flush whose coroutine will never go on.
 function Manager:break_flush()
   flushing.break_off(self)
@@ -213,6 +224,7 @@ end
 
 ---The entity is managed no more; what was pending for it is not written.
 function Manager:detach(e)
+  hooks.guard(self, "detach")
   local shelf, slot = self:locate(e, "em:detach")
   if not shelf then return self end
   undo.note(self, { kind = "detached", shelf = shelf, slot = slot, e = e, overlay = shelf.overlay[slot],

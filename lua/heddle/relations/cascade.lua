@@ -123,6 +123,7 @@ end
 
 -- Members of a relation of many owners at once: one query, however many are removed.
 local function load_members(em, by_prop)
+  if em.flushing.dry then return end
   for prop, owners in pairs(by_prop) do
     local meta = getmetatable(owners[1])
     cascade.load(em, meta.views[prop.name], owners)
@@ -137,6 +138,7 @@ end
 
 -- To-one relations that were not read say nothing of what they take along.
 local function complete(em, e, prop)
+  if em.flushing.dry then return end
   local _, is_known = relate.peek(e, prop)
   local meta = getmetatable(e)
   local overlay = meta.overlay[meta.slot_of[e]]
