@@ -25,8 +25,8 @@ databases.each(function(db)
             local raw = db:raw(config)
             assert.same({ { "Heddles", "10" }, { "Looms", "8" }, { "Shuttles", "0" } },
                 raw:rows "select title, stock from books order by title")
-            assert.same({ { "1", "1", "2" }, { "2", "1", "10" } },
-                raw:rows "select order_id, number, quantity from order_lines order by order_id, number")
+            assert.same({ { "1", "2" }, { "1", "10" } },
+                raw:rows "select number, quantity from order_lines order by order_id, number")
             assert.same({ { "Shuttles" }, { "Looms" }, { "Heddles" } }, raw:rows
                 "select b.title from customers_wishes w join books b on b.isbn = w.book_isbn order by w.id")
         end)
