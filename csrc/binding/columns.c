@@ -67,6 +67,7 @@ static uint16_t read_flags(lua_State *L, int index, const hd_column *column) {
     if (column->default_sql) flags |= HD_COL_SERVER_DEFAULT;
     if (flag_field(L, index, "generated")) flags |= HD_COL_GENERATED;
     if (flag_field(L, index, "version")) flags |= HD_COL_VERSION;
+    if (flag_field(L, index, "checked")) flags |= HD_COL_CHECKED;
     return (uint16_t)flags;
 }
 
@@ -99,6 +100,7 @@ void hdl_column_read(lua_State *L, int index, hd_arena *arena, hdl_column *colum
     core->cast = string_field(L, index, "cast", arena, NULL);
     core->flags = read_flags(L, index, core);
     read_labels(L, index, arena, core);
+    if (core->label_count) core->flags |= HD_COL_CHECKED;
     if (core->cast) core->type = HD_T_UNKNOWN;
     size_t len;
     const char *as = string_field(L, index, "as", arena, &len);

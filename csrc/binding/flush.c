@@ -144,6 +144,24 @@ static int flush_blame(lua_State *L) {
     return 3;
 }
 
+static void set_count(lua_State *L, const char *name, uint32_t count) {
+    lua_pushinteger(L, (lua_Integer)count);
+    lua_setfield(L, -2, name);
+}
+
+/* flush:report() -> what the plan did beyond ordering: rows `parked`, `switched` and `held` (written twice, the foreign
+ * key NULL at first), statements that hold a ring (`whole`), 1 when foreign keys were `deferred` */
+static int flush_report(lua_State *L) {
+    hd_flush_report report = hd_flush_told(hdl_check_flush(L, 1)->flush);
+    lua_createtable(L, 0, 5);
+    set_count(L, "parked", report.parked);
+    set_count(L, "switched", report.switched);
+    set_count(L, "whole", report.whole);
+    set_count(L, "held", report.held);
+    set_count(L, "deferred", report.deferred);
+    return 1;
+}
+
 static int flush_replan(lua_State *L) {
     hd_flush_replan(hdl_check_flush(L, 1)->flush);
     return 0;
@@ -206,6 +224,7 @@ static const luaL_Reg methods[] = {{"plan", flush_plan},
                                    {"body", flush_body},
                                    {"verify", flush_verify},
                                    {"blame", flush_blame},
+                                   {"report", flush_report},
                                    {"replan", flush_replan},
                                    {"count", flush_count},
                                    {"change", flush_change},

@@ -174,8 +174,8 @@ static void apply_columns(apply *a, const hd_change *change) {
     }
 }
 
-static void apply_key(apply *a, const hd_change *change) {
-    hd_value key[HDL_KEY_COLUMNS];
+/* The key that the row has now; false: the one it had. */
+static bool has_new_key(const hd_change *change, hd_value *key) {
     const hd_entity *entity = change->entity;
     bool changed = change->op == HD_INSERT;
     for (int k = 0; k < entity->key_count; k++) {
@@ -184,7 +184,24 @@ static void apply_key(apply *a, const hd_change *change) {
         key[k] =
             hdl_is_written(set) || change->op == HD_INSERT ? *set : change->old[entity->key[k]];
     }
-    if (!changed) return;
+    return changed;
+}
+
+/* Keys may go round among the rows: all that change are given up before the first is taken. */
+static void give_keys_up(apply *a) {
+    hd_value key[HDL_KEY_COLUMNS];
+    for (uint32_t i = 0; i < hd_flush_count(a->f->flush); i++) {
+        const hd_change *change = hd_flush_change(a->f->flush, i);
+        if (!is_applied(a, change) || change->op != HD_UPDATE || !has_new_key(change, key))
+            continue;
+        if (hd_shelf_find(a->shelf, key) == change->slot) continue;
+        if (hd_shelf_drop_key(a->shelf, change->slot) != 0) luaL_error(a->L, "not enough memory");
+    }
+}
+
+static void apply_key(apply *a, const hd_change *change) {
+    hd_value key[HDL_KEY_COLUMNS];
+    if (!has_new_key(change, key)) return;
     uint32_t owner = hd_shelf_find(a->shelf, key);
     if (owner == change->slot) return;
     bool switched = change->twin && owner == change->twin->slot;
@@ -199,6 +216,7 @@ static void apply_key(apply *a, const hd_change *change) {
 static int flush_apply(lua_State *L) {
     apply a;
     prepare_apply(L, &a);
+    give_keys_up(&a);
     for (uint32_t i = 0; i < hd_flush_count(a.f->flush); i++) {
         const hd_change *change = hd_flush_change(a.f->flush, i);
         if (!is_applied(&a, change)) continue;

@@ -140,15 +140,42 @@ static int flush_insert(lua_State *L) {
     return hdl_push_change(L, g.change);
 }
 
+/* Pushes the set of loaded columns of a partial row, nil for others. */
+static void push_loaded(gather *g) {
+    lua_State *L = g->L;
+    hdl_getfield(L, STATE, "overlay");
+    if (hdl_rawgeti(L, -1, (int)lua_tointeger(L, SLOT)) == LUA_TTABLE)
+        hdl_getfield(L, -1, "loaded");
+    else
+        lua_pushnil(L);
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+}
+
+/* Key and version are known of every row, or NULL. */
+static bool is_unknown(gather *g, int column) {
+    const unsigned always = HD_COL_PRIMARY | HD_COL_VERSION | HD_COL_GENERATED;
+    if (!lua_istable(g->L, -1) || (g->entity->core.columns[column].flags & always)) return false;
+    bool in = hdl_rawgeti(g->L, -1, column + 1) != LUA_TNIL;
+    lua_pop(g->L, 1);
+    return !in;
+}
+
 /* What the planner needs, and what a failure behind the statements takes back. */
 static void fill_old(gather *g, hd_value *old) {
+    push_loaded(g);
     for (int c = 0; c < g->entity->core.column_count; c++) {
         bool generated = g->entity->core.columns[c].flags & HD_COL_GENERATED;
         if (!g->entity->tracked[c] && !generated) continue;
+        if (is_unknown(g, c)) {
+            old[c] = (hd_value){.kind = HD_DEFAULT};
+            continue;
+        }
         lua_rawgeti(g->L, BLOCK, g->base + c + 1);
         convert_snapshot(g, c, &old[c]);
         lua_pop(g->L, 1);
     }
+    lua_pop(g->L, 1);
 }
 
 /* flush:delete(id, state, slot) -> change */

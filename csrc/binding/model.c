@@ -124,6 +124,40 @@ static void read_table(lua_State *L, hdl_model *model, int mapping, hdl_entity *
     entity->core.table_plain = table;
 }
 
+static void read_test(lua_State *L, hdl_model *model, int at, const hdl_entity *entity,
+                      hd_test *test) {
+    static const char *const words[] = {"eq", "ne", "null", "not_null"};
+    hd_error err;
+    hd_error_init(&err, &hd_allocator_libc);
+    lua_getfield(L, at, "column");
+    test->column = column_index(L);
+    hdl_getfield(L, at, "word");
+    for (uint8_t w = 0; w < 4; w++) {
+        if (strcmp(lua_tostring(L, -1), words[w]) == 0) test->word = w;
+    }
+    const hdl_column *column = &entity->columns[test->column];
+    hdl_getfield(L, at, "value");
+    if (hdl_to_value(L, -1, column, &model->arena, &test->value, &err) != HD_OK)
+        hdl_raise_value(L, &err, entity->core.name, column->core->property);
+    lua_pop(L, 2);
+}
+
+static void read_tests(lua_State *L, hdl_model *model, int at, const hdl_entity *entity,
+                       hd_unique *unique) {
+    if (hdl_getfield(L, at, "tests") == LUA_TTABLE) {
+        uint16_t count = (uint16_t)lua_rawlen(L, -1);
+        hd_test *tests = take(L, model, count * sizeof *tests);
+        for (int i = 0; i < count; i++) {
+            lua_rawgeti(L, -1, i + 1);
+            read_test(L, model, lua_gettop(L), entity, &tests[i]);
+            lua_pop(L, 1);
+        }
+        unique->tests = tests;
+        unique->test_count = count;
+    }
+    lua_pop(L, 1);
+}
+
 static void read_uniques(lua_State *L, hdl_model *model, int mapping, hdl_entity *entity) {
     if (hdl_getfield(L, mapping, "uniques") == LUA_TTABLE) {
         uint16_t count = (uint16_t)lua_rawlen(L, -1);
@@ -133,7 +167,8 @@ static void read_uniques(lua_State *L, hdl_model *model, int mapping, hdl_entity
             int unique = lua_gettop(L);
             uniques[i].columns = take_columns(L, model, unique, "columns", &uniques[i].count);
             uniques[i].name = take_text(L, model, unique, "name");
-            uniques[i].conditional = take_flag(L, unique, "where");
+            read_tests(L, model, unique, entity, &uniques[i]);
+            uniques[i].conditional = take_flag(L, unique, "where") && !uniques[i].test_count;
             lua_pop(L, 1);
         }
         entity->core.uniques = uniques;
@@ -148,8 +183,10 @@ static void read_foreign_key(lua_State *L, hdl_model *model, int at, hd_foreign_
     key->target_columns = take_columns(L, model, at, "target_columns", &target_count);
     key->name = take_text(L, model, at, "name");
     key->nullable = take_flag(L, at, "nullable");
-    key->deferrable = take_flag(L, at, "deferrable");
+    /* SQLite defers any, whatever was declared. */
+    key->deferrable = take_flag(L, at, "deferrable") || model->dialect->row_sequence;
     key->on_delete = take_rule(L, at, "on_delete");
+    key->on_update = take_rule(L, at, "on_update");
     if (hdl_getfield(L, at, "target") == LUA_TTABLE) {
         hdl_getfield(L, -1, "id");
         lua_Integer id = lua_tointeger(L, -1);
@@ -185,8 +222,11 @@ static void find_tracked(lua_State *L, hdl_model *model, hdl_entity *entity) {
     track(entity, core->key, core->key_count);
     for (int i = 0; i < core->foreign_key_count; i++)
         track(entity, core->foreign_keys[i].columns, core->foreign_keys[i].count);
-    for (int i = 0; i < core->unique_count; i++)
+    for (int i = 0; i < core->unique_count; i++) {
         track(entity, core->uniques[i].columns, core->uniques[i].count);
+        for (int t = 0; t < core->uniques[i].test_count; t++)
+            track(entity, &core->uniques[i].tests[t].column, 1);
+    }
     if (core->version >= 0) entity->tracked[core->version] = true;
 }
 
@@ -258,6 +298,14 @@ static void read_entity(lua_State *L, hdl_model *model, int mapping, hdl_entity 
     }
 }
 
+static void mark_referenced(hdl_model *model, const hd_foreign_key *key) {
+    for (uint32_t i = 0; i < model->count; i++) {
+        if (&model->entities[i].core != key->target) continue;
+        for (int c = 0; c < key->count; c++)
+            model->entities[i].columns[key->target_columns[c]].core->flags |= HD_COL_REFERENCED;
+    }
+}
+
 /* core.model(driver, mappings) */
 static int model_new(lua_State *L) {
     luaL_checktype(L, 1, LUA_TLIGHTUSERDATA);
@@ -273,6 +321,11 @@ static int model_new(lua_State *L) {
         lua_rawgeti(L, 2, (int)i + 1);
         read_entity(L, model, lua_gettop(L), &model->entities[i], i);
         lua_pop(L, 1);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const hd_entity *core = &model->entities[i].core;
+        for (int k = 0; k < core->foreign_key_count; k++)
+            mark_referenced(model, &core->foreign_keys[k]);
     }
     return 1;
 }

@@ -30,7 +30,8 @@ struct hd_change {
     uint8_t flags;  /* HD_CHANGE_* */
     uint32_t index; /* in the change set */
     /* Arrays of entity->column_count values. `old`: the snapshot; for UPDATE and DELETE holds at
-     * least key, version and what of foreign and unique keys the host has loaded; NULL for INSERT.
+     * least key, version and what of foreign and unique keys the host has loaded, HD_DEFAULT where
+     * it has not; NULL for INSERT.
      * `set`: what is written: HD_DEFAULT where the column is left out (INSERT) or unchanged
      * (UPDATE), a reference to a row without a key as HD_PENDING, HD_EXPRESSION where
      * `expressions` has what the database is to evaluate; NULL for DELETE. After the flush's body `set` also holds keys, versions and values that the database gave (see `came`).

@@ -157,7 +157,7 @@ static void take(finder *f, uint32_t w, uint32_t set, const hd_unique *unique, u
     const hd_key_set *ks = &f->index.sets[set];
     const hd_write *write = &f->writes[w];
     if (!ks->wanted[HD_KEY_GIVES_UP] || write->op == HD_DELETE) return;
-    if (!hd_key_moves(write, ks->columns, ks->count)) return;
+    if (!hd_key_crosses(ks, write).brings) return;
     hd_key_state state = hd_key_gather(&f->index, write, ks->columns, ks->count, HD_KEY_BRINGS);
     if (!state.known || (state.has_null && !(unique && unique->nulls_equal))) return;
     hd_order_bond bond = f->dialect->bulk_unnest ? HD_APART : HD_IN_ORDER;

@@ -52,11 +52,27 @@ typedef struct hd_foreign_key {
     const char *name; /* of the constraint; NULL: not known */
 } hd_foreign_key;
 
+/* What the condition of a partial key says about a column; NULL satisfies IS_NULL alone. */
+typedef enum hd_test_word {
+    HD_TEST_EQUAL = 0,
+    HD_TEST_OTHER,
+    HD_TEST_IS_NULL,
+    HD_TEST_NOT_NULL
+} hd_test_word;
+
+typedef struct hd_test {
+    uint16_t column;
+    uint8_t word; /* hd_test_word */
+    hd_value value;
+} hd_test;
+
 typedef struct hd_unique {
     const uint16_t *columns;
     uint16_t count;
-    bool nulls_equal; /* NULLS NOT DISTINCT */
-    bool conditional; /* partial: taken for a whole one, as long as that leaves an order */
+    bool nulls_equal;     /* NULLS NOT DISTINCT */
+    const hd_test *tests; /* partial: a row is a member when all of them hold */
+    uint16_t test_count;
+    bool conditional; /* partial in another way: taken for whole as long as that leaves an order */
     const char *name;
 } hd_unique;
 

@@ -63,7 +63,7 @@ static uint32_t target_set(hd_key_index *x, const hd_foreign_key *fk) {
     if (t == HD_KEY_NONE) return HD_KEY_NONE;
     for (uint32_t s = x->players[t].sets; s != HD_KEY_NONE; s = x->sets[s].next) {
         const hd_key_set *set = &x->sets[s];
-        if (set->count != fk->count) continue;
+        if (set->count != fk->count || set->partial) continue;
         if (!memcmp(set->columns, fk->target_columns, fk->count * sizeof(uint16_t))) return s;
     }
     return add_set(x, &x->players[t], fk->target_columns, fk->count);
@@ -73,7 +73,8 @@ static void add_own_sets(hd_key_index *x, hd_key_player *p) {
     const hd_entity *e = p->entity;
     p->keys = add_set(x, p, e->key, e->key_count);
     for (uint16_t u = 0; u < e->unique_count; u++) {
-        add_set(x, p, e->uniques[u].columns, e->uniques[u].count);
+        uint32_t set = add_set(x, p, e->uniques[u].columns, e->uniques[u].count);
+        if (e->uniques[u].test_count) x->sets[set].partial = &e->uniques[u];
     }
 }
 
@@ -147,6 +148,53 @@ bool hd_key_moves(const hd_write *w, const uint16_t *columns, uint16_t count) {
     return false;
 }
 
+/* ---- members of partial keys ---- */
+
+typedef enum membership { OUTSIDE, INSIDE, PERHAPS } membership;
+
+static membership test(const hd_test *t, const hd_value *value) {
+    bool holds;
+    if (value->kind >= HD_PENDING) return PERHAPS;
+    if (t->word == HD_TEST_IS_NULL || t->word == HD_TEST_NOT_NULL)
+        holds = (value->kind == HD_NULL) == (t->word == HD_TEST_IS_NULL);
+    else if (value->kind == HD_NULL)
+        holds = false;
+    else
+        holds = hd_value_equal(value, &t->value) == (t->word == HD_TEST_EQUAL);
+    return holds ? INSIDE : OUTSIDE;
+}
+
+static membership member(const hd_unique *partial, const hd_write *w, hd_key_side side) {
+    membership is = INSIDE;
+    for (uint16_t i = 0; i < partial->test_count; i++) {
+        const hd_test *t = &partial->tests[i];
+        membership one = test(t, value_of(w, t->column, side));
+        if (one == OUTSIDE) return OUTSIDE;
+        if (one == PERHAPS) is = PERHAPS;
+    }
+    return is;
+}
+
+static bool may_cross(const hd_unique *partial, const hd_write *w) {
+    for (uint16_t i = 0; i < partial->test_count; i++) {
+        if (hd_key_moves(w, &partial->tests[i].column, 1)) return true;
+    }
+    return false;
+}
+
+hd_key_crossing hd_key_crosses(const hd_key_set *set, const hd_write *w) {
+    bool moves = hd_key_moves(w, set->columns, set->count);
+    if (!set->partial)
+        return (hd_key_crossing){moves && w->op != HD_INSERT, moves && w->op != HD_DELETE};
+    if (!moves && !may_cross(set->partial, w)) return (hd_key_crossing){false, false};
+    membership was = w->op == HD_INSERT ? OUTSIDE : member(set->partial, w, HD_KEY_GIVES_UP);
+    membership will = w->op == HD_DELETE ? OUTSIDE : member(set->partial, w, HD_KEY_BRINGS);
+    return (hd_key_crossing){was != OUTSIDE && (moves || will != INSIDE),
+                             will != OUTSIDE && (moves || was != INSIDE)};
+}
+
+/* ---- hashing ---- */
+
 static uint64_t key_hash(const hd_key_index *x, uint32_t set, hd_key_side side) {
     uint64_t hash = hd_value_hash(x->values, x->sets[set].count);
     return hash ^ (set * 2u + (uint64_t)side + 1) * 0x9E3779B97F4A7C15u;
@@ -171,9 +219,9 @@ static bool add_entries(hd_key_index *x, uint32_t write) {
     for (uint32_t s = x->players[x->player_of[write]].sets; s != HD_KEY_NONE; s = x->sets[s].next) {
         const hd_key_set *set = &x->sets[s];
         if (!set->wanted[HD_KEY_BRINGS] && !set->wanted[HD_KEY_GIVES_UP]) continue;
-        if (!hd_key_moves(w, set->columns, set->count)) continue;
-        if (w->op != HD_DELETE && !add_entry(x, s, write, HD_KEY_BRINGS)) return false;
-        if (w->op != HD_INSERT && !add_entry(x, s, write, HD_KEY_GIVES_UP)) return false;
+        hd_key_crossing crossing = hd_key_crosses(set, w);
+        if (crossing.brings && !add_entry(x, s, write, HD_KEY_BRINGS)) return false;
+        if (crossing.gives_up && !add_entry(x, s, write, HD_KEY_GIVES_UP)) return false;
     }
     return true;
 }

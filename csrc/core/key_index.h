@@ -13,6 +13,7 @@ typedef enum hd_key_side { HD_KEY_BRINGS, HD_KEY_GIVES_UP } hd_key_side;
 
 typedef struct hd_key_set {
     const hd_entity *entity;
+    const hd_unique *partial; /* its members alone have the key; NULL: every row */
     const uint16_t *columns;
     uint16_t count;
     bool wanted[2]; /* by side: it is in the index */
@@ -55,6 +56,14 @@ bool hd_key_index_build(hd_key_index *index, hd_arena *arena, const hd_write *wr
 
 /* True when the write gives the columns other values than they have (INSERT and DELETE do). */
 bool hd_key_moves(const hd_write *write, const uint16_t *columns, uint16_t count);
+
+/* Whether the write makes a row give up its key in the set, and whether it brings one: by what it
+ * writes, and for a partial key by what becomes a member or is none any more. What is not known
+ * counts as both. */
+typedef struct hd_key_crossing {
+    bool gives_up, brings;
+} hd_key_crossing;
+hd_key_crossing hd_key_crosses(const hd_key_set *set, const hd_write *write);
 
 /* Gathers a write's values of these columns; `known`: none is left out or pending. */
 typedef struct hd_key_state {

@@ -8,6 +8,7 @@ local discovery = require("heddle.discovery")
 local errors = require("heddle.errors")
 local events = require("heddle.events")
 local mapping = require("heddle.mapping")
+local membership = require("heddle.mapping.membership")
 local raw_sql = require("heddle.raw_sql")
 local registry = require("heddle.registry")
 local wait = require("heddle.wait")
@@ -92,6 +93,7 @@ function Context:add(classes)
     end
   end
   local made = mapping.build(self.name, self.driver_name, list, self.config.naming, { schema = self.config.schema })
+  membership.fill(made.list)
   self.classes, self.mappings = list, made
   self.model = core.model(self.driver, made.list)
 end

@@ -32,7 +32,7 @@ local common = {
 }
 local owning = {
   inversed_by = options.text, join_column = columns, on_delete = action, on_update = action,
-  primary = options.boolean, unique = name_or_flag, index = name_or_flag,
+  primary = options.boolean, unique = name_or_flag, index = name_or_flag, deferrable = options.boolean,
 }
 local pivot = {
   inversed_by = options.text, join_column = columns, inverse_join_column = columns, pivot_table = options.text,
@@ -94,7 +94,7 @@ end
 local function check_inverse(prop, given, fail)
   if given.owner then fail("options 'owner' and 'mapped_by' exclude each other") end
   for _, option in ipairs({ "inversed_by", "join_column", "inverse_join_column", "pivot_table", "pivot_entity",
-      "fixed_order", "on_delete", "on_update", "primary", "unique", "index" }) do
+      "fixed_order", "on_delete", "on_update", "primary", "unique", "index", "deferrable" }) do
     if given[option] ~= nil and given[option] ~= false then
       fail(("option '%s' belongs to the owning side, property '%s' of the target"):format(option, prop.mapped_by))
     end

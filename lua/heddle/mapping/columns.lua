@@ -119,7 +119,7 @@ local function add_foreign_key(map, view)
   local entry = {
     property = view.name, view = view, columns = view.columns, target = view.target.root,
     target_columns = view.target.key, nullable = prop.nullable or view.partial or false, on_delete = prop.on_delete,
-    on_update = prop.on_update_rule, deferrable = map.driver == "postgres",
+    on_update = prop.on_update_rule, deferrable = map.driver == "postgres" and prop.deferrable ~= false,
     name = naming.constraint(map.table, names, "foreign"),
   }
   for _, column in ipairs(view.columns) do column.foreign_key = entry end

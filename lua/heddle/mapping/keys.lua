@@ -164,6 +164,19 @@ local function index_foreign_keys(context, map)
   end
 end
 
+-- A column that a CHECK may concern: its property's own, and any whose name occurs in one.
+local function mark_checked(map)
+  for _, check in ipairs(map.checks) do
+    local words = {}
+    for word in check.expression:lower():gmatch("[%w_\128-\255]+") do words[word] = true end
+    for _, column in ipairs(map.columns) do
+      if words[column.name:lower()] or (check.property and check.property == column.property) then
+        column.checked = true
+      end
+    end
+  end
+end
+
 ---Fills uniques, indexes and checks of each mapping.
 ---@param context table as mapping.build makes it, columns in place
 function keys.build(context)
@@ -173,6 +186,7 @@ function keys.build(context)
     end
     add_entity_keys(context, map)
     index_foreign_keys(context, map)
+    mark_checked(map)
     map.constraint_names = nil
   end
 end
