@@ -225,6 +225,7 @@ build = {
         ["heddle.mapping.family"] = "lua/heddle/mapping/family.lua",
         ["heddle.mapping.keys"] = "lua/heddle/mapping/keys.lua",
         ["heddle.mapping.lineage"] = "lua/heddle/mapping/lineage.lua",
+        ["heddle.mapping.membership"] = "lua/heddle/mapping/membership.lua",
         ["heddle.mapping.pivot"] = "lua/heddle/mapping/pivot.lua",
         ["heddle.mapping.sides"] = "lua/heddle/mapping/sides.lua",
         ["heddle.merge"] = "lua/heddle/merge.lua",
