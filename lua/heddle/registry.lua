@@ -61,12 +61,12 @@ end
 
 ---Raises `entity_not_registered`, naming the contexts that have the entity; `metadata` for an abstract one.
 function registry.raise_unregistered(context, entity)
-  local abstract = context.mappings.abstract[entity]
-  if abstract then
+  local definition = class.definition_of(entity)
+  local abstract = context.mappings.abstract[entity] or definition
+  if abstract and abstract.abstract and not abstract.root then
     errors.raise("metadata", ("Entity '%s' is abstract and has no table; use an entity that extends it"):format(
       abstract.name), { context = context.name, entity = abstract.name })
   end
-  local definition = class.definition_of(entity)
   local name = definition and definition.name or tostring(entity)
   local elsewhere = {}
   for other, item in pairs(registry.contexts) do
