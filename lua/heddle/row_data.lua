@@ -151,7 +151,9 @@ function row_data.convert(em, entity, list, before)
     row.slot = shelf:adopt(row.e)
     rows[#rows + 1] = { shelf = shelf, slot = row.slot, e = row.e, op = "create" }
   end)
+  aside.flushing = {}
   hooks.before(aside, rows, {})
+  aside.flushing = nil
   for _, row in ipairs(before and list or {}) do before(row.e, row) end
   converted(aside, map, list)
   for _, row in ipairs(list) do
