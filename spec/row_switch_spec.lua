@@ -73,7 +73,10 @@ databases.each(function(db)
         it("O1: is one UPDATE, and what refers to it stays", function()
             local old = given()
             local new = Team { id = old.id, name = "new" }
+            local plan
+            work.instance:on("after_flush", function(changes) plan = changes.plan end)
             em:remove(old):persist(new):flush()
+            assert.equal(1, plan.switched)
             assert.same({ 0, 0, 1 }, { work:writes "INSERT INTO", work:writes "DELETE FROM", work:writes "UPDATE" })
             assert.same({ { "1", "new", "3" }, { "2", "child", "1" } }, teams())
             assert.equal("1", raw:value "select count(*) from members where team_id = 1")
@@ -166,6 +169,29 @@ databases.each(function(db)
             em:flush()
             assert.same({ { "1", "t2" }, { "2", "t5" }, { "3", "t4" }, { "5", "t6" }, { "6", "t7" }, { "7", "t1" } },
                 raw:rows "select id, name from teams order by id")
+        end)
+
+        it("O2: swaps unique values with rows that change, and with others of its kind", function()
+            local list, plan = {}, nil
+            for i = 1, 5 do
+                list[i] = Team { name = "t" .. i }
+                em:persist(list[i])
+            end
+            em:flush()
+            work.instance:on("after_flush", function(changes) plan = changes.plan end)
+            em:remove(list[1]):persist(Team { id = list[1].id, name = "t2" })
+            list[2].name = "t1"
+            em:flush()
+            assert.equal(1, plan.switched)
+            assert.is_true(plan.parked > 0)
+            local a, b = Team { id = list[3].id, name = "t4" }, Team { id = list[4].id, name = "t3" }
+            a.parent, b.parent = b, a
+            list[5].name = orm.raw "name || 'x'"
+            em:remove(list[3], list[4]):persist(a, b):flush()
+            assert.equal(2, plan.switched)
+            assert.same({ { "1", "t2", "2", false }, { "2", "t1", "2", false }, { "3", "t4", "2", "4" },
+                { "4", "t3", "2", "3" }, { "5", "t5x", "2", false } },
+                raw:rows "select id, name, version, parent_id from teams order by id")
         end)
 
         it("O3: a thousand are a handful of statements", function()
