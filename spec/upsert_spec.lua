@@ -388,6 +388,49 @@ databases.each(function(db)
             assert.same({ { "a@x" }, { "c@x" } }, db:raw():rows "select email from users order by email")
         end)
 
+        it("before_upsert may change what is written, after_upsert sees the entity; in the transaction", function()
+            local heard, reject = {}, false
+            instance:on("before_upsert", function(e, about)
+                heard[#heard + 1] = about.name .. " " .. e.email
+                e.email = e.email:lower()
+                if e.doc then e.doc.seen = true end
+                e.team = nil
+            end)
+            instance:on("after_upsert", function(e)
+                heard[#heard + 1] = "after_upsert " .. e.id
+                e.name = "changed"
+                if reject then error("no") end
+            end)
+            em:insert(User, { email = "a@x", name = "Ann", team = 1 })
+            local user = em:upsert(User, { email = "A@X", doc = { n = 1 }, team = 2 })
+            assert.same({ "before_upsert A@X", "after_upsert 1" }, heard)
+            assert.equal("a@x Ann -", row "email, name, team_id")
+            assert.same({ "changed", true, 1 }, { user.name, user.doc.seen, user.doc.n })
+            assert.is_true(em:fork():find_one(User, 1).doc.seen)
+            em:refresh(user)
+            reject = true
+            assert.is_false((pcall(em.upsert, em, User, { email = "A@x", name = "B", visits = 5 })))
+            assert.equal("Ann 1 2", row "name, visits, version")
+            assert.same({ "Ann", 1, 2 }, { user.name, user.visits, user.version })
+        end)
+
+        it("F1: no hook of the unit of work runs, none may flush", function()
+            local heard = {}
+            for _, event in ipairs { "before_create", "before_update", "before_flush", "on_flush", "after_flush",
+                "after_commit", "after_rollback" } do
+                instance:on(event, function() heard[#heard + 1] = event end)
+            end
+            em:upsert_many(User, { { email = "a@x" }, { email = "b@x" } })
+            em:upsert(User, { email = "a@x", name = "B" })
+            pcall(em.upsert, em, User, { email = "a@x", team = 99 })
+            assert.same({}, heard)
+            instance:on("before_upsert", function() em:flush() end)
+            local _, err = pcall(em.upsert, em, User, { email = "c@x" })
+            assert.is_true(orm.is_error(err, "hook"))
+            em:flush()
+            assert.equal("2", count "users")
+        end)
+
         it("works in request scopes, by name and in repositories", function()
             orm.request_context(function()
                 local user, new = orm.em():upsert("User", { email = "a@x" })

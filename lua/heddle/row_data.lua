@@ -3,7 +3,6 @@
 local core = require("heddle.core")
 local errors = require("heddle.errors")
 local gather = require("heddle.flush.gather")
-local hooks = require("heddle.hooks")
 local instance = require("heddle.instance")
 local null = require("heddle.null")
 local op = require("heddle.op")
@@ -71,7 +70,8 @@ end
 local function own_relations(map)
   local views = {}
   for _, view in ipairs(map.list) do
-    if view.target and view.target.root == map.root and view.columns and not view.prop.primary then views[#views + 1] = view end
+    local is_own = view.columns and view.target and view.target.root == map.root
+    if is_own and not view.prop.primary then views[#views + 1] = view end
   end
   return views
 end
@@ -101,6 +101,16 @@ function row_data.create(aside, entity, rows, keep)
   end
   for _, row in ipairs(rows) do
     if row.links then aside:assign(row.e, row.links) end
+  end
+end
+
+-- on_create, where neither a value nor an expression was given.
+local function fill(em, map, row)
+  for _, view in ipairs(map.list) do
+    local on_create, column = view.prop.on_create, view.column
+    if on_create and row.e[view.name] == nil and not (column and row.raws and row.raws[column.index]) then
+      row.e[view.name] = on_create(row.e, em)
+    end
   end
 end
 
@@ -140,21 +150,22 @@ end
 ---@param em table the entity manager whose call it is
 ---@param entity any
 ---@param list table[] data, as read gives it: { data =, raws = }
+---@param made fun(row: table)|nil called when each row's instance (row.e) has been made
 ---@param before fun(e: table, row: table)|nil called with each row's instance when on_create has run
 ---@return table[] rows the same list, each with `values`: database values by column index, NULL as orm.null
-function row_data.convert(em, entity, list, before)
+function row_data.convert(em, entity, list, made, before)
   local aside = em:sibling()
   aside.plain, aside.transactions = true, em.transactions
   local map = aside:mapping(entity)
-  local shelf, rows = aside:shelf_of(map), {}
+  local shelf = aside:shelf_of(map)
   row_data.create(aside, entity, list, function(row)
+    if made then made(row) end
     row.slot = shelf:adopt(row.e)
-    rows[#rows + 1] = { shelf = shelf, slot = row.slot, e = row.e, op = "create" }
   end)
-  aside.flushing = {}
-  hooks.before(aside, rows, {})
-  aside.flushing = nil
-  for _, row in ipairs(before and list or {}) do before(row.e, row) end
+  for _, row in ipairs(list) do
+    fill(em, map, row)
+    if before then before(row.e, row) end
+  end
   converted(aside, map, list)
   for _, row in ipairs(list) do
     fill_null(map, row, row.data)

@@ -7,6 +7,7 @@ local deleted = require("heddle.relations.deleted")
 local errors = require("heddle.errors")
 local kinds = require("heddle.kinds")
 local pairs_of = require("heddle.relations.pairs")
+local readonly = require("heddle.readonly")
 local renamed = require("heddle.relations.renamed")
 
 local gather = {}
@@ -136,6 +137,7 @@ function gather.changes(em, rows)
   local index_of = finder(em, rows)
   add_links(batch, index_of, links)
   pairs_of.add(em, batch, rows.pairs or {}, index_of)
+  readonly.check_rows(em, rows)
   gather.check_required(em, batch)
   return batch
 end

@@ -4,11 +4,13 @@ local errors = require("heddle.errors")
 local family = require("heddle.family")
 local fetch = require("heddle.fetch")
 local groups = require("heddle.upsert.groups")
+local hooks = require("heddle.hooks")
 local manager = require("heddle.manager")
 local merge = require("heddle.merge")
 local readonly = require("heddle.readonly")
-local row_data = require("heddle.row_data")
+local undo = require("heddle.undo")
 local upsert_options = require("heddle.upsert.options")
+local upsert_rows = require("heddle.upsert.rows")
 local upsert_sql = require("heddle.upsert.sql")
 
 local Manager = manager.class
@@ -16,36 +18,6 @@ local Manager = manager.class
 local ROWS = 1000
 local MOST_PARAMETERS = { postgres = 65535, sqlite = 32766 }
 local TRIES = 3
-
--- Values -------------------------------------------------------------------------------------------------------
-
--- on_update runs for every row: nobody knows yet which of them are there.
-local function generate(map, em)
-  local views = {}
-  for _, view in ipairs(map.list) do
-    if view.prop.on_update then views[#views + 1] = view end
-  end
-  return function(e, row)
-    for _, view in ipairs(views) do
-      if not (row.raws and view.column and row.raws[view.column.index]) then
-        e[view.name] = view.prop.on_update(e, em)
-        row.updated[view.name] = true
-      end
-    end
-  end
-end
-
-local function read_rows(self, map, entity, list, opts)
-  local rows = {}
-  for i, data in ipairs(list) do
-    local copy, raws = row_data.read(self, map, data, "upsert")
-    local row = { data = copy, raws = raws, given = {}, updated = {}, number = i }
-    row.target = upsert_options.target(map, opts, copy)
-    for name in pairs(data) do row.given[name] = true end
-    rows[i] = row
-  end
-  return row_data.convert(self, entity, rows, generate(map, self))
-end
 
 -- Statements ---------------------------------------------------------------------------------------------------
 
@@ -172,6 +144,18 @@ local function chunk_size(self, group)
   return math.max(1, math.min(self.context.config.batch_size or ROWS, math.floor(most / each)))
 end
 
+-- What a hook changes in memory is undone when the upsert fails.
+local function after_upsert(self, list)
+  for _, e in ipairs(list) do
+    local meta = getmetatable(e)
+    if hooks.is_heard(self, meta.definition, "after_upsert") then
+      local note = undo.note_row(self, "hooks", meta.box.shelf, meta.slot_of[e])
+      hooks.upsert(self, meta.mapping, "after", e)
+      undo.narrow(note)
+    end
+  end
+end
+
 local function run_groups(self, list, results, flags)
   for _, group in ipairs(list) do
     group.written = written_columns(group)
@@ -182,6 +166,7 @@ local function run_groups(self, list, results, flags)
       run_chunk(self, group, chunk, #chunk == 1 or #chunk == size, results, flags)
     end
   end
+  after_upsert(self, results)
   return results, flags
 end
 
@@ -193,7 +178,7 @@ local function upsert(self, entity, list, opts)
   local given = upsert_options.read(map, opts)
   given.filter = groups.condition(map, given.where)
   fetch.flush_before(self, { reads = { map } })
-  local rows = read_rows(self, map, entity, list, given)
+  local rows = upsert_rows.read(self, map, entity, list, given)
   if #rows == 0 then return {}, {} end
   return apart.run(self, run_groups, self, groups.make(map, rows, given), {}, {})
 end

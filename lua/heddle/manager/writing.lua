@@ -2,12 +2,14 @@
 local cascade = require("heddle.relations.cascade")
 local construct = require("heddle.construct")
 local errors = require("heddle.errors")
+local family = require("heddle.family")
 local flushing = require("heddle.flush")
 local hooks = require("heddle.hooks")
 local instance = require("heddle.instance")
 local manager = require("heddle.manager")
 local null = require("heddle.null")
 local prepare = require("heddle.flush.prepare")
+local readonly = require("heddle.readonly")
 local relate = require("heddle.relate")
 local state = require("heddle.state")
 local undo = require("heddle.undo")
@@ -91,10 +93,7 @@ local function persist(self, e)
     errors.raise("validation", "em:persist takes an instance of an entity, not nil", { context = self.context_name })
   end
   local shelf, slot, map = self:locate(e, "em:persist")
-  if map.meta.readonly then
-    errors.raise("read_only", ("Entity '%s' is read only"):format(map.name), { entity = map.name,
-      context = self.context_name })
-  end
+  readonly.check(self, map, "em:persist")
   if not shelf then
     hooks.guard(self, "persist")
     if getmetatable(e).own and getmetatable(e).own.unloaded then
@@ -128,6 +127,7 @@ local function remove(self, e)
       .. "or use em:get_reference"):format(map.name),
       { context = self.context_name, entity = map.name })
   end
+  readonly.check(self, family.map_of(e), "em:remove")
   if shelf.new[slot] then
     cascade.forget(self, e)
     undo.note(self, { kind = "forgotten", shelf = shelf, slot = slot, e = e })

@@ -44,7 +44,8 @@ local function set_columns(map, opts, row, target)
     local view = column.view
     local wanted = opts.only and opts.only[column] or not opts.only and row.given[view.name]
     wanted = (wanted or row.updated[view.name]) and not opts.without[column]
-    local fixed = column.primary or column.version or column.generated or column.discriminator or skipped[column] or by_raw[column]
+    local fixed = column.primary or column.version or column.generated or column.discriminator or skipped[column]
+      or by_raw[column]
     if wanted and not fixed then set[#set + 1] = column end
   end
   return set

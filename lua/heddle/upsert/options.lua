@@ -86,11 +86,12 @@ local function named_target(map, fields)
     .. "; there are " .. describe_keys(map))
 end
 
--- Whether data has a value for each of the columns.
-local function is_given(columns, data)
+-- Whether the data of a row has a value for each of the columns.
+local function is_given(columns, row)
   for _, column in ipairs(columns) do
-    local value = data[column.property]
-    if value == nil or value == null or op.is_operator(value) then return false end
+    local value = row.data[column.property]
+    if value == nil then value = row.links and row.links[column.property] end
+    if value == nil or value == null then return false end
   end
   return true
 end
@@ -99,13 +100,13 @@ end
 ---that data has in full. Raises `validation`.
 ---@param map table
 ---@param opts table as read gave it
----@param data table
+---@param row table { data, links }, as row_data makes it
 ---@return table[] columns
-function upsert_options.target(map, opts, data)
+function upsert_options.target(map, opts, row)
   if opts.target then return opts.target end
-  if is_given(map.key, data) then return map.key end
+  if is_given(map.key, row) then return map.key end
   for _, unique in ipairs(map.uniques) do
-    if not unique.where and is_given(unique.columns, data) then return unique.columns end
+    if not unique.where and is_given(unique.columns, row) then return unique.columns end
   end
   return resolve.refuse("validation", map, nil, "upsert", "data has no unique key in full, by which a row could be "
     .. "found; there are " .. describe_keys(map))
