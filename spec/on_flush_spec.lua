@@ -263,7 +263,7 @@ databases.each(function(db)
             unit.raises("hook", seen.veto, em:changes(), ann)
         end)
 
-        it("F1: an error in it leaves everything out and takes back what it did; the flush can be done again", function()
+        it("F1: an error in it leaves everything out, takes back what it did", function()
             local ann, tag, fail = given(), Tag { name = "t" }, true
             on_flush(function()
                 ann.rank = (ann.rank or 0) + 1

@@ -103,6 +103,7 @@ local function persist(self, e)
     end
     adopt(self, map, e)
   elseif shelf.removed[slot] then
+    hooks.guard(self, "persist")
     keep(self, shelf, slot, e)
   end
 end
