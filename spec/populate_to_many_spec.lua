@@ -199,6 +199,15 @@ databases.each(function(db)
                 work.raw:rows "select title, author_id from books order by title")
         end)
 
+        it("a path goes on over new members that nobody manages yet", function()
+            local ann = em:find_one(Author, 1, { populate = { "books" } })
+            for i = #ann.books, 1, -1 do ann.books:remove(ann.books[i]) end
+            ann.books:add(Book { title = "new", tags = { em:find_one(Tag, "c") } }, em:find_one(Book, 3))
+            em:load(ann, { "books.tags" }, { flush_mode = "commit" })
+            assert.equal("c", names(ann.books[1].tags))
+            assert.equal("lua", names(ann.books[2].tags))
+        end)
+
         it("a find flushes what its populate is going to read", function()
             local ann = em:find_one(Author, 1)
             local book = em:find_one(Book, 4)

@@ -1,9 +1,11 @@
 --- Members of to-many relations, and of inverse sides of one_to_one, read from the database: those of many owners in
 --- one query, whose rows have the owner's key behind the member's columns.
 local cascade = require("heddle.relations.cascade")
+local errors = require("heddle.errors")
 local fetch = require("heddle.fetch")
 local managed = require("heddle.populate.managed")
 local members = require("heddle.relations.members")
+local options = require("heddle.options")
 local populate = require("heddle.populate")
 local relations = require("heddle.relations")
 
@@ -11,7 +13,8 @@ local loading = {}
 
 -- Entities may have been registered since the relation was looked up.
 local function current(view, owner)
-  return getmetatable(owner).views[view.name]
+  local views = getmetatable(owner).views
+  return views and views[view.name] or view
 end
 
 -- What a query for members reads.
@@ -19,7 +22,7 @@ local function reads_of(view)
   return { view.target, view.pivot and view.pivot.mapping }
 end
 
--- The owners whose members nobody knows yet, with their keys. New rows have none.
+-- The collections whose members nobody knows yet, with the keys of their owners. New rows have none.
 local function unknown(em, view, owners, refresh)
   local list, keys, seen = {}, {}, {}
   for _, owner in ipairs(owners) do
@@ -29,7 +32,7 @@ local function unknown(em, view, owners, refresh)
     local state = slot and not shelf.new[slot] and relations.collection(owner, view.name)
     seen[owner] = true
     if state and (refresh or not state.initialized or state.replaced and not state.snapshot) then
-      list[#list + 1], keys[#keys + 1] = owner, shelf:program_key(slot)
+      list[#list + 1], keys[#keys + 1] = state, shelf:program_key(slot)
     end
   end
   return list, keys
@@ -53,16 +56,31 @@ local function by_owner(shelf, rows, others, width)
   return lists
 end
 
-local function read_part(em, view, owners, keys, opts)
+local function read_part(em, view, states, keys, opts)
   local plan, params = members.find(view, keys, {}, { order_by = opts.order_by }, true)
   local rows, shelf, others = fetch.managed(em, plan, params)
   if opts.refresh and fetch.drop_changes(rows) then rows, shelf, others = fetch.managed(em, plan, params) end
-  local lists = by_owner(em:shelf_of(getmetatable(owners[1]).mapping), rows, others, #plan.owner.columns)
-  for _, owner in ipairs(owners) do
-    relations.collection(owner, view.name):fill(lists[owner] or {})
-  end
+  local owners = em:shelf_of(getmetatable(states[1].owner).mapping)
+  local lists = by_owner(owners, rows, others, #plan.owner.columns)
+  for _, state in ipairs(states) do state:fill(lists[state.owner] or {}) end
   fetch.on_load(em, shelf)
   fetch.eager(em, view.target, rows)
+end
+
+local rules = {
+  order_by = options.table, refresh = options.boolean,
+  flush_mode = options.one_of({ "auto", "commit", "always" }),
+}
+
+---Raises `unknown_property` and `validation` for what loading a collection does not take. `where` is matching's: a part
+---of a collection could not be told from the whole.
+---@param view table
+---@param opts table|nil
+function loading.check(view, opts)
+  options.check(opts or {}, rules, function(message, is_unknown)
+    errors.raise(is_unknown and "unknown_property" or "validation", ("load of %s: %s"):format(view.name, message),
+      { property = view.name })
+  end)
 end
 
 ---Reads the members of a relation of many owners, one query for all whose members are not known. Each gets its
@@ -80,10 +98,10 @@ function loading.load(em, view, owners, opts)
   view = current(view, owners[1])
   local list, keys = unknown(em, view, owners, opts.refresh)
   if not list[1] then return end
-  for part, first in populate.parts(getmetatable(list[1]).mapping, keys) do
-    local some = {}
-    for i = 1, #part do some[i] = list[first + i - 1] end
-    read_part(em, view, some, part, opts)
+  for part, first in populate.parts(getmetatable(list[1].owner).mapping, keys) do
+    local states = {}
+    for i = 1, #part do states[i] = list[first + i - 1] end
+    read_part(em, view, states, part, opts)
   end
 end
 
