@@ -243,6 +243,7 @@ build = {
         ["heddle.undo"] = "lua/heddle/undo.lua",
         ["heddle.upsert.groups"] = "lua/heddle/upsert/groups.lua",
         ["heddle.upsert.options"] = "lua/heddle/upsert/options.lua",
+        ["heddle.upsert.rows"] = "lua/heddle/upsert/rows.lua",
         ["heddle.upsert.sql"] = "lua/heddle/upsert/sql.lua",
         ["heddle.url"] = "lua/heddle/url.lua",
         ["heddle.version_sql"] = "lua/heddle/version_sql.lua",
