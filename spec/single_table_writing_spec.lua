@@ -604,6 +604,30 @@ databases.each(function(db)
                 direct:rows "select (select count(*) from cover), (select count(*) from doc_tags)")
         end)
 
+        it("O1: a unique key of a child's own rows does not bind the others", function()
+            local Root = orm.entity { name = "Root", discriminator_column = "kind", id, { "name", type = "string" },
+                { "live", type = "boolean", default = true } }
+            local Child = orm.entity { name = "Child", extends = Root,
+                uniques = { { "name", where = { live = true } } } }
+            local Other = orm.entity { name = "Other", extends = Root, uniques = { { "name" } } }
+            local two = orm.init(db:config { context_name = "keys", entities = { Root, Child, Other } })
+            two.schema:create()
+            local own = orm.em("keys"):fork()
+            local a, b, c = own:create(Child, { name = "x" }), own:create(Root, { name = "y" }),
+                own:create(Other, { name = "y" })
+            own:persist(a, b, c):flush()
+            -- Nobody waits for anybody: each goes to the other's name.
+            a.name, b.name, c.name = "y", "x", "x"
+            own:flush()
+            own:persist(own:create(Child, { name = "y", live = false }), own:create(Root, { name = "x" }))
+            own:flush()
+            c.name = "z"
+            own:persist(own:create(Other, { name = "x" }))
+            own:flush()
+            assert.same({ { "child", "y" }, { "child", "y" }, { "other", "x" }, { "other", "z" }, { "root", "x" },
+                { "root", "x" } }, db:raw(two.config):rows "select kind, name from root order by kind, name")
+        end)
+
         it("U1: an open entity may hold names that are columns of others", function()
             local Root = orm.entity { name = "Root", open = true, discriminator_column = "kind", id,
                 { "n", type = "integer", nullable = true } }

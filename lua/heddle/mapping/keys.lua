@@ -46,19 +46,22 @@ local function add_unique(context, map, columns, name, where, index)
   end
   name = name or naming.constraint(map.table, names_of(columns), "unique")
   if not index then claim_name(context, map, name) end
-  map.uniques[#map.uniques + 1] = { columns = columns, name = name, where = where, index = index }
+  map.uniques[#map.uniques + 1] = { columns = columns, name = name, where = where or index and index.among,
+    index = index, given_where = where }
 end
 
 -- Parts are { column, desc = }.
 local function add_index(context, map, parts, given)
   local columns = {}
   for position, part in ipairs(parts) do columns[position] = part[1] end
-  local name = given.name or naming.constraint(map.table, names_of(columns), given.unique and "unique" or "index")
+  local names = names_of(columns)
+  if given.of then table.insert(names, 1, naming.snake_case(given.of.name)) end
+  local name = given.name or naming.constraint(map.table, names, given.unique and "unique" or "index")
   claim_name(context, map, name)
   local index = { columns = parts, name = name, where = given.where, unique = given.unique or false,
-    method = given.method, among = given.among }
+    method = given.method, among = given.of and rows_of.among(map, given.of.values, ""), of = given.of }
   map.indexes[#map.indexes + 1] = index
-  if index.unique then add_unique(context, map, columns, name, given.where or given.among, index) end
+  if index.unique then add_unique(context, map, columns, name, given.where, index) end
 end
 
 local function parts_of(columns)
@@ -86,12 +89,12 @@ local function add_property_keys(context, map, view)
 end
 
 -- What an entity of a family says of columns that others have too holds for its own rows.
-local function among_own(map, of, columns)
+local function whose(of, columns)
   if of.place == 1 or not of.place then return nil end
   for _, column in ipairs(columns) do
     if column.partial then return nil end -- NULL elsewhere
   end
-  return rows_of.among(map, of.values, "")
+  return of
 end
 
 local function add_entity_uniques(context, map, of)
@@ -100,9 +103,9 @@ local function add_entity_uniques(context, map, of)
     for _, name in ipairs(item.properties) do
       for _, column in ipairs(columns_of(context, of, name, "uniques")) do columns[#columns + 1] = column end
     end
-    local among = among_own(map, of, columns)
-    if item.where or among then
-      add_index(context, map, parts_of(columns), { name = item.name, where = item.where, unique = true, among = among })
+    local owner = whose(of, columns)
+    if item.where or owner then
+      add_index(context, map, parts_of(columns), { name = item.name, where = item.where, unique = true, of = owner })
     else
       add_unique(context, map, columns, item.name)
     end
@@ -118,7 +121,7 @@ local function add_entity_indexes(context, map, of)
       end
     end
     add_index(context, map, parts, { name = item.name, where = item.where, unique = item.unique, method = item.method,
-      among = among_own(map, of, columns) })
+      of = whose(of, columns) })
   end
 end
 

@@ -55,11 +55,25 @@ function membership.tests(map, where)
   return read(map, to, 2, { at = 0 }, tests) and tests or nil
 end
 
+-- Where entities share the table, and the key is about rows of some: none of the others' discriminators.
+local function add_family(map, of, tests)
+  local mine = {}
+  for _, value in ipairs(of.values) do mine[value] = true end
+  for value in pairs(map.by_value) do
+    if not mine[value] then tests[#tests + 1] = { column = map.discriminator, word = "ne", value = value } end
+  end
+  return tests
+end
+
 ---Gives each partial unique key its tests, where there are any.
 ---@param list table[] mappings
 function membership.fill(list)
   for _, map in ipairs(list) do
-    for _, unique in ipairs(map.uniques) do unique.tests = membership.tests(map, unique.where) end
+    for _, unique in ipairs(map.uniques) do
+      local of, where = unique.index and unique.index.of, unique.given_where
+      local tests = membership.tests(map, where) or of and where == nil and {} or nil
+      unique.tests = of and tests and add_family(map, of, tests) or tests
+    end
   end
 end
 
