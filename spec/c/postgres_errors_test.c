@@ -162,6 +162,24 @@ static void guards_keep_their_message(void **state) {
                         "invalid input syntax for type integer: \"heddle_stale:7,8\"");
 }
 
+/* Without BEGIN a statement is committed behind its own answer. */
+static void a_statement_alone_can_fail_at_its_commit(void **state) {
+    (void)state;
+    execute(&other, "create table late_child (id int8 primary key, parent int8 constraint late "
+                    "references error_parent deferrable initially deferred)");
+    check_error(text_of("insert into late_child values (1, 77)"), HD_E_FOREIGN_KEY_VIOLATION,
+                "23503", "foreign key constraint 'late' of table 'late_child' was violated");
+    hd_statement two[] = {text_of("insert into late_child values (2, 1)"),
+                          text_of("insert into late_child values (3, 77)")};
+    assert_fails(&db, two, 2, HD_E_FOREIGN_KEY_VIOLATION);
+    assert_int_equal(db.err.statement, 1);
+    assert_int_equal(status_of(&db, true), HD_CONN_IDLE);
+    hd_statement count = text_of("select count(*) from late_child");
+    assert_int_equal(run(&db, &count, 1), HD_DONE);
+    assert_rows(&db, "(0)");
+    execute(&other, "drop table late_child");
+}
+
 static void bound_values_stay_out_of_messages(void **state) {
     (void)state;
     hd_value secret = text_value("s3cret", HD_TEXT, HD_T_UNKNOWN);
@@ -200,6 +218,7 @@ int main(void) {
         cmocka_unit_test(locks_and_limits),
         cmocka_unit_test(a_statement_can_be_canceled),
         cmocka_unit_test(guards_keep_their_message),
+        cmocka_unit_test(a_statement_alone_can_fail_at_its_commit),
         cmocka_unit_test(bound_values_stay_out_of_messages),
     };
     return cmocka_run_group_tests(tests, open_db, close_db);

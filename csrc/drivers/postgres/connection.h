@@ -43,6 +43,7 @@ typedef struct hd_pg_run {
     bool active;
     bool open;     /* something was sent that no sync follows yet */
     bool stopped;  /* nothing more is sent */
+    bool refused;  /* the sync at the head has answered with an error, and is to come again */
     bool waited;   /* this batch has waited before */
     bool was_idle; /* began outside a transaction */
     bool reused;   /* ran a statement that had been prepared before */

@@ -11,6 +11,12 @@ static hd_statement *statement_of(hd_pg_run *run, const hd_pg_reply *reply) {
     return &run->statements[reply->statement];
 }
 
+/* When a sync fails, it is the commit of the statement before it that does. */
+static uint32_t culprit(const hd_pg_reply *reply) {
+    return reply->kind == HD_PG_SYNC && reply->statement > 0 ? reply->statement - 1
+                                                             : reply->statement;
+}
+
 /* ---- Failure ---- */
 
 /* The server revalidates a plan in a function of this name, in every language of its messages. */
@@ -27,7 +33,7 @@ static void fail(hd_pg *pg, const hd_pg_reply *reply, const PGresult *result) {
     static const char changed[] = "a table was altered while its statement was prepared; "
                                   "run the transaction again";
     hd_pg_run *run = &pg->run;
-    const hd_statement *s = statement_of(run, reply);
+    const hd_statement *s = &run->statements[culprit(reply)];
     if (run->error.kind != HD_OK) return;
     if (PQstatus(pg->pq) == CONNECTION_BAD && !PQresultErrorField(result, PG_DIAG_SQLSTATE)) {
         hd_pg_report_lost(&run->error, pg->pq);
@@ -39,7 +45,7 @@ static void fail(hd_pg *pg, const hd_pg_reply *reply, const PGresult *result) {
         run->error.kind = HD_E_DRIVER;
         hd_error_text(&run->error, &run->error.message, changed, sizeof changed - 1);
     }
-    hd_pg_fail_at(run, reply->statement,
+    hd_pg_fail_at(run, culprit(reply),
                   reply->kind == HD_PG_EXECUTE ? (int64_t)reply->execution : -1);
 }
 
@@ -164,6 +170,7 @@ static hd_step take(hd_pg *pg, PGresult *result) {
         step = fail_copy(pg, reply);
         break;
     default:
+        run->refused = reply->kind == HD_PG_SYNC;
         if (reply->kind != HD_PG_CLOSE) fail(pg, reply, result);
         if (PQstatus(pg->pq) == CONNECTION_BAD) step = HD_FAILED;
     }
@@ -171,12 +178,17 @@ static hd_step take(hd_pg *pg, PGresult *result) {
     return step;
 }
 
-/* The command at the head is answered. After a sync libpq gives no NULL, unless the connection is
- * gone; then it gives nothing else any more. */
+/* The command at the head is answered. After a sync libpq gives no NULL, unless the commit at it
+ * was refused, when the sync itself is still to come, or the connection is gone; then it gives
+ * nothing else any more. */
 static hd_step answered(hd_pg *pg) {
     hd_pg_run *run = &pg->run;
     hd_pg_reply_kind kind = run->replies[run->head].kind;
-    if (kind == HD_PG_SYNC || kind == HD_PG_CLOSED) return HD_FAILED;
+    if (kind == HD_PG_SYNC || kind == HD_PG_CLOSED) {
+        bool refused = run->refused && PQstatus(pg->pq) != CONNECTION_BAD;
+        run->refused = false;
+        return refused ? HD_DONE : HD_FAILED;
+    }
     run->head++;
     if (PQstatus(pg->pq) == CONNECTION_BAD) return HD_FAILED;
     if (kind == HD_PG_SIMPLE && !PQenterPipelineMode(pg->pq)) return HD_FAILED;
