@@ -21,7 +21,7 @@ typedef struct hdl_column {
     bool raw;   /* held raw in the instance, in the form that the core gives it */
     bool
         emptied; /* nullable with a default that the host applies: no value in a new row means NULL */
-    bool converts;  /* a custom type: the host turns its values into the program's and back */
+    bool converts;  /* the host finishes it: a custom type, or a member of an embedded value */
     bool finite;    /* NaN cannot be stored (SQLite) */
     bool plus_zero; /* -0.0 is stored as 0.0 (SQLite) */
 } hdl_column;
@@ -167,6 +167,7 @@ void hdl_open_session(lua_State *L);
 void hdl_open_hydrate(lua_State *L);
 void hdl_open_flush(lua_State *L);
 void hdl_open_handle(lua_State *L);
+void hdl_open_member(lua_State *L);
 
 /* ---- Snapshot blocks: flat arrays of rows, geometric sizes (4, 8 .. 256 rows, then 256 each) ---- */
 

@@ -107,6 +107,6 @@ void hdl_column_read(lua_State *L, int index, hd_arena *arena, hdl_column *colum
     column->as = !as ? HDL_AS_PLAIN : strcmp(as, "iso8601") == 0 ? HDL_AS_ISO8601 : HDL_AS_STRING;
     column->raw = flag_field(L, index, "raw");
     column->emptied = flag_field(L, index, "emptied");
-    column->converts = flag_field(L, index, "converts");
+    column->converts = flag_field(L, index, "converts") || flag_field(L, index, "at");
     column->finite = column->plus_zero = flag_field(L, index, "sqlite");
 }

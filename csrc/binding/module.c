@@ -142,5 +142,6 @@ int luaopen_heddle_core(lua_State *L) {
     hdl_open_hydrate(L);
     hdl_open_flush(L);
     hdl_open_handle(L);
+    hdl_open_member(L);
     return 1;
 }

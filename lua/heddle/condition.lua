@@ -71,6 +71,19 @@ function words.not_null(self, scope)
   end, " AND ")
 end
 
+-- An embedded value is there as soon as one of its columns is.
+function words.absent(self, scope)
+  return each_column(self, scope, function(owner, column)
+    return self:column(owner, column) .. " IS NULL"
+  end, " AND ")
+end
+
+function words.present(self, scope)
+  return each_column(self, scope, function(owner, column)
+    return self:column(owner, column) .. " IS NOT NULL"
+  end, " OR ")
+end
+
 for name, sign in pairs({ gt = ">", gte = ">=", lt = "<", lte = "<=" }) do
   words[name] = function(self, scope)
     return each_column(self, scope, function(owner, column)

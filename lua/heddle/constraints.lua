@@ -1,4 +1,5 @@
 --- The entity options `uniques`, `indexes` and `checks`: lists over properties, read once for the definition.
+local class = require("heddle.class")
 local errors = require("heddle.errors")
 local options = require("heddle.options")
 local suggest = require("heddle.suggest")
@@ -14,9 +15,17 @@ local index_rules = {
 }
 local check_rules = { name = options.text }
 
+-- "address.city" names a member of an embedded value.
+local function has_member(made, path)
+  local name, rest = tostring(path):match("^([^.]+)%.(.+)$")
+  local prop = made.by_name[name]
+  local inner = prop and prop.kind == "embedded" and class.definition_of(prop.target)
+  return inner and (inner.by_name[rest] ~= nil or has_member(inner, rest)) or false
+end
+
 local function check_property(made, name, what, fail)
   -- An inherited property is known only when the whole family is.
-  if made.by_name[name] or made.extends then return end
+  if made.by_name[name] or made.extends or has_member(made, name) then return end
   fail(("%s: there is no property %s%s"):format(what, errors.quote(name), suggest.hint(name, made.by_name)))
 end
 

@@ -2,6 +2,7 @@
 local class_of = require("heddle.class")
 local core = require("heddle.core")
 local discriminator = require("heddle.discriminator")
+local embedded = require("heddle.embedded")
 local errors = require("heddle.errors")
 local inherit = require("heddle.inherit")
 local instance = require("heddle.instance")
@@ -24,13 +25,13 @@ local function defaults_of(definition)
   return list
 end
 
--- Names whose values are raw, once for each definition, and how many properties there are.
+-- Names whose values are raw as they are given, once for each definition, and how many properties there are.
 local function raw_names(definition)
   local names = definition.raw_names
   if not names then
     names = {}
     for _, prop in ipairs(definition.properties) do
-      if kind_of(prop) == "raw" then names[prop.name] = true end
+      if kind_of(prop) == "raw" and prop.kind ~= "embedded" then names[prop.name] = true end
     end
     definition.raw_names = names
   end
@@ -46,7 +47,9 @@ local function fill(e, definition, data, resolve, context)
       rawset(e, name, value)
     elseif value ~= null or prop.default_sql then
       -- To a new row an absent field means the database's default: NULL has to be said.
-      if kind_of(prop) == "raw" then
+      if prop.kind == "embedded" and value ~= null then
+        e[name] = embedded.given(prop, value, { entity = definition.name, path = name })
+      elseif kind_of(prop) == "raw" then
         rawset(e, name, value)
       else
         if resolve then value = resolve(context, prop, value) end
@@ -61,14 +64,12 @@ end
 ---key) into an instance first. Raises `unknown_property`, `validation`.
 function construct.construct(class, data, resolve, context)
   local definition = class_of.definition_of(class)
-  if definition.embeddable then
-    errors.raise("unsupported", "embedded values are not supported yet", { entity = definition.name })
-  end
   inherit.check_concrete(definition, context and context.em.context_name)
   if data ~= nil and (type(data) ~= "table" or getmetatable(data) ~= nil) then
     errors.raise("validation", ("%s takes a plain table of its properties, not %s"):format(definition.name,
       type(data) == "table" and "an instance or another object" or "a " .. type(data)), { entity = definition.name })
   end
+  if definition.embeddable then return embedded.make(definition, data, { entity = definition.name }) end
   local meta = context and instance.created(class, context.em.context_name) or instance.unmanaged(class)
   local e = data and core.instance(data, raw_names(definition), meta, #definition.properties)
   if not e then e = fill(setmetatable({}, meta), definition, data or {}, resolve, context) end

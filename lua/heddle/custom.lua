@@ -15,7 +15,7 @@ function custom.converts(made)
   return made ~= nil and (made.to_db or made.from_db or made.equals) ~= nil
 end
 
----The columns of a mapping that convert.
+---The columns of a mapping that convert, those of embedded values left out.
 ---@param map table
 ---@return table[]
 function custom.columns(map)
@@ -23,7 +23,7 @@ function custom.columns(map)
   if not list then
     list = {}
     for _, column in ipairs(map.columns) do
-      if column.converts then list[#list + 1] = column end
+      if column.converts and not column.at then list[#list + 1] = column end
     end
     map.converting = list
   end
@@ -34,6 +34,7 @@ local function convert(column, way, value)
   local fn = column.custom[way]
   -- What SQL says is the database's form already.
   if not fn or op.is_raw(value) then return value end
+  if column.custom.embedded then return fn(value, column) end
   local ok, result = pcall(fn, value)
   if ok then return result end
   errors.raise("validation", ("%s.%s: %s of its type did not take this value"):format(column.entity, column.property,

@@ -205,6 +205,12 @@ function definition.embeddable(given)
     for _, option in ipairs({ "primary", "version", "autoincrement" }) do
       if prop[option] then fail(("option '%s' belongs to an entity"):format(option), prop.name) end
     end
+    for _, option in ipairs({ "lazy", "hidden" }) do
+      if prop[option] then
+        fail(("option '%s' belongs to the property that embeds the value, which is read and shown as a whole")
+          :format(option), prop.name)
+      end
+    end
   end
   return made
 end

@@ -10,6 +10,7 @@
 -- A nested filter `{ team = { name = "core" } }` says: there is a team, and it is called so. Its negation
 -- finds the rows without a team.
 local list = require("heddle.filter.list")
+local embedded = require("heddle.filter.embedded")
 local null = require("heddle.null")
 local op = require("heddle.op")
 local place = require("heddle.filter.place")
@@ -85,6 +86,7 @@ end
 
 function read(to, at, value)
   if at.column then return read_scalar(to, at, value) end
+  if at.embedded then return embedded.read(to, at, value, read) end
   return read_entity(to, at, value)
 end
 

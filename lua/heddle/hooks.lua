@@ -4,6 +4,7 @@
 --- they change is taken back when the flush fails. While one runs, `em.hook` says which, and whose coroutine it is.
 local compat = require("heddle.compat")
 local core = require("heddle.core")
+local embedded_writing = require("heddle.embedded.writing")
 local errors = require("heddle.errors")
 local owner = require("heddle.owner")
 local undo = require("heddle.undo")
@@ -141,8 +142,11 @@ local function generators(map)
   if not list then
     list = { create = {}, update = {}, delete = {} }
     for _, view in ipairs(map.list) do
-      if view.prop.on_create then list.create[#list.create + 1] = view end
-      if view.prop.on_update then list.update[#list.update + 1] = view end
+      for _, op in ipairs({ "create", "update" }) do
+        if view.prop["on_" .. op] or view.embedded and embedded_writing.generates(view.prop, op) then
+          list[op][#list[op] + 1] = view
+        end
+      end
     end
     map.generators = list
   end
@@ -151,7 +155,9 @@ end
 
 local function generate(em, row)
   for _, view in ipairs(generators(getmetatable(row.e).mapping)[row.op]) do
-    if row.op == "update" then
+    if view.embedded then
+      embedded_writing.generate(em, row.shelf, row.slot, view, row.op)
+    elseif row.op == "update" then
       row.e[view.name] = view.prop.on_update(row.e, em)
     elseif row.e[view.name] == nil then
       row.e[view.name] = view.prop.on_create(row.e, em)

@@ -5,6 +5,7 @@
 --- `construct.lua` makes new ones.
 local class_of = require("heddle.class")
 local discriminator = require("heddle.discriminator")
+local embedded = require("heddle.embedded")
 local errors = require("heddle.errors")
 local null = require("heddle.null")
 local state = require("heddle.state")
@@ -25,14 +26,13 @@ instance.read_many = nil
 instance.write_many = nil
 
 -- Kind of each property: "raw", "hidden", "discriminator" (one that is not raw), "one" (the side with the foreign key),
--- "many" (the other, and many_to_many), "other".
+-- "many" (the other, and many_to_many).
 local function kind_of(prop)
-  if prop.kind == "scalar" then
+  if prop.kind == "scalar" or prop.kind == "embedded" then
     if not prop.hidden then return "raw" end
     return prop.discriminator and "discriminator" or "hidden"
   end
   if prop.kind == "many_to_one" or prop.kind == "one_to_one" and prop.owner then return "one" end
-  if prop.kind == "embedded" then return "other" end
   return "many"
 end
 instance.kind_of = kind_of
@@ -73,11 +73,6 @@ function instance.raise_not_loaded(meta, e, name, how)
     context = meta.context_name })
 end
 
-function instance.raise_later(meta, prop)
-  errors.raise("unsupported", ("%s.%s: a %s cannot be read or assigned yet"):format(meta.definition.name, prop.name,
-    prop.kind), { entity = meta.definition.name, property = prop.name })
-end
-
 -- REPL -------------------------------------------------------------------------------------------------
 
 local function show(value)
@@ -114,7 +109,6 @@ local function index_unmanaged(e, key)
   if prop == nil then return nil end
   local kind = kind_of(prop)
   if kind == "many" then return instance.read_many(e, meta, prop) end
-  if kind == "other" then return instance.raise_later(meta, prop) end
   if kind == "discriminator" and not (own and own.unloaded) then return meta.definition.discriminator_value end
   if not own then return nil end
   local value = own.values[key]
@@ -129,6 +123,12 @@ local function index_unmanaged(e, key)
   return key_values and instance.reference(meta, e, own.views[key], key_values) or nil
 end
 
+---A value that is assigned to an embedded property. Raises `unknown_property`, `validation`.
+function instance.embed(e, meta, prop, value)
+  if value == nil or value == null then return value end
+  return embedded.adopt(prop, value, { entity = meta.definition.name, path = prop.name, e = e })
+end
+
 local unmanaged, stored = setmetatable({}, { __mode = "k" }), setmetatable({}, { __mode = "k" })
 
 local function write_unmanaged(e, key, value)
@@ -139,13 +139,13 @@ local function write_unmanaged(e, key, value)
     return raise_unknown(meta.definition, key)
   end
   local kind = kind_of(prop)
+  if prop.kind == "embedded" then value = instance.embed(e, meta, prop, value) end
   if kind == "raw" then
     if meta.own and meta.own.unloaded then meta.own.unloaded[key] = false end
     return rawset(e, key, value)
   end
   if kind == "one" then return instance.relate(e, meta, prop, value) end
   if kind == "many" then return instance.write_many(e, meta, prop, value) end
-  if kind == "other" then return instance.raise_later(meta, prop) end
   if kind == "discriminator" then return discriminator.check(meta.definition, value, meta.context_name) end
   instance.own(e).values[key] = value == nil and null or value
 end

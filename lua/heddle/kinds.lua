@@ -102,7 +102,7 @@ local function keep_common(self, slot, e, from, to)
       common[column.index] = true
     else
       state.set_snapshot(self, slot, column.index, nil)
-      if column.view.raw then rawset(e, column.property, nil) end
+      if column.view.raw then rawset(e, column.view.name, nil) end
     end
   end
   local overlay = state.overlay(self, slot)

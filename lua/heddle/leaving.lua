@@ -2,6 +2,7 @@
 local group = require("heddle.relations.group")
 local instance = require("heddle.instance")
 local state = require("heddle.state")
+local tree = require("heddle.embedded.tree")
 
 local leaving = {}
 
@@ -14,7 +15,7 @@ local function keep_relation(self, map, own, slot, view)
 end
 
 local function is_unloaded(overlay, view)
-  local column = view.column or view.columns and view.columns[1]
+  local column = view.stored and view.stored[1]
   return column and not overlay.loaded[column.index] and not overlay.assigned[column.index]
 end
 
@@ -36,9 +37,7 @@ function leaving.take_along(self, e, slot)
     local value = overlay.rel[view.name]
     if kind == "hidden" then
       value = overlay.hidden[view.name]
-      if value == nil and view.column then
-        value = state.value(view.column, state.snapshot(self, slot, view.column.index))
-      end
+      if value == nil and view.stored then value = tree.value_of(self, slot, view) end
     end
     if value ~= nil then
       instance.own(e).values[view.name] = value

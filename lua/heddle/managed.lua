@@ -9,11 +9,12 @@ local errors = require("heddle.errors")
 local instance = require("heddle.instance")
 local null = require("heddle.null")
 local state = require("heddle.state")
+local tree = require("heddle.embedded.tree")
 
 local managed = {}
 
 local kind_of, raise_unknown = instance.kind_of, instance.raise_unknown
-local raise_not_loaded, raise_later = instance.raise_not_loaded, instance.raise_later
+local raise_not_loaded = instance.raise_not_loaded
 
 local function place_of(meta, e)
   return meta.box.shelf, meta.slot_of[e]
@@ -35,7 +36,7 @@ end
 
 local function is_loaded(overlay, view)
   if not overlay or not overlay.loaded then return true end
-  for _, column in ipairs(view.columns or { view.column }) do
+  for _, column in ipairs(view.stored) do
     if not overlay.loaded[column.index] then return false end
   end
   return true
@@ -50,10 +51,13 @@ local function read_hidden(meta, e, slot, overlay, view)
   if not is_loaded(overlay, view) then
     raise_not_loaded(meta, e, view.name, how_to_load(view))
   end
-  local value = state.value(view.column, state.snapshot(meta, slot, view.column.index))
+  local value = tree.value_of(meta, slot, view)
   -- What can change inside has to be the same table each time.
   local shelf = meta.box.shelf
-  if shelf and type(value) == "table" then state.overlay(shelf, slot).hidden[view.name] = value end
+  if shelf and type(value) == "table" then
+    if view.embedded then tree.own(view.embedded, value, e) end
+    state.overlay(shelf, slot).hidden[view.name] = value
+  end
   return value
 end
 
@@ -76,7 +80,7 @@ local function read_virtual(meta, e, view)
   local kind = kind_of(view.prop)
   if not slot then return nil end
   if kind == "hidden" then
-    if not view.column then return overlay and overlay.hidden[view.name] end
+    if not view.stored then return overlay and overlay.hidden[view.name] end
     return read_hidden(meta, e, slot, overlay, view)
   end
   if kind == "one" then return read_relation(meta, e, slot, overlay, view) end
@@ -85,7 +89,6 @@ local function read_virtual(meta, e, view)
     if meta.load_state == "reference" then raise_not_loaded(meta, e, view.name, "load it with em:find_one") end
     return meta.definition.discriminator_value
   end
-  return raise_later(meta, view.prop)
 end
 
 local function write_virtual(meta, e, view, value)
@@ -93,16 +96,16 @@ local function write_virtual(meta, e, view, value)
   if kind == "one" then return instance.relate(e, meta, view.prop, value) end
   if kind == "many" then return instance.write_many(e, meta, view.prop, value) end
   if kind == "discriminator" then return discriminator.check(meta.definition, value, meta.context_name) end
-  if kind ~= "hidden" then return raise_later(meta, view.prop) end
   local shelf, slot = place_of(meta, e)
   if not shelf then
     errors.raise("not_managed", ("%s.%s: the entity manager of this instance is gone; merge it into another"):format(
       meta.definition.name, view.name), { entity = meta.definition.name, property = view.name })
   end
   local overlay = state.overlay(shelf, slot)
+  if view.embedded then value = instance.embed(e, meta, view.prop, value) end
   if value == nil then value = null end
   overlay.hidden[view.name] = value
-  if view.column then overlay.assigned[view.column.index] = true end
+  for _, column in ipairs(view.stored or {}) do overlay.assigned[column.index] = true end
 end
 
 local function index_loaded(e, key)
@@ -122,8 +125,8 @@ local function index_partial(e, key)
   if view == nil then return nil end
   if not view.raw then return read_virtual(meta, e, view) end
   local overlay = meta.overlay[meta.slot_of[e]]
-  if not view.column or not overlay or not overlay.loaded then return nil end
-  local index = view.column.index
+  if not view.stored or not overlay or not overlay.loaded then return nil end
+  local index = view.stored[1].index
   if overlay.loaded[index] or overlay.assigned[index] then return nil end
   return raise_not_loaded(meta, e, key, meta.load_state == "reference" and "load it with em:find_one, or populate it"
     or how_to_load(view))
@@ -136,6 +139,7 @@ local function write_loaded(e, key, value)
     if meta.definition.open then return rawset(e, key, value) end
     return raise_unknown(meta.definition, key)
   end
+  if view.embedded and view.raw then value = instance.embed(e, meta, view.prop, value) end
   if view.raw then return rawset(e, key, value) end
   return write_virtual(meta, e, view, value)
 end
@@ -143,10 +147,9 @@ end
 local function write_partial(e, key, value)
   local meta = getmetatable(e)
   local view = meta.views[key]
-  if view and view.raw and view.column then
+  if view and view.raw and view.stored then
     local shelf, slot = place_of(meta, e)
-    if shelf then state.overlay(shelf, slot).assigned[view.column.index] = true end
-    return rawset(e, key, value)
+    for _, column in ipairs(shelf and view.stored or {}) do state.overlay(shelf, slot).assigned[column.index] = true end
   end
   return write_loaded(e, key, value)
 end

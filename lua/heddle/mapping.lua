@@ -31,15 +31,12 @@ local function refuse_unsupported(map)
     if meta[option] then fail(map, nil, "option '" .. option .. "' is not supported yet", "unsupported") end
   end
   if next(meta.filters) then fail(map, nil, "option 'filters' is not supported yet", "unsupported") end
-  for _, prop in ipairs(meta.properties) do
-    if prop.kind == "embedded" then fail(map, prop.name, "embedded values are not supported yet", "unsupported") end
-  end
 end
 
 local function new_view(prop)
   return {
     name = prop.name, kind = prop.kind, prop = prop,
-    raw = prop.kind == "scalar" and not prop.hidden or nil,
+    raw = (prop.kind == "scalar" or prop.kind == "embedded") and not prop.hidden or nil,
   }
 end
 
@@ -50,7 +47,7 @@ local function new_mapping(context, made, id)
     -- SQLite has no schemas: one definition serves both databases.
     schema = context.driver ~= "sqlite" and (made.schema or context.schema) or nil,
     columns = {}, column_of = {}, props = {}, list = {}, foreign_keys = {}, uniques = {}, indexes = {},
-    checks = {}, plans = {},
+    checks = {}, plans = {}, embedded = {}, nodes = {},
   }
   map.root = map
   if made.root then
@@ -124,7 +121,7 @@ function mapping.build(context_name, driver, classes, naming, opts)
   check_tables(context)
   for _, map in ipairs(context.list) do
     for view, declared in family.views(map) do
-      if view.kind ~= "scalar" then resolve_target(context, declared, view) end
+      if view.kind ~= "scalar" and view.kind ~= "embedded" then resolve_target(context, declared, view) end
     end
   end
   columns.build(context)

@@ -2,10 +2,12 @@
 --- rereading.
 local core = require("heddle.core")
 local custom = require("heddle.custom")
+local embedded = require("heddle.embedded")
 local errors = require("heddle.errors")
 local family = require("heddle.family")
 local instance = require("heddle.instance")
 local kinds = require("heddle.kinds")
+local reading = require("heddle.embedded.reading")
 local relations = require("heddle.relations")
 local select = require("heddle.select")
 local state = require("heddle.state")
@@ -43,6 +45,7 @@ local function is_changed(shelf, slot, e, column, overlay)
   elseif value == nil then
     return false
   end
+  if column.at then value = embedded.part(value, column) end
   return state.differs(shelf, column, value, state.snapshot(shelf, slot, column.index))
 end
 
@@ -91,13 +94,15 @@ local function one(shelf, slot, plan, row)
     return -- its flush will raise optimistic_lock
   end
   for _, column in ipairs(plan.columns) do
-    if not is_changed(shelf, slot, e, column, overlay) then
+    local is_member = column.at -- an embedded value is merged as a whole
+    if not is_member and not is_changed(shelf, slot, e, column, overlay) then
       take(shelf, slot, e, column, overlay, row[column.index])
-    elseif overlay.loaded and not overlay.loaded[column.index] then
+    elseif not is_member and overlay.loaded and not overlay.loaded[column.index] then
       -- Assigned before it was loaded: now there is something to compare it with.
       state.set_snapshot(shelf, slot, column.index, state.image(column, row[column.index]))
     end
   end
+  reading.merge(shelf, slot, plan, row)
   if overlay.loaded then
     note_loaded(shelf, slot, plan.columns)
     if shelf:state(slot) == "reference" then
@@ -119,10 +124,11 @@ local function fresh(shelf, plan, slot)
     if shelf.kinds and is_complete(shelf.instances[slot], overlay) then shelf:complete(slot) end
   end
   for _, column in ipairs(plan.columns) do
-    if column.converts and column.view.raw then
+    if column.converts and column.view.raw and not column.at then
       rawset(shelf.instances[slot], column.property, state.value(column, state.snapshot(shelf, slot, column.index)))
     end
   end
+  reading.fresh(shelf, slot, plan)
 end
 
 ---Rows that the hydrator could not finish by itself.
@@ -144,15 +150,22 @@ function merge.unmanaged(plan, results, rest)
   local missing
   if plan.partial then
     missing = {}
-    for _, column in ipairs(plan.mapping.columns) do missing[column.property] = true end
-    for _, column in ipairs(plan.columns) do missing[column.property] = nil end
+    for _, column in ipairs(plan.mapping.columns) do missing[column.view.name] = true end
+    for _, column in ipairs(plan.columns) do missing[column.view.name] = nil end
     for _, e in ipairs(results) do instance.own(e).unloaded = setmetatable({}, { __index = missing }) end
   end
   for _, row in ipairs(rest) do
     local own, map = instance.own(row.instance), family.of_class(plan.mapping, getmetatable(row.instance).class)
     own.keys, own.views = {}, map.props
+    for _, item in ipairs(reading.unmanaged(row.instance, plan, row)) do
+      if item.view.raw then
+        rawset(row.instance, item.view.name, item.value)
+      else
+        own.values[item.view.name] = item.value
+      end
+    end
     for _, view in ipairs(map.list) do
-      if view.column and not view.column.raw then
+      if not view.embedded and view.column and not view.column.raw then
         local value = custom.from_db(view.column, row[view.column.index])
         if view.raw then rawset(row.instance, view.name, value) else own.values[view.name] = value end
       elseif view.columns then
@@ -170,7 +183,8 @@ local function clear_overlay(shelf, slot, overlay, columns)
     overlay.rel, overlay.hidden, overlay.assigned = {}, {}, {}
   end
   for _, column in ipairs(columns or {}) do
-    overlay.rel[column.property], overlay.hidden[column.property], overlay.assigned[column.index] = nil, nil, nil
+    local name = column.view.name
+    overlay.rel[name], overlay.hidden[name], overlay.assigned[column.index] = nil, nil, nil
   end
   if not overlay.loaded and next(overlay.rel) == nil and next(overlay.hidden) == nil then shelf.overlay[slot] = nil end
 end
@@ -180,13 +194,14 @@ end
 function merge.restore(shelf, slot, e, columns)
   local overlay = shelf.overlay[slot]
   for _, column in ipairs(columns or shelf.mapping.columns) do
-    if column.view.raw then
+    if column.view.raw and not column.at then
       local loaded = not overlay or not overlay.loaded or overlay.loaded[column.index]
       local value
       if loaded then value = state.value(column, state.snapshot(shelf, slot, column.index)) end
       rawset(e, column.property, value)
     end
   end
+  reading.restore(shelf, slot, e, columns)
   if overlay then clear_overlay(shelf, slot, overlay, columns) end
 end
 

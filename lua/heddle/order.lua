@@ -97,11 +97,12 @@ local function append(sorted, to, term)
   local scope, name = to.root, path
   local nested = false
   for relation, rest in path:gmatch("([^.]*)%.()") do
+    local view = resolve.view(scope.mapping, relation, "order_by", nested)
+    if view.embedded then break end
     scope, name = step(to, scope, relation, nested), path:sub(rest)
     nested = true
   end
-  local view = resolve.view(scope.mapping, name, "order_by", nested)
-  check(scope.mapping, view)
+  check(scope.mapping, resolve.named(scope.mapping, name, "order_by", nested))
   local columns, owner = to:columns(scope, name)
   for _, column in ipairs(columns) do
     local placement = nulls

@@ -49,7 +49,7 @@ local function add_path(level, path)
     local view = level and resolve.view(map, name, "populate")
     if view and is_relation(view) then
       level = add_relation(level, view)
-    elseif view and view.column and view.column.lazy then
+    elseif view and view.stored and view.prop.lazy then
       level.lazy[#level.lazy + 1] = view
       level = nil -- nothing can follow
     else

@@ -188,7 +188,7 @@ local function loose_reference(view, key)
   local e = setmetatable({}, instance.stored(target.class))
   local own = instance.own(e)
   own.unloaded = {}
-  for _, column in ipairs(target.columns) do own.unloaded[column.property] = true end
+  for _, column in ipairs(target.columns) do own.unloaded[column.view.name] = true end
   for i, column in ipairs(target.key) do
     if column.raw then rawset(e, column.property, key[i]) end
     own.unloaded[column.property] = nil

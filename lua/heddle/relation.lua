@@ -58,8 +58,8 @@ local rules = {
   many_to_many = union(common, pivot, inverse, sides, many, { many_to_many = target }),
   embedded = {
     embedded = embeddable, prefix = options.either(options.string, options.boolean), object = options.boolean,
-    nullable = options.boolean, hidden = options.boolean, lazy = options.boolean, comment = options.string,
-    column = options.text,
+    array = options.boolean, nullable = options.boolean, hidden = options.boolean, lazy = options.boolean,
+    comment = options.string, column = options.text,
   },
 }
 
@@ -137,7 +137,14 @@ function relation.build(given, kind, fail)
   for key in pairs(rules[kind]) do prop[key] = given[key] end
   prop[kind], prop.target = nil, given[kind]
   if kind == "embedded" then
-    if prop.object and prop.prefix ~= nil then fail("options 'object' and 'prefix' exclude each other") end
+    if prop.array then
+      if prop.object == false then fail("'array = true' is stored as one json value: leave out 'object'") end
+      prop.object = true
+    end
+    if prop.object and prop.prefix ~= nil then
+      fail(("options '%s' and 'prefix' exclude each other"):format(prop.array and "array" or "object"))
+    end
+    if prop.column and not prop.object then fail("option 'column' needs 'object = true'; 'prefix' names the others") end
     return prop
   end
   prop.index, prop.index_option = nil, given.index

@@ -64,6 +64,57 @@ function resolve.view(mapping, name, where, nested)
     resolve.fields(mapping, type(name) == "string" and name or nil))
 end
 
+---A member of an embedded property, by the path behind it ("city", "geo.lat"), or `unknown_property`.
+---@param mapping table
+---@param view table
+---@param path any
+---@param where string
+---@return table node as heddle.mapping.embedded makes it
+function resolve.member(mapping, view, path, where)
+  local node, rest = view.embedded, type(path) == "string" and path or ""
+  repeat
+    local name
+    name, rest = rest:match("^([^.]*)%.?(.*)$")
+    local inner = node.by_name and node.by_name[name]
+    if not inner then
+      local known = type(path) == "string"
+      resolve.refuse("unknown_property", mapping, node.path, where, (known and errors.quote(name) or "this")
+        .. " is not a member of " .. (node.by_name and "it" .. suggest.hint(name, node.by_name) or "a list of values"))
+    end
+    node = inner
+  until rest == ""
+  return node
+end
+
+---The view of a property, or the node of a member ("address.city"), which has a `column` too.
+---@return table
+function resolve.named(mapping, name, where, nested)
+  local root, path = tostring(name):match("^([^.]+)%.(.+)$")
+  local view = resolve.view(mapping, root or name, where, nested)
+  if not path then return view end
+  if not view.embedded then return resolve.view(mapping, name, where, nested) end
+  return resolve.member(mapping, view, path, where)
+end
+
+---The columns that an embedded value, or a member of one, is stored in.
+---@param node table
+---@return table[]
+function resolve.node_columns(node)
+  if node.column then return { node.column } end
+  local columns = {}
+  for _, member in ipairs(node.members or {}) do
+    for _, column in ipairs(resolve.node_columns(member)) do columns[#columns + 1] = column end
+  end
+  return columns
+end
+
+---The view of a property, also when a member of it is named ("address.city"): it is read as a whole.
+function resolve.root(mapping, name, where)
+  local root = tostring(name):match("^([^.]+)%.")
+  local found = resolve.named(mapping, name, where)
+  return root and mapping.props[root] or found
+end
+
 ---The foreign key behind a to-one relation: of the owner its own, of an inverse one-to-one the target's.
 ---@param mapping table
 ---@param view table

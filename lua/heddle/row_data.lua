@@ -11,7 +11,7 @@ local resolve = require("heddle.resolve")
 local row_data = {}
 
 local function columns_of(view)
-  return view.column and { view.column } or view.columns or {}
+  return view.stored or {}
 end
 
 -- An instance stands for its key: the row is written through another identity map than the one it belongs to.
@@ -141,7 +141,8 @@ local function fill_null(map, row, data)
   for name in pairs(data or {}) do
     local view = map.props[name]
     for _, column in ipairs(view and columns_of(view) or {}) do
-      if row.values[column.index] == nil and not column.generated then row.values[column.index] = null end
+      local filled = column.generated or column.at and column.default_sql
+      if row.values[column.index] == nil and not filled then row.values[column.index] = null end
     end
   end
 end

@@ -2,13 +2,14 @@
 --- property with its snapshot. It finds candidates; what really differs as a database value the core decides.
 local compat = require("heddle.compat")
 local core = require("heddle.core")
+local embedded = require("heddle.embedded")
 local state = require("heddle.state")
 
 local scan = {}
 
 local HEAD = [[
-local same, is_other, columns = ...
-return function(instances, blocks, overlay, count, found, limit, new, removed)
+local same, is_other, columns, owner, place = ...
+%sreturn function(instances, blocks, overlay, count, found, limit, new, removed)
   local slot, block, size, n = 1, 1, 4, #found
   while slot <= count and n < limit do
     local last = slot + size - 1
@@ -36,21 +37,73 @@ local function same(value, image)
   return core.same_image(value, image)
 end
 
-local function term(column)
-  if column.converts then return (" or is_other(columns[%d], e[%q], s[base + %d])"):format(column.index,
-    column.property, column.index) end
-  local pattern = state.is_mutable(column) and " or not same(e[%q], s[base + %d])" or " or e[%q] ~= s[base + %d]"
-  return pattern:format(column.property, column.index)
+local function term(column, value)
+  if column.converts then return (" or is_other(columns[%d], %s, s[base + %d])"):format(column.index, value,
+    column.index) end
+  local pattern = state.is_mutable(column) and " or not same(%s, s[base + %d])" or " or %s ~= s[base + %d]"
+  return pattern:format(value, column.index)
+end
+
+-- An embedded value has a function of its own. A table that is not the instance's own is a candidate whatever is in it:
+-- the flush adopts it.
+local VALUE = [[
+local function %s(v, e, s, base)
+  local there = %s
+  if v == nil then return there end
+  if type(v) ~= "table" or owner[v] ~= e or place[v] ~= %q then return true end
+  return %s%s
+end
+]]
+
+local function value_function(functions, node)
+  local terms, absent = {}, {}
+  for _, member in ipairs(node.members) do
+    local column = member.column
+    if column and not column.generated then
+      terms[#terms + 1] = term(column, ("v[%q]"):format(member.name))
+      absent[#absent + 1] = ("s[base + %d] ~= nil"):format(column.index)
+    elseif member.members and not column then
+      local name = value_function(functions, member)
+      terms[#terms + 1] = (" or %s(v[%q], e, s, base)"):format(name, member.name)
+      absent[#absent + 1] = name .. "(nil, e, s, base)"
+    end
+  end
+  local name = "value" .. #functions
+  functions[#functions + 1] = VALUE:format(name, absent[1] and table.concat(absent, " or ") or "false", node.path,
+    node.prop.nullable and "not there" or "false", table.concat(terms))
+  return name
+end
+
+-- A document, or a list: one column.
+local DOCUMENT = [[
+local function %s(v, e, s, base)
+  return v ~= nil and (type(v) ~= "table" or owner[v] ~= e or place[v] ~= %q)
+    or is_other(columns[%d], v, s[base + %d])
+end
+]]
+
+local function document_function(functions, node)
+  local name, index = "value" .. #functions, node.column.index
+  functions[#functions + 1] = DOCUMENT:format(name, node.path, index, index)
+  return name
 end
 
 local function generate(map)
-  local terms = {}
+  local terms, functions = {}, {}
   for _, column in ipairs(map.columns) do
-    -- Versions and generated values are the database's to change.
-    if column.view.raw and not column.version and not column.generated then terms[#terms + 1] = term(column) end
+    -- Versions are the database's to change.
+    if column.view.raw and not column.version and not column.at then
+      terms[#terms + 1] = term(column, ("e[%q]"):format(column.property))
+    end
   end
-  local text = HEAD:format(table.concat(terms), #map.columns)
-  return assert(compat.load(text, "=heddle.scan." .. map.name))(same, state.is_other, map.columns)
+  for _, view in ipairs(map.embedded) do
+    local node = view.embedded
+    local name = view.raw and (node.column and document_function or value_function)(functions, node)
+    if name then terms[#terms + 1] = (" or %s(e[%q], e, s, base)"):format(name, view.name) end
+  end
+  local text = HEAD:format(table.concat(functions), table.concat(terms), #map.columns)
+  return assert(compat.load(text, "=heddle.scan." .. map.name))(same, state.is_other, map.columns, embedded.owner,
+    embedded.place)
 end
 
 ---@param map table

@@ -35,12 +35,12 @@ end
 local function named(mapping, names, option)
   local set = {}
   for _, name in ipairs(names) do
-    local view = resolve.view(mapping, name, option)
-    if not view.column and not (view.columns and #view.columns > 0) then
+    local view = resolve.root(mapping, name, option)
+    if not view.stored then
       return resolve.refuse("validation", mapping, name, option, "this property has no column of its own; populate "
         .. "loads relations")
     end
-    set[name] = true
+    set[view.name] = true
   end
   return set
 end
@@ -52,7 +52,7 @@ local function columns_of(mapping, opts, whole)
   local without = opts.exclude and named(mapping, opts.exclude, "exclude")
   local columns = {}
   for _, column in ipairs(mapping.columns) do
-    local name = column.property
+    local name = column.view.name
     local wanted
     if only then
       wanted = only[name]
@@ -78,7 +78,7 @@ local function emit_names(to, mapping, names, option)
   shape.emit(to, option, count)
   for i = 1, count do
     -- Looked up here too: a name is a word of the shape only when it is one of the entity's.
-    shape.emit(to, resolve.view(mapping, names[i], option).name)
+    shape.emit(to, resolve.root(mapping, names[i], option).name)
   end
 end
 

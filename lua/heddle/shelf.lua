@@ -4,6 +4,7 @@
 local collection = require("heddle.collection")
 local custom = require("heddle.custom")
 local errors = require("heddle.errors")
+local embedded_writing = require("heddle.embedded.writing")
 local given_key = require("heddle.given_key")
 local instance = require("heddle.instance")
 local kinds = require("heddle.kinds")
@@ -204,13 +205,13 @@ end
 ---the columns that count. A relation to a row without a key is given to `pending(view, target)`.
 function Shelf:written(slot, pending)
   local overlay = self.overlay[slot]
-  local values = self:converted(slot)
+  local values = embedded_writing.write(self, slot, self:converted(slot))
   if self.kinds then values = self:with_discriminator(slot, values) end
   if not overlay then return values, nil end
   local related = overlay.rel
   for _, view in ipairs(self.mapping.list) do
     local value = overlay.hidden[view.name]
-    if value ~= nil and view.column then
+    if value ~= nil and view.column and not view.embedded then
       values = values or {}
       values[view.column.index] = custom.to_db(view.column, value)
     end

@@ -4,6 +4,7 @@
 -- one of its columns is first needed, once for each path however often it is named. The target's key is read
 -- from the foreign key, so `{ author = { id = 7 } }` joins nothing.
 local family = require("heddle.family")
+local json_member = require("heddle.embedded.json_member")
 local quote = require("heddle.quote")
 local resolve = require("heddle.resolve")
 
@@ -106,6 +107,7 @@ end
 ---@param column table
 ---@return string
 function Statement:column(scope, column)
+  if column.json then return json_member.sql(self, column, self:column(scope, column.json.column)) end
   local own = scope.covered and scope.covered[column]
   if own then return self:column(scope.parent, own) end
   if scope.alias == nil then join(self, scope) end
@@ -133,8 +135,8 @@ end
 function Statement:columns(scope, name)
   if name == "" then return scope.mapping.key, scope end
   local view = scope.mapping.props[name]
-  if view.column then return { view.column }, scope end
-  if view.columns then return view.columns, scope end
+  if not view then return resolve.node_columns(scope.mapping.nodes[name]), scope end
+  if view.stored then return view.stored, scope end
   local child = self:child(scope, view)
   return child.mapping.key, child
 end
@@ -143,6 +145,7 @@ end
 ---@param column table as what it is bound
 ---@return string
 function Statement:placeholder(column)
+  if column.json then column = json_member.parameter(self, column) end
   local n = #self.param_columns + 1
   if n > MOST_PARAMETERS[self.driver] then
     return resolve.refuse("unsupported", self.mapping, nil, "a query", "it has more values than one statement takes ("

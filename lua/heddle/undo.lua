@@ -3,8 +3,9 @@
 --- Every flush and every transaction or savepoint sets a mark. While one is open, what happens to instances is noted:
 --- the core keeps the order and gives the notes back, newest first. A transaction's mark also keeps the values that
 --- differ from their snapshots at that moment, so that a rollback can give every entity the values it had there.
-local instance = require("heddle.instance")
+local row_copy = require("heddle.row_copy")
 local state = require("heddle.state")
+local tables_of = require("heddle.embedded.tables")
 
 local undo = {}
 
@@ -27,21 +28,6 @@ function undo.note_collection(em, collection)
 end
 
 -- Notes ----------------------------------------------------------------------------------------------------
-
-local function is_same(a, b, seen)
-  if a == b then return true end
-  if type(a) ~= "table" or type(b) ~= "table" or instance.meta_of(a) or instance.meta_of(b) then return false end
-  seen = seen or {}
-  if seen[a] then return true end
-  seen[a] = true
-  for key, value in next, a do
-    if not is_same(value, rawget(b, key), seen) then return false end
-  end
-  for key in next, b do
-    if rawget(a, key) == nil then return false end
-  end
-  return true
-end
 
 local reverse = {}
 
@@ -95,6 +81,14 @@ local function restore_overlay(shelf, slot, former)
   shelf.overlay[slot] = former
 end
 
+-- In the order of their doing one table may have been changed twice.
+local function put_back(given)
+  for i = #given, 1, -1 do
+    local item = given[i]
+    if item.plain then setmetatable(item.e, nil) else rawset(item.e, item.property, item.value) end
+  end
+end
+
 -- A flush: deleted instances come back, then the core takes its values out of the others.
 function reverse.flush(note)
   for _, item in ipairs(note.cleared) do item.related[item.name] = item.value end
@@ -113,10 +107,12 @@ function reverse.flush(note)
   end
   for _, item in ipairs(note.reopened) do item.shelf.adopted[item.slot] = item.adopted end
   for _, item in ipairs(note.overlays) do restore_overlay(item.shelf, item.slot, item.overlay) end
-  for _, item in ipairs(note.given) do rawset(item.e, item.property, item.value) end
+  put_back(note.given)
   local given = note.flush:given()
   for i = 1, given and #given or 0, 3 do rawset(given[i], given[i + 1], given[i + 2]) end
 end
+
+function reverse.adopted_values(note) put_back(note.given) end
 
 function reverse.detached(note)
   local shelf, slot = note.shelf, note.slot
@@ -132,14 +128,16 @@ local function take_back(note)
       local overlay = shelf_overlay(note, change.before ~= nil)
       place = overlay and overlay[change.part]
     end
-    if place and is_same(rawget(place, change.name), change.after) then rawset(place, change.name, change.before) end
+    if place and row_copy.is_same(rawget(place, change.name), change.after) then
+      rawset(place, change.name, change.tables and tables_of.give_back(change.tables, change.before) or change.before)
+    end
   end
 end
 
 -- What hooks did to an instance's values.
 function reverse.hooks(note)
   if note.shelf.instances[note.slot] ~= note.e then return end
-  if note.copy then return undo.restore_row(note.shelf, note.slot, note.copy) end
+  if note.copy then return row_copy.restore(note.shelf, note.slot, note.copy) end
   take_back(note)
 end
 
@@ -149,7 +147,7 @@ function reverse.read(note)
   if shelf.instances[slot] ~= note.e then return end
   setmetatable(note.e, note.meta)
   for index = 1, shelf.width do state.set_snapshot(shelf, slot, index, note.snapshots[index]) end
-  if note.copy then return undo.restore_row(shelf, slot, note.copy) end
+  if note.copy then return row_copy.restore(shelf, slot, note.copy) end
   local overlay = shelf_overlay(note, note.loaded ~= nil)
   if overlay then overlay.loaded = note.loaded end
   take_back(note)
@@ -157,53 +155,11 @@ end
 
 -- Rows -----------------------------------------------------------------------------------------------------
 
----The values of a row as they are now.
-function undo.copy_row(shelf, slot)
-  local e, raw = shelf.instances[slot], {}
-  for name, value in next, e do raw[name] = instance.copy(value) end
-  local overlay = shelf.overlay[slot]
-  local kept = overlay and state.new_overlay(shelf, overlay.loaded and {})
-  for _, part in ipairs(kept and { "rel", "hidden", "assigned", overlay.loaded and "loaded" } or {}) do
-    for name, value in pairs(overlay[part]) do kept[part][name] = part == "hidden" and instance.copy(value) or value end
-  end
-  return { e = e, raw = raw, overlay = kept }
-end
-
----Gives a row the values of a copy; tables that have not changed stay the program's own.
-function undo.restore_row(shelf, slot, copy)
-  local e = shelf.instances[slot]
-  if e ~= copy.e then return end
-  for name in pairs(e) do
-    if copy.raw[name] == nil then rawset(e, name, nil) end
-  end
-  for name, value in pairs(copy.raw) do
-    local view = shelf.mapping.props[name]
-    local now = rawget(e, name)
-    if not (type(value) == "table" and view and view.column and now ~= nil
-      and state.is_equal(shelf, view.column, now, value)) then
-      rawset(e, name, value)
-    end
-  end
-  shelf.overlay[slot] = copy.overlay
-end
-
-local function compare(changes, part, before, now)
-  for name, value in next, now do
-    if not is_same(before[name], value) then
-      changes[#changes + 1] = { part = part, name = name, before = before[name],
-        after = part ~= "rel" and instance.copy(value) or value }
-    end
-  end
-  for name, value in next, before do
-    if rawget(now, name) == nil then changes[#changes + 1] = { part = part, name = name, before = value } end
-  end
-end
-
 ---Notes a row that a hook or a read is about to change; undo.narrow behind it leaves what was changed.
 ---@param kind "hooks"|"read"
 ---@return table note
 function undo.note_row(em, kind, shelf, slot)
-  local note = { kind = kind, shelf = shelf, slot = slot, e = shelf.instances[slot], copy = undo.copy_row(shelf, slot) }
+  local note = { kind = kind, shelf = shelf, slot = slot, e = shelf.instances[slot], copy = row_copy.of(shelf, slot) }
   if kind == "read" then note.meta, note.snapshots = getmetatable(note.e), state.snapshots(shelf, slot) end
   undo.note(em, note)
   return note
@@ -213,9 +169,9 @@ function undo.narrow(note)
   local copy, overlay = note.copy, note.shelf.overlay[note.slot]
   note.changes, note.copy = {}, nil
   note.loaded = copy.overlay and copy.overlay.loaded
-  compare(note.changes, nil, copy.raw, note.e)
+  row_copy.compare(note.changes, nil, copy.raw, note.e, copy.tables)
   for _, part in ipairs(PARTS) do
-    compare(note.changes, part, copy.overlay and copy.overlay[part] or {}, overlay and overlay[part] or {})
+    row_copy.compare(note.changes, part, copy.overlay and copy.overlay[part] or {}, overlay and overlay[part] or {})
   end
 end
 
@@ -235,9 +191,9 @@ function undo.mark_values(em)
   mark.rows = {}
   for _, shelf in ipairs(em.order) do
     local rows = {}
-    for _, slot in ipairs(shelf:dirty()) do rows[slot] = undo.copy_row(shelf, slot) end
-    for slot in pairs(shelf.new) do rows[slot] = undo.copy_row(shelf, slot) end
-    for slot in pairs(shelf.removed) do rows[slot] = undo.copy_row(shelf, slot) end
+    for _, slot in ipairs(shelf:dirty()) do rows[slot] = row_copy.of(shelf, slot) end
+    for slot in pairs(shelf.new) do rows[slot] = row_copy.of(shelf, slot) end
+    for slot in pairs(shelf.removed) do rows[slot] = row_copy.of(shelf, slot) end
     mark.rows[shelf] = rows
   end
   return mark
@@ -267,7 +223,7 @@ local function restore_values(em, mark)
       if not rows[slot] then require("heddle.merge").restore(shelf, slot, shelf.instances[slot]) end
     end
     for slot, copy in pairs(rows) do
-      if shelf.instances[slot] == copy.e then undo.restore_row(shelf, slot, copy) end
+      if shelf.instances[slot] == copy.e then row_copy.restore(shelf, slot, copy) end
     end
   end
 end

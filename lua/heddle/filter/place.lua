@@ -2,6 +2,7 @@
 --- the entity itself). A place checks the values that are put there, so that data can be a value and nothing else.
 local custom = require("heddle.custom")
 local errors = require("heddle.errors")
+local json_member = require("heddle.embedded.json_member")
 local key_form = require("heddle.key_form")
 local null = require("heddle.null")
 local op = require("heddle.op")
@@ -19,6 +20,7 @@ function place.hooks.key_of() return nil end
 ---@field where string "filter", "data"
 ---@field name string the property, "" for the entity itself
 ---@field column table? of a scalar
+---@field embedded table? node of an embedded value
 ---@field target table? mapping of the entity whose key belongs here
 ---@field key table[]? that key's columns
 ---@field root boolean?
@@ -33,11 +35,33 @@ end
 
 local refuse = place.refuse
 
+---The place of an embedded value, or of a member of one.
+---@param mapping table
+---@param node table
+---@param where string
+---@return heddle.Place
+function place.of_node(mapping, node, where)
+  local self = { mapping = mapping, name = node.path, where = where, children = {} }
+  if node.prop.kind == "embedded" then
+    self.embedded = node
+  elseif node.column then
+    self.column = node.column
+  else
+    return refuse(self, "this member is not stored")
+  end
+  return self
+end
+
 ---@param mapping table
 ---@param view table
 ---@param where string what is being read: "filter", "data"
 ---@return heddle.Place
 function place.make(mapping, view, where)
+  if view.embedded then
+    local self = place.of_node(mapping, view.embedded, where)
+    self.hidden = resolve.is_hidden(view)
+    return self
+  end
   local self = { mapping = mapping, name = view.name, column = view.column, where = where }
   self.hidden = resolve.is_hidden(view)
   if view.column then return self end
@@ -92,6 +116,7 @@ local holds_tables = { json = true, array = true }
 ---@return any
 function place.scalar(self, column, value)
   if not op.is_operator(value) then value = custom.to_db(column, value) end
+  if column.json then value = json_member.bound(self, column, value) end
   local kind = type(value)
   if scalars[kind] then return value end
   if kind == "table" then

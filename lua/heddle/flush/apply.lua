@@ -4,6 +4,7 @@ local cascade = require("heddle.relations.cascade")
 local collection = require("heddle.collection")
 local custom = require("heddle.custom")
 local deleted = require("heddle.relations.deleted")
+local embedded_writing = require("heddle.embedded.writing")
 local null = require("heddle.null")
 local renamed = require("heddle.relations.renamed")
 local row_state = require("heddle.state")
@@ -44,8 +45,9 @@ local function keep_virtual(row)
   local overlay = shelf.overlay[slot]
   local kept
   for name, value in pairs(overlay and overlay.hidden or {}) do
-    local column = shelf.mapping.props[name].column
-    if not column or row_state.is_held(column) and value ~= null
+    local view = shelf.mapping.props[name]
+    local column = view.column
+    if not view.stored or view.embedded and value ~= null or column and row_state.is_held(column) and value ~= null
       and not row_state.differs(shelf, column, value, row_state.snapshot(shelf, slot, column.index)) then
       kept = kept or {}
       kept[name] = value
@@ -68,7 +70,9 @@ end
 
 -- A row that differed in form only ("1.5" and "1.50") gets the form that a read gives.
 local function settle_form(batch, row)
-  if row.op == "update" and not row.index then batch:settle(row.shelf.mapping.id, row.shelf, row.slot) end
+  if row.op ~= "update" or row.index then return end
+  batch:settle(row.shelf.mapping.id, row.shelf, row.slot)
+  embedded_writing.settle(row.shelf, row.slot, {})
 end
 
 -- What collections hold is what the database holds now.
@@ -125,6 +129,7 @@ function apply.changes(em, batch, rows)
     settle_form(batch, row)
     if row.index and row.op ~= "delete" then
       settle_custom(note, row)
+      embedded_writing.settle(row.shelf, row.slot, note.given)
       local kept = keep_virtual(row)
       settle_overlay(note, row)
       if kept then row_state.overlay(row.shelf, row.slot).hidden = kept end

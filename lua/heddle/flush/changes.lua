@@ -8,9 +8,11 @@
 local custom = require("heddle.custom")
 local errors = require("heddle.errors")
 local family = require("heddle.family")
+local instance = require("heddle.instance")
 local merge = require("heddle.merge")
 local null = require("heddle.null")
 local state = require("heddle.state")
+local tree = require("heddle.embedded.tree")
 
 local changes = {}
 
@@ -57,7 +59,7 @@ end
 -- Values ---------------------------------------------------------------------------------------------------
 
 local function columns_of(view)
-  return view.columns or view.column and { view.column }
+  return view.stored
 end
 
 local function as_key(parts)
@@ -77,6 +79,7 @@ end
 local function current(e, view)
   local value = e[view.name]
   if value ~= nil and view.columns then return stand_for(value) end
+  if view.embedded then return instance.copy(value) end
   return value
 end
 
@@ -87,6 +90,7 @@ end
 
 -- What a property has in the database.
 local function former(shelf, slot, view)
+  if view.embedded then return tree.of_snapshot(shelf, slot, view) end
   local parts = {}
   for i, column in ipairs(columns_of(view)) do
     parts[i] = state.value(column, state.snapshot(shelf, slot, column.index))
@@ -170,8 +174,21 @@ function changes.pending(em, rows, vetoed)
   return add_collections(set, rows)
 end
 
+-- An embedded value is told as a whole, whichever members were written.
+local function stored_value(row, view, values)
+  local written = false
+  local value = tree.build(view, function(column)
+    local part = values[column.index]
+    written = written or part ~= nil
+    if part == nil then return state.value(column, state.snapshot(row.shelf, row.slot, column.index)) end
+    if part ~= null then return custom.from_db(column, part) end
+  end)
+  if written then return or_null(value) end
+end
+
 -- What of a written row a view got: nil when it was not written.
 local function stored(row, view, values)
+  if view.embedded then return stored_value(row, view, values) end
   local parts, written = {}, false
   for i, column in ipairs(columns_of(view)) do
     local value = values[column.index]

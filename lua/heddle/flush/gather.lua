@@ -4,11 +4,13 @@ local cascade = require("heddle.relations.cascade")
 local core = require("heddle.core")
 local discriminator = require("heddle.discriminator")
 local deleted = require("heddle.relations.deleted")
+local embedded_writing = require("heddle.embedded.writing")
 local errors = require("heddle.errors")
 local kinds = require("heddle.kinds")
 local pairs_of = require("heddle.relations.pairs")
 local readonly = require("heddle.readonly")
 local renamed = require("heddle.relations.renamed")
+local undo = require("heddle.undo")
 
 local gather = {}
 
@@ -30,6 +32,15 @@ function gather.cascade(em)
 end
 
 ---@class heddle.Row { shelf, slot, e, op }
+
+-- What the program has assigned to embedded properties becomes their values, before any hook looks at them.
+local function adopt(em, rows)
+  local given = {}
+  undo.note(em, { kind = "adopted_values", given = given })
+  for _, row in ipairs(rows) do
+    if row.op ~= "delete" then embedded_writing.adopt(row.shelf, row.slot, given) end
+  end
+end
 
 ---Rows in the order of persisting; entities in the order in which they were first used.
 ---@return table[] rows { shelf, slot, e, op = "create", "update" or "delete" }, and their `pairs`
@@ -53,6 +64,7 @@ function gather.collect(em)
   rows = deleted.without_doomed(em, rows)
   renamed.note(em, rows)
   rows.pairs = pairs_of.collect(em)
+  adopt(em, rows)
   return rows
 end
 
@@ -131,6 +143,7 @@ end
 ---The change set of the rows; `row.index` is set for those that have something to write. Raises `validation`.
 ---@return userdata batch
 function gather.changes(em, rows)
+  adopt(em, rows)
   local batch = core.flush(em.model, em.context.config.batch_size, core.now())
   local links = {}
   for _, row in ipairs(rows) do add_row(batch, row, links) end

@@ -3,7 +3,10 @@
 ---
 --- A watch is opened when the first of them is about to be called. From then on every pending row has its values noted;
 --- one that is pending later, and was not before, had those of its snapshot.
+local embedded = require("heddle.embedded")
+local row_copy = require("heddle.row_copy")
 local state = require("heddle.state")
+local tree = require("heddle.embedded.tree")
 local undo = require("heddle.undo")
 
 local watch = {}
@@ -17,12 +20,20 @@ end
 
 -- The values of a row that nobody had changed.
 local function clean_copy(shelf, slot)
-  local copy, overlay = undo.copy_row(shelf, slot), shelf.overlay[slot]
+  local copy, overlay = row_copy.of(shelf, slot), shelf.overlay[slot]
   local loaded = overlay and overlay.loaded
   for _, column in ipairs(shelf.mapping.columns) do
-    if column.view.raw then
+    if column.view.raw and not column.at then
       local known = not loaded or loaded[column.index]
       copy.raw[column.property] = known and state.value(column, state.snapshot(shelf, slot, column.index)) or nil
+    end
+  end
+  for view in tree.views_of(shelf.mapping, copy.e) do
+    if view.raw then
+      local known = not loaded or loaded[view.stored[1].index]
+      local value = rawget(copy.e, view.name)
+      copy.raw[view.name] = known and tree.of_snapshot(shelf, slot, view) or nil
+      if not (value and embedded.is_owned(value, copy.e, view.name)) then copy.tables[view.name] = nil end
     end
   end
   copy.overlay = loaded and state.new_overlay(shelf, copy.overlay.loaded) or nil

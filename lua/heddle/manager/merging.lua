@@ -14,7 +14,7 @@ local function value_of(e, meta, view)
   local own = meta.own
   if own and own.unloaded and own.unloaded[view.name] then return NOT_LOADED end
   local overlay = meta.overlay and meta.overlay[meta.slot_of[e]]
-  local column = view.column or view.columns and view.columns[1]
+  local column = view.stored and view.stored[1]
   if overlay and overlay.loaded and column
     and not (overlay.loaded[column.index] or overlay.assigned[column.index]) then return NOT_LOADED end
   return e[view.name]
@@ -42,7 +42,7 @@ local function data_of(self, map, e, is_known)
     local kind, column = instance.kind_of(view.prop), view.column
     local fixed = column and (column.version or column.generated or is_known and column.primary)
       or view.columns and view.columns[1] and is_known and view.columns[1].primary
-    if kind ~= "other" and not fixed then
+    if kind ~= "many" and kind ~= "discriminator" and not fixed then
       local value = value_of(e, meta, view)
       if kind == "one" and value ~= nil and value ~= NOT_LOADED then
         value = own_target(self, map, view, value)

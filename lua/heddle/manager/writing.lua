@@ -1,6 +1,7 @@
 --- The unit of work's calls: create, persist, remove, flush and their kin.
 local cascade = require("heddle.relations.cascade")
 local construct = require("heddle.construct")
+local data_over = require("heddle.embedded.data_over")
 local errors = require("heddle.errors")
 local family = require("heddle.family")
 local flushing = require("heddle.flush")
@@ -208,7 +209,9 @@ function Manager:assign(e, data)
   for name, value in pairs(data) do
     local prop = by_name[name]
     if prop == nil and not map.meta.open then instance.raise_unknown(map.meta, name) end
-    if prop and value ~= null and instance.kind_of(prop) == "one" then
+    if prop and prop.kind == "embedded" then
+      data_over.check(prop, value, { entity = map.name, path = name })
+    elseif prop and value ~= null and instance.kind_of(prop) == "one" then
       value = resolve(at, prop, value)
       relate.check(getmetatable(e), prop, value)
     end
@@ -216,6 +219,10 @@ function Manager:assign(e, data)
   end
   for name, value in pairs(values) do
     local prop = by_name[name]
+    if prop and prop.kind == "embedded" then
+      local current = data_over.is_data(prop, value) and e[name] or nil
+      value = data_over.assign(prop, current, value, { entity = map.name, path = name, e = e })
+    end
     -- To a new row an absent field means the database's default: NULL has to be said.
     if value == null and not (is_new and prop and prop.default_sql) then value = nil end
     e[name] = value

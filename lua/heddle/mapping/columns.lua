@@ -3,6 +3,7 @@
 --- A foreign key's columns have the types of the target's key, which may itself be a foreign key. So keys are
 --- made first, each after those it refers to; the rest follows in declared order.
 local custom = require("heddle.custom")
+local embedded = require("heddle.mapping.embedded")
 local family = require("heddle.mapping.family")
 local naming = require("heddle.naming")
 local types = require("heddle.types")
@@ -16,13 +17,14 @@ local inherited = {
 
 local function is_stored(view)
   if view.kind == "scalar" then return view.prop.persist ~= false end
+  if view.kind == "embedded" then return true end
   return (view.kind == "many_to_one" or view.kind == "one_to_one") and view.prop.owner
 end
 
 local function scalar_column(context, view)
   local prop = view.prop
   local column = {
-    name = prop.column or context.naming.column(prop.name), property = prop.name, view = view,
+    name = prop.column or context.naming.column(prop.name), property = prop.name, view = view, prop = prop,
     nullable = prop.nullable or false, primary = prop.primary or false, unique = prop.unique and true or false,
     default_sql = prop.default_sql, generated = prop.generated, version = prop.version or false,
     emptied = prop.default ~= nil and prop.nullable or false,
@@ -74,6 +76,7 @@ local build_key
 
 local function make_columns(context, map, view)
   if view.kind == "scalar" then return scalar_column(context, view) end
+  if view.kind == "embedded" then return embedded.columns(context, map, view) end
   build_key(context, view.target)
   return foreign_columns(context, map, view)
 end
@@ -106,7 +109,8 @@ local function add_column(context, map, column)
   end
   if owner then
     context.fail(map, column.property, ("its column '%s' is the column of property '%s' too; give one of them "
-      .. "another with '%s'"):format(column.name, owner.property, column.view.columns and "join_column" or "column"))
+      .. "another with '%s'"):format(column.name, owner.property, column.view.columns and "join_column"
+      or column.view.embedded and "prefix" or "column"))
   end
   map.columns[#map.columns + 1], map.column_of[column.name] = column, column
   column.index, column.entity = #map.columns, (column.view.declared or map).name
@@ -137,6 +141,7 @@ function columns.build(context)
         local made = view.columns or (view.column and { view.column }) or make_columns(context, map, view)
         family.soften(view, made)
         for _, column in ipairs(made) do add_column(context, map, column) end
+        view.stored = made
         if view.columns then add_foreign_key(map, view) end
       end
     end

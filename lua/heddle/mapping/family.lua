@@ -53,7 +53,7 @@ local function add_view(context, root, member, view)
   root.more[#root.more + 1] = view
 end
 
-local shared = { "columns", "column_of", "foreign_keys", "uniques", "indexes", "checks" }
+local shared = { "columns", "column_of", "foreign_keys", "uniques", "indexes", "checks", "embedded", "nodes" }
 
 ---Makes the mapping of a family's entity.
 ---@param context table as mapping.build makes it

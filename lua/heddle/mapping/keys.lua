@@ -24,7 +24,8 @@ end
 -- Columns behind the properties that an entity's `uniques` or `indexes` name.
 local function columns_of(context, map, name, option)
   local view = map.props[name]
-  local made = view.columns or (view.column and { view.column })
+  local member = not view and map.nodes[name].column
+  local made = view and view.stored or member and not member.json and { member }
   if not made then context.fail(map, name, ("has no column; '%s' cannot name it"):format(option)) end
   return made
 end
@@ -70,9 +71,7 @@ local function parts_of(columns)
   return parts
 end
 
-local function add_property_keys(context, map, view)
-  local prop = view.prop
-  local columns = view.columns or { view.column }
+local function add_property_keys(context, map, view, prop, columns)
   if prop.unique or (view.columns and view.kind == "one_to_one") then
     add_unique(context, map, columns, type(prop.unique) == "string" and prop.unique or nil)
   end
@@ -81,10 +80,8 @@ local function add_property_keys(context, map, view)
   end
   if prop.check then
     local name = naming.constraint(map.table, names_of(columns), "check")
-    map.checks[#map.checks + 1] = {
-      expression = rows_of.implied(map, view.partial and view.declared or map, prop.check), name = name,
-      property = prop.name,
-    }
+    local expression = rows_of.implied(map, view.partial and view.declared or map, columns[1].check or prop.check)
+    map.checks[#map.checks + 1] = { expression = expression, name = name, property = columns[1].property }
   end
 end
 
@@ -185,7 +182,11 @@ end
 function keys.build(context)
   for _, map in ipairs(context.list) do
     for _, view in ipairs(map.list) do
-      if view.column or view.columns then add_property_keys(context, map, view) end
+      if view.embedded then
+        for _, column in ipairs(view.stored) do add_property_keys(context, map, view, column.prop, { column }) end
+      elseif view.column or view.columns then
+        add_property_keys(context, map, view, view.prop, view.columns or { view.column })
+      end
     end
     add_entity_keys(context, map)
     index_foreign_keys(context, map)

@@ -47,7 +47,7 @@ local function add_side(context, map, side, columns, rules)
     add_column(context, map, column)
     map.key[#map.key + 1] = column
   end
-  view.columns = columns
+  view.columns, view.stored = columns, columns
   local entry = {
     property = map.pivot.property, view = view, columns = columns, target = rules.target,
     target_columns = rules.target_columns, nullable = false, on_delete = rules.on_delete, on_update = rules.on_update,

@@ -98,7 +98,7 @@ end
 function sides.build(context)
   for _, map in ipairs(context.list) do
     for view, declared in family.views(map) do
-      if view.kind ~= "scalar" then
+      if view.kind ~= "scalar" and view.kind ~= "embedded" then
         if view.prop.mapped_by and not view.like then link_inverse(context, declared, view) end
         if view.prop.inversed_by then check_inversed(context, declared, view) end
         check_order(context, declared, view)

@@ -90,7 +90,8 @@ end
 local function lacks(overlay, views)
   if not overlay or not overlay.loaded then return false end
   for _, view in ipairs(views) do
-    if not overlay.loaded[view.column.index] and not overlay.assigned[view.column.index] then return true end
+    local index = view.stored[1].index
+    if not overlay.loaded[index] and not overlay.assigned[index] then return true end
   end
   return false
 end

@@ -83,8 +83,8 @@ local function default_text(col, driver)
   if col.default_sql then
     return driver == "sqlite" and "(" .. col.default_sql .. ")" or col.default_sql
   end
-  -- Rows of other entities in the same table have nothing there.
-  local prop = not col.partial and col.view.prop
+  -- Rows of other entities in the same table have nothing there, and a value that may be absent has not as a whole.
+  local prop = not col.partial and not col.optional and (col.prop or col.view.prop)
   local value = prop and prop.default
   if prop and prop.kind == "scalar" and not col.custom and value ~= nil and type(value) ~= "userdata" then
     return column.literal(col, value, driver)

@@ -29,7 +29,7 @@ local rules = {
 ---@param view table
 ---@return table[]
 function upsert_options.columns_of(view)
-  return view.column and { view.column } or view.columns or {}
+  return view.stored or {}
 end
 
 local function view_of(map, name, option)

@@ -1,0 +1,149 @@
+--- Embedded values in a json column: between the program's tables and the documents that are stored.
+---
+--- A document holds each member in its stored form (see member.c) and no NULLs, so that two values which are one to the
+--- database are one document. For its column a codec is what a custom type is. It is strict when something is written
+--- and *loose* when values are compared: what was read is never refused, however old the program was that wrote it.
+local array = require("heddle.array")
+local core = require("heddle.core")
+local custom = require("heddle.custom")
+local embedded = require("heddle.embedded")
+local null = require("heddle.null")
+
+local codec = {}
+
+local described = {
+  "type", "length", "precision", "scale", "enum", "as", "array_of", "cast",
+}
+
+-- The members of an embeddable with what converts them, once for each.
+local function members_of(embeddable)
+  local members = embeddable.members
+  if not members then
+    members = {}
+    for _, prop in ipairs(embeddable.properties) do
+      if prop.persist ~= false then
+        local member = { name = prop.name, key = prop.column or prop.name, prop = prop }
+        if prop.kind ~= "embedded" then
+          local column = { custom = prop.custom, converts = custom.converts(prop.custom) }
+          for _, field in ipairs(described) do column[field] = prop[field] end
+          member.column, member.form = column, core.member(column)
+        end
+        members[#members + 1] = member
+      end
+    end
+    embeddable.members = members
+  end
+  return members
+end
+
+local function below(at, name)
+  return { entity = at.entity, path = at.path .. "." .. name }
+end
+
+-- Storing -------------------------------------------------------------------------------------------------------
+
+local encode
+
+local function encode_member(member, value, at)
+  if member.prop.kind == "embedded" then return encode(member.prop, value, at and below(at, member.name)) end
+  local column = member.column
+  if at then
+    column = { custom = column.custom, converts = column.converts, entity = at.entity,
+      property = at.path .. "." .. member.name }
+  end
+  local stored, why = member.form:stored(custom.to_db(column, value))
+  if why and at then embedded.refuse("validation", at, member.name, why) end
+  if why then return value end
+  return stored
+end
+
+local function encode_one(embeddable, value, at)
+  if at then embedded.check_table(embeddable, value, at) end
+  if type(value) ~= "table" then return value end
+  local made = {}
+  for name in pairs(at and value or {}) do embedded.check_name(embeddable, name, at) end
+  for _, member in ipairs(members_of(embeddable)) do
+    local item = rawget(value, member.name)
+    if item ~= nil and item ~= null then
+      made[member.key] = encode_member(member, item, at)
+    elseif at and not member.prop.nullable then
+      embedded.refuse("validation", at, member.name, "is required and has no value")
+    end
+  end
+  return made
+end
+
+-- Without a place, loosely.
+function encode(prop, value, at)
+  local embeddable = embedded.of(prop)
+  if not prop.array then return encode_one(embeddable, value, at) end
+  if at then embedded.check_list(value, at) end
+  if type(value) ~= "table" then return value end
+  local list = array.new()
+  for i, item in ipairs(value) do list[i] = encode_one(embeddable, item, at and below(at, tostring(i))) end
+  return list
+end
+
+-- Reading -------------------------------------------------------------------------------------------------------
+
+local decode
+
+local function decode_one(embeddable, document)
+  if type(document) ~= "table" then return document end
+  local value = {}
+  for _, member in ipairs(members_of(embeddable)) do
+    local item = document[member.key]
+    if item ~= nil and item ~= null then
+      if member.prop.kind == "embedded" then
+        value[member.name] = decode(member.prop, item)
+      else
+        value[member.name] = custom.from_db(member.column, member.form:value(item))
+      end
+    end
+  end
+  return setmetatable(value, embedded.meta(embeddable))
+end
+
+function decode(prop, document)
+  local embeddable = embedded.of(prop)
+  if not prop.array then return decode_one(embeddable, document) end
+  if type(document) ~= "table" then return document end
+  local list = array.new()
+  for i, item in ipairs(document) do list[i] = decode_one(embeddable, item) end
+  return list
+end
+
+-- Columns -------------------------------------------------------------------------------------------------------
+
+---What a json column of embedded values has for its `custom`.
+---@param prop table
+---@return table { to_db, from_db, loose, same }
+function codec.of(prop)
+  local made = { embedded = true }
+  function made.to_db(value, column)
+    return encode(prop, value, { entity = column.entity, path = column.property })
+  end
+  function made.from_db(document) return decode(prop, document) end
+  ---A document as this program would have written it.
+  function made.loose(document)
+    local ok, stored = pcall(encode, prop, decode(prop, document))
+    return ok and stored or document
+  end
+  function made.same(value, image)
+    local ok, stored = pcall(encode, prop, value)
+    return ok and core.same_image(stored, image)
+  end
+  return made
+end
+
+---The stored form of one member, for filters and data.
+---@param column table of a member in a json object
+---@param value any the database's value
+---@return any stored
+---@return string|nil why not
+function codec.stored(column, value)
+  column.form = column.form or core.member(column)
+  return column.form:stored(value)
+end
+
+return codec

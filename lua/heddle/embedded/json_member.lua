@@ -1,0 +1,78 @@
+--- Members of a json column in SQL: how they are read there, and what they are compared with.
+local codec = require("heddle.embedded.codec")
+local quote = require("heddle.quote")
+
+local json_member = {}
+
+local casts = {
+  smallint = "smallint", integer = "integer", bigint = "bigint", float = "double precision",
+  double = "double precision", decimal = "numeric", boolean = "boolean", uuid = "uuid", timestamp = "timestamptz",
+  date = "date", time = "time",
+}
+local integers = { smallint = true, integer = true, bigint = true }
+
+-- "$.\"geo\".\"lat\"" as a literal. A name cannot hold what would have to be escaped but for quotes.
+local function sqlite_path(keys)
+  local parts = { "$" }
+  for i, key in ipairs(keys) do parts[i + 1] = '."' .. key:gsub('"', '\\"') .. '"' end
+  return quote.text(table.concat(parts))
+end
+
+local function postgres_text(base, keys)
+  local path = {}
+  for i = 1, #keys - 1 do path[i] = "->" .. quote.text(keys[i]) end
+  return base .. table.concat(path) .. "->>" .. quote.text(keys[#keys])
+end
+
+local function postgres_sql(base, column)
+  local keys = column.json.keys
+  if column.type == "json" or column.type == "array" then
+    local parts = {}
+    for i, key in ipairs(keys) do parts[i] = "->" .. quote.text(key) end
+    return "(" .. base .. table.concat(parts) .. ")"
+  end
+  local text = "(" .. postgres_text(base, keys) .. ")"
+  if column.type == "blob" then return "decode(" .. text .. ", 'hex')" end
+  local cast = casts[column.type] or column.cast
+  return cast and text .. "::" .. cast or text
+end
+
+---A member as an operand.
+---@param to heddle.Statement
+---@param column table a node's
+---@param base string the json column in the statement
+---@return string
+function json_member.sql(to, column, base)
+  if to.driver == "postgres" then return postgres_sql(base, column) end
+  local text = "json_extract(" .. base .. ", " .. sqlite_path(column.json.keys) .. ")"
+  return integers[column.type] and "CAST(" .. text .. " AS INTEGER)" or text
+end
+
+-- SQLite has these as the document has them: texts.
+local as_text = { timestamp = true, blob = true }
+
+---What a value is bound as that is compared with a member.
+---@param to heddle.Statement
+---@param column table
+---@return table
+function json_member.parameter(to, column)
+  if to.driver == "sqlite" and as_text[column.type] then
+    column.text = column.text or { type = "text", property = column.property }
+    return column.text
+  end
+  return column
+end
+
+---A value in the form in which it is compared.
+---@param at heddle.Place
+---@param column table
+---@param value any
+---@return any
+function json_member.bound(at, column, value)
+  if at.mapping.driver ~= "sqlite" or not as_text[column.type] then return value end
+  local stored, why = codec.stored(column, value)
+  if why then at.refuse(at, why) end
+  return stored
+end
+
+return json_member

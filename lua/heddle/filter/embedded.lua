@@ -1,0 +1,119 @@
+--- Filters over embedded values: conditions on members, `orm.null`, a value of the embeddable (all of its members).
+local class_of = require("heddle.class")
+local embedded = require("heddle.embedded")
+local null = require("heddle.null")
+local op = require("heddle.op")
+local place = require("heddle.filter.place")
+local resolve = require("heddle.resolve")
+local shape = require("heddle.shape")
+
+local embedded_filter = {}
+
+local emit, refuse = shape.emit, place.refuse
+
+-- The place of a member, which any name may stand for.
+local function member_place(at, name)
+  local child = type(name) == "string" and at.children[name]
+  if not child then
+    local node = at.embedded
+    if not node.by_name then
+      refuse(at, "this is a list of values, whose members a filter cannot name: use op.raw", "unsupported")
+    end
+    local member = type(name) == "string" and node.by_name[name]
+    if not member then resolve.member(at.mapping, { embedded = node }, name, at.where) end
+    child = place.of_node(at.mapping, member, at.where)
+    at.children[name] = child
+  end
+  return child
+end
+
+local function read_members(to, at, where, read)
+  local names = {}
+  for name in pairs(where) do
+    member_place(at, name)
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  if #names == 0 then
+    return refuse(at, "an empty table inside a filter would hold for every row: is a variable in it nil?")
+  end
+  if #names > 1 then emit(to, "all", #names) end
+  for _, name in ipairs(names) do read(to, member_place(at, name), where[name]) end
+end
+
+-- A value of the embeddable is equal when every member is.
+local function read_value(to, at, value, read)
+  local members = {}
+  for _, member in ipairs(at.embedded.members) do
+    if member.prop.persist ~= false then members[#members + 1] = member end
+  end
+  emit(to, "all", #members)
+  for _, member in ipairs(members) do
+    local item = rawget(value, member.name)
+    if item == nil then item = null end
+    read(to, member_place(at, member.name), item)
+  end
+end
+
+local function read_table(to, at, value, read)
+  local meta = getmetatable(value)
+  if at.embedded.by_name and meta == nil then return read_members(to, at, value, read) end
+  if at.embedded.by_name and meta == embedded.meta(embedded.of(at.embedded.prop)) then
+    return read_value(to, at, value, read)
+  end
+  return refuse(at, at.embedded.by_name and "takes conditions on its members, or "
+    .. class_of.definition_of(at.embedded.prop.target).name .. " { ... }, not another object"
+    or "this is a list of values, which a filter cannot compare: use op.raw",
+    not at.embedded.by_name and "unsupported" or nil)
+end
+
+local words = {}
+
+local function each(word)
+  return function(to, at, operator, read)
+    local conditions = operator.value
+    if word == "all" and #conditions == 0 then
+      return refuse(at, "op.all with an empty list holds for every row")
+    end
+    emit(to, word, #conditions)
+    for i = 1, #conditions do read(to, at, conditions[i]) end
+  end
+end
+
+words.all, words.any = each("all"), each("any")
+
+function words.negate(to, at, operator, read)
+  emit(to, "not")
+  return read(to, at, operator.value)
+end
+
+function words.is_null(to, at) return emit(to, "absent", at.name) end
+
+function words.not_null(to, at) return emit(to, "present", at.name) end
+
+function words.eq(to, at, operator, read) return read(to, at, operator.value) end
+
+function words.ne(to, at, operator, read)
+  if operator.value == null then return emit(to, "present", at.name) end
+  emit(to, "not")
+  return read(to, at, operator.value)
+end
+
+---@param to heddle.Shape
+---@param at heddle.Place
+---@param value any
+---@param read fun(to: heddle.Shape, at: heddle.Place, value: any) reads what a member is compared with
+function embedded_filter.read(to, at, value, read)
+  if value == null then return emit(to, "absent", at.name) end
+  if op.is_operator(value) then
+    local word = words[value.kind]
+    if not word then return refuse(at, tostring(value) .. " does not compare embedded values: name a member") end
+    return word(to, at, value, read)
+  end
+  if type(value) ~= "table" then
+    return refuse(at, "takes conditions on its members, not a " .. type(value))
+  end
+  return read_table(to, at, value, read)
+end
+
+return embedded_filter
