@@ -112,13 +112,14 @@ end
 
 ---An unmanaged instance becomes a new row.
 ---@param slot? integer the one that it had before
-function Shelf:adopt(e, slot)
+---@param since? integer and the mark since which it was there
+function Shelf:adopt(e, slot, since)
   slot = slot or self.shelf:add("new")
   self.instances[slot], self.slot_of[e] = e, slot
   self.new[slot] = true
   take_own(self, e, slot)
   setmetatable(e, kinds.of(self, getmetatable(e).class).loaded_meta)
-  self.adopted[slot] = self.em.mark_serial
+  self.adopted[slot] = since or self.em.mark_serial
   for _, list in pairs(self.collections[slot] or {}) do collection.queue(self.em, list) end
   return slot
 end
@@ -164,7 +165,9 @@ end
 
 ---An instance that had left comes back to its slot.
 ---@param snapshot? table values by column index
-function Shelf:reinstate(slot, e, overlay, meta, snapshot)
+---@param since? integer as Shelf:adopt takes it
+function Shelf:reinstate(slot, e, overlay, meta, snapshot, since)
+  self.adopted[slot] = since
   local own = getmetatable(e).own
   self.collections[slot] = own and next(own.lists) and own.lists or nil
   setmetatable(e, meta)

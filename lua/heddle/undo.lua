@@ -39,7 +39,7 @@ function reverse.adopted(note)
 end
 
 function reverse.forgotten(note)
-  note.shelf:adopt(note.e, note.slot)
+  note.shelf:adopt(note.e, note.slot, note.since)
 end
 
 function reverse.removed(note)
@@ -94,7 +94,7 @@ function reverse.flush(note)
   for _, item in ipairs(note.cleared) do item.related[item.name] = item.value end
   for i = #note.deleted, 1, -1 do
     local item = note.deleted[i]
-    item.shelf:reinstate(item.slot, item.e, item.overlay, item.meta, item.snapshot)
+    item.shelf:reinstate(item.slot, item.e, item.overlay, item.meta, item.snapshot, item.since)
     item.shelf.removed[item.slot] = item.was_removed
   end
   for _, item in ipairs(note.renamed) do item.shelf.shelf:set_key(item.slot, item.key) end
@@ -116,7 +116,7 @@ function reverse.adopted_values(note) put_back(note.given) end
 
 function reverse.detached(note)
   local shelf, slot = note.shelf, note.slot
-  shelf:reinstate(slot, note.e, note.overlay, note.meta, note.snapshots)
+  shelf:reinstate(slot, note.e, note.overlay, note.meta, note.snapshots, note.since)
   shelf.new[slot], shelf.removed[slot] = note.new, note.removed
 end
 

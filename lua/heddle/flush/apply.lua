@@ -17,7 +17,8 @@ local function detach_deleted(note, rows)
     if row.op == "delete" then
       local shelf, slot = row.shelf, row.slot
       note.deleted[#note.deleted + 1] = { shelf = shelf, slot = slot, e = row.e, overlay = shelf.overlay[slot],
-        meta = getmetatable(row.e), snapshot = row_state.snapshots(shelf, slot), was_removed = true }
+        meta = getmetatable(row.e), snapshot = row_state.snapshots(shelf, slot), was_removed = true,
+        since = shelf.adopted[slot] }
       shelf:release(slot)
     end
   end

@@ -132,7 +132,7 @@ local function remove(self, e)
   readonly.check(self, family.map_of(e), "em:remove")
   if shelf.new[slot] then
     cascade.forget(self, e)
-    undo.note(self, { kind = "forgotten", shelf = shelf, slot = slot, e = e })
+    undo.note(self, { kind = "forgotten", shelf = shelf, slot = slot, e = e, since = shelf.adopted[slot] })
     shelf:release(slot)
   elseif not shelf.removed[slot] then
     shelf.removed[slot] = true
@@ -237,7 +237,7 @@ function Manager:detach(e)
   if not shelf then return self end
   undo.note(self, { kind = "detached", shelf = shelf, slot = slot, e = e, overlay = shelf.overlay[slot],
     meta = getmetatable(e), snapshots = state.snapshots(shelf, slot), new = shelf.new[slot],
-    removed = shelf.removed[slot] })
+    removed = shelf.removed[slot], since = shelf.adopted[slot] })
   shelf:release(slot)
   return self
 end

@@ -105,7 +105,8 @@ end
 local function take_along(shelf, slot, note, dead, gone)
   local e = shelf.instances[slot]
   note.deleted[#note.deleted + 1] = { shelf = shelf, slot = slot, e = e, overlay = shelf.overlay[slot],
-    meta = getmetatable(e), snapshot = state.snapshots(shelf, slot), was_removed = shelf.removed[slot] }
+    meta = getmetatable(e), snapshot = state.snapshots(shelf, slot), was_removed = shelf.removed[slot],
+    since = shelf.adopted[slot] }
   gone[shelf] = gone[shelf] or {}
   gone[shelf][key_of(shelf, slot)] = true
   dead[e] = true
