@@ -136,15 +136,18 @@ for _, driver in ipairs { "postgres", "sqlite" } do
                 assert.equal("age", plan.param_columns[1].column.name)
             else
                 assert.same({ 1, 2, 3, 4, 5, 5, 5, 5 }, values)
-                plan, values = list(32000)
-                assert.equal(32000, #values)
-                assert.equal(32000, #plan.param_columns)
-                plan, values = list(32001)
+                plan, values = list(512)
+                assert.equal(512, #values)
+                assert.equal(512, #plan.param_columns)
+                plan, values = list(513)
+                assert.equal(plan, (list(40000)))
                 assert.equal(1, #values)
-                assert.equal(32001, #values[1])
+                assert.equal(513, #values[1])
                 assert.same({ type = "array", array_of = "integer" }, plan.param_columns[1])
                 local prices = {}
-                for i = 1, 32001 do prices[i] = "1.50" end
+                for i = 1, 32000 do prices[i] = "1.50" end
+                assert.equal(32000, #select(2, select_sql.find(mappings.User, { price = op.one_of(prices) })))
+                prices[32001] = "1.50"
                 plans.raises("unsupported", select_sql.find, mappings.User, { price = op.one_of(prices) })
             end
         end)

@@ -182,10 +182,20 @@ Collection.belongs = nil
 
 -- The database ---------------------------------------------------------------------------------------------
 
+-- Nobody has had to do with it before.
+local function open(self, rows)
+  local items = {}
+  for i = 1, #rows do
+    if self:belongs(rows[i]) then items[#items + 1] = rows[i] end
+  end
+  self.items, self.snapshot, self.initialized = items, rows, true
+end
+
 ---Takes the database's members in their order. What was added and removed in memory stays so.
----@param rows table[] instances, each once
+---@param rows table[] instances, each once; the list is the collection's from here on
 function Collection:fill(rows)
   note(self, manager_of(self))
+  if not self.initialized and not self.added[1] and not self.removed[1] then return open(self, rows) end
   if self.replaced then
     self.snapshot = copy(rows)
     return

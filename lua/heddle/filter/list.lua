@@ -1,9 +1,10 @@
 --- `one_of` and `not_one_of`: lists of any length in few shapes.
 --
--- PostgreSQL takes a list as one array parameter (`= ANY($1)`), so its shape has no length. SQLite, and what
--- has no array form (types of the database's own, composite keys), gets one placeholder for each value,
--- their number rounded up to a power of two by saying the last value again. Longer lists travel on SQLite as one
--- JSON array where JSON holds every value of the type exactly.
+-- PostgreSQL takes a list as one array parameter (`= ANY($1)`), a composite key as one for each of its columns, so its
+-- shape has no length. SQLite, and what has no array form (types of the database's own), gets one placeholder for each
+-- value, their number rounded up to a power of two by saying the last value again. Longer lists travel on SQLite as
+-- one JSON array where JSON holds every value of the type exactly: to prepare a statement takes SQLite a time that grows
+-- with the square of its placeholders.
 local null = require("heddle.null")
 local place = require("heddle.filter.place")
 local shape = require("heddle.shape")
@@ -12,6 +13,7 @@ local list = {}
 
 -- SQLite takes 32,766 parameters in one statement; some are left for the rest of the filter.
 local LARGEST = 32000
+local MOST_PLACES = 512
 
 local exact_in_json = {
   smallint = true, integer = true, bigint = true, string = true, text = true, uuid = true, enum = true, date = true,
@@ -97,7 +99,7 @@ function list.read(to, at, operator, word)
   if travel_as_arrays(to, at, columns) then
     how = "bulk"
     push_arrays(to, values, n, width)
-  elseif width == 1 and n > LARGEST and at.mapping.driver == "sqlite" and exact_in_json[columns[1].type] then
+  elseif width == 1 and n > MOST_PLACES and at.mapping.driver == "sqlite" and exact_in_json[columns[1].type] then
     how = "json"
     shape.push(to, values)
   else
