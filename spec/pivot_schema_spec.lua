@@ -240,6 +240,23 @@ databases.each(function(db)
             assert.equal(2, entry.version)
         end)
 
+        it("a pair that an entity's table holds twice is one member", function()
+            local Post = orm.entity { name = "Post", id, { "tags", many_to_many = "Tag", pivot_entity = "Link" } }
+            local Tag = orm.entity { name = "Tag", id }
+            local Link = orm.entity { name = "Link", id, { "post", many_to_one = "Post" },
+                { "tag", many_to_one = "Tag" } }
+            orm.close()
+            work = unit.open(db, { Post, Tag, Link })
+            work.raw:exec "insert into post (id) values (1)"
+            work.raw:exec "insert into tag (id) values (1), (2)"
+            work.raw:exec "insert into link (post_id, tag_id) values (1, 2), (1, 1), (1, 2)"
+            local post = work.em:find_one(Post, 1, { populate = { "tags" } })
+            assert.equal(2, #post.tags)
+            post.tags:remove(post.tags[2])
+            work.em:flush()
+            assert.equal("1", work.raw:value "select count(*) from link")
+        end)
+
         it("F5: what a pair violates names the relation", function()
             library.seed(work)
             local em = work.em

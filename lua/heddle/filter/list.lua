@@ -3,7 +3,7 @@
 -- PostgreSQL takes a list as one array parameter (`= ANY($1)`), a composite key as one for each of its columns, so its
 -- shape has no length. SQLite, and what has no array form (types of the database's own), gets one placeholder for each
 -- value, their number rounded up to a power of two by saying the last value again. Longer lists travel on SQLite as
--- one JSON array where JSON holds every value of the type exactly: to prepare a statement takes SQLite a time that grows
+-- one JSON array where JSON holds every value of the type exactly: SQLite prepares a statement in a time that grows
 -- with the square of its placeholders.
 local null = require("heddle.null")
 local place = require("heddle.filter.place")

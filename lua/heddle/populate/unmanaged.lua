@@ -3,6 +3,7 @@
 local custom = require("heddle.custom")
 local given_key = require("heddle.given_key")
 local instance = require("heddle.instance")
+local members = require("heddle.relations.members")
 local op = require("heddle.op")
 local populate = require("heddle.populate")
 local relations = require("heddle.relations")
@@ -113,8 +114,8 @@ local function take(self, view, rows, others, lists)
 end
 
 -- The owner is what the member's own side of the relation leads to.
-local function point_back(view, members, owner)
-  for _, member in ipairs(view.kind ~= "many_to_many" and members or {}) do
+local function point_back(view, list, owner)
+  for _, member in ipairs(view.kind ~= "many_to_many" and list or {}) do
     instance.own(member).values[view.inverse.name] = owner
   end
 end
@@ -143,7 +144,7 @@ function Loader:members(map, view, list)
   end
   for name, e in pairs(owners) do
     point_back(view, lists[name], e)
-    fill_list(e, view, lists[name] or {})
+    fill_list(e, view, members.distinct(view, lists[name]))
   end
   populate.eager(self, view.target, fresh)
   local seen, all = {}, {}

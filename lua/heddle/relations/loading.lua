@@ -62,7 +62,7 @@ local function read_part(em, view, states, keys, opts)
   if opts.refresh and fetch.drop_changes(rows) then rows, shelf, others = fetch.managed(em, plan, params) end
   local owners = em:shelf_of(getmetatable(states[1].owner).mapping)
   local lists = by_owner(owners, rows, others, #plan.owner.columns)
-  for _, state in ipairs(states) do state:fill(lists[state.owner] or {}) end
+  for _, state in ipairs(states) do state:fill(members.distinct(view, lists[state.owner])) end
   fetch.on_load(em, shelf)
   fetch.eager(em, view.target, rows)
 end
@@ -77,10 +77,12 @@ local rules = {
 ---@param view table
 ---@param opts table|nil
 function loading.check(view, opts)
-  options.check(opts or {}, rules, function(message, is_unknown)
+  local function fail(message, is_unknown)
     errors.raise(is_unknown and "unknown_property" or "validation", ("load of %s: %s"):format(view.name, message),
       { property = view.name })
-  end)
+  end
+  if opts ~= nil and type(opts) ~= "table" then fail("its options are a table, not a " .. type(opts)) end
+  options.check(opts or {}, rules, fail)
 end
 
 ---Reads the members of a relation of many owners, one query for all whose members are not known. Each gets its

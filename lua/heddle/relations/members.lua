@@ -61,4 +61,18 @@ function members.count(view, key)
   return shape.plan(to, view.target, select.build_count), to.params
 end
 
+---The members in a list of rows: a pivot that is an entity may hold a pair more than once.
+---@param view table
+---@param list table[]|nil
+---@return table[]
+function members.distinct(view, list)
+  if not list or not (view.pivot and view.pivot.entity) then return list or {} end
+  local seen, left = {}, {}
+  for _, e in ipairs(list) do
+    if not seen[e] then left[#left + 1] = e end
+    seen[e] = true
+  end
+  return left
+end
+
 return members
