@@ -1,6 +1,6 @@
 -- I1, U1, F1 by chance, where entities share a table: random work on few keys, removed as one entity and made anew as
--- another one, read by any entity, in transactions that are rolled back, with flushes that fail. After every step memory
--- and database are what a simple model says. HEDDLE_SEED runs one seed, HEDDLE_RUNS more of them.
+-- another one, read by any entity, in transactions that are rolled back, with flushes that fail. After every step
+-- memory and database are what a simple model says. HEDDLE_SEED runs one seed, HEDDLE_RUNS more of them.
 
 local databases = require "spec.support.databases"
 local orm = require "heddle"
@@ -183,7 +183,6 @@ local function write_model(self)
 end
 
 function steps.flush(self)
-    local before = #self.sent
     local victim = self.random(5) == 1 and self:any("managed")
     if victim then
         local former = victim.e.name
@@ -194,7 +193,7 @@ function steps.flush(self)
     end
     self.em:flush()
     write_model(self)
-    before = #self.sent
+    local before = #self.sent
     self.em:flush()
     assert(#self.sent == before, "a second flush writes")
 end

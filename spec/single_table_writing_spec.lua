@@ -130,13 +130,27 @@ databases.each(function(db)
             assert.equal("email", err.property)
         end)
 
+        it("O2: unique values go round among rows of several entities", function()
+            local bob = person(made.Employee, { name = "Bob", salary = 1, email = "b", badge = "1" })
+            local cy, ann = person(made.Customer, { name = "Cy", email = "c" }),
+                person(made.Manager, { name = "Ann", salary = 1, badge = "2", email = "a" })
+            em:flush()
+            bob.email, cy.email, ann.email = "c", "a", "b"
+            bob.badge, ann.badge = ann.badge, bob.badge
+            em:flush()
+            assert.same({ { "Bob", "c", "2" }, { "Cy", "a", "" }, { "Ann", "b", "1" } },
+                people "name, email, coalesce(badge, '')")
+        end)
+
         it("O1: rows that refer to each other over entities are written in the order that they need", function()
             local ann = em:create(made.Manager, { name = "Ann", salary = 1 })
             local bob = em:create(made.Employee, { name = "Bob", salary = 1, boss = ann, mentor = ann })
             local cy = em:create(made.Customer, { name = "Cy", contact = bob, boss = ann })
             ann.mentor = bob
             em:persist(cy):flush()
-            assert.same({ { ann.id, bob.id, cy.id } }, { { ann.id, bob.id, cy.id } })
+            local function line(...) return { table.concat({ ... }, " ") } end
+            assert.same({ line(ann.id, bob.id, 0), line(bob.id, ann.id, ann.id), line(cy.id, 0, ann.id) }, raw:rows [[
+                select id || ' ' || coalesce(mentor_id, 0) || ' ' || coalesce(boss_id, 0) from people order by name]])
             em:clear()
             cy = em:find_one(made.Customer, { name = "Cy" })
             em:load(cy, { "contact.mentor.mentor", "boss" })
@@ -648,6 +662,54 @@ databases.each(function(db)
             assert.same({}, counted)
             two:insert(Root, { n = 2, x = 3 })
             assert.same({ { "0" } }, direct:rows "select coalesce(x, 0) from root where n = 2")
+        end)
+
+        it("U2, U4: embedded values may belong to the root or to a child", function()
+            local Address = orm.embeddable { name = "Address", { "city", type = "string" },
+                { "zip", type = "string", nullable = true } }
+            function Address:label() return "in " .. self.city end
+            local Root = orm.entity { name = "Root", discriminator_column = "kind", id,
+                { "home", embedded = Address, nullable = true } }
+            local A = orm.entity { name = "A", extends = Root, { "office", embedded = Address },
+                { "past", embedded = Address, array = true, nullable = true } }
+            local B = orm.entity { name = "B", extends = Root,
+                { "depot", embedded = Address, object = true, hidden = true, nullable = true } }
+            local config = db:config { context_name = "values", entities = { Root, A, B } }
+            orm.init(config).schema:create()
+            local two, direct = orm.em("values"):fork(), db:raw(config)
+            local root, a, b = two:create(Root, { home = { city = "R" } }),
+                two:create(A, { office = { city = "O" }, past = { { city = "P" } } }),
+                two:create(B, { depot = { city = "D" } })
+            two:persist(root, a, b):flush()
+            assert.same({ { "R", "", "0", "0" }, { "", "O", "1", "0" }, { "", "", "0", "1" } }, direct:rows [[
+                select coalesce(home_city, ''), coalesce(office_city, ''), case when past is null then 0 else 1 end,
+                case when depot is null then 0 else 1 end from root order by id]])
+            for _, managed in ipairs { true, false } do
+                two:clear()
+                local list = two:find(Root, {}, { order_by = { "id" }, managed = managed })
+                assert.equal("in R", list[1].home:label())
+                assert.equal("in O", list[2].office:label())
+                assert.equal("in P", list[2].past[1]:label())
+                assert.equal("in D", list[3].depot:label())
+                assert.is_nil(list[1].office)
+                assert.is_nil(rawget(list[3], "office"))
+                if managed then two:flush() end
+            end
+            a = two:find_one(A, { office = { city = "O" } })
+            local sent_before = {}
+            orm.instance("values"):on("query", function(entry) sent_before[#sent_before + 1] = entry.sql end)
+            two:flush()
+            assert.same({}, sent_before)
+            a.office.city, a.past[2] = "X", { city = "Q" }
+            two:flush()
+            assert.same({ { "X" } }, direct:rows "select office_city from root where office_city is not null")
+            a.office = nil
+            raises("validation", function() two:flush() end, "A.office")
+            two:clear()
+            two:persist(two:create(A, {}))
+            raises("validation", function() two:flush() end, "A.office")
+            two:clear()
+            raises("unknown_property", function() two:find(Root, { office = { city = "X" } }) end, "Root")
         end)
 
         it("C4: one family serves several contexts, each with the members that it has", function()

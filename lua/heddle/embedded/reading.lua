@@ -179,12 +179,12 @@ end
 ---@param row table values by column index
 ---@return fun(view: table): any
 function reading.unmanaged(e, plan, row)
-  local list = {}
+  local list, by_name = {}, getmetatable(e).definition.by_name
   for _, view in ipairs(views_read(plan)) do
-    local value = tree.build(view, function(column)
+    local value = by_name[view.name] and tree.build(view, function(column)
       return custom.from_db(column, reading.stored(column, row[column.index]))
     end)
-    list[#list + 1] = { view = view, value = tree.own(view.embedded, value, e) }
+    if value then list[#list + 1] = { view = view, value = tree.own(view.embedded, value, e) } end
   end
   return list
 end

@@ -11,6 +11,10 @@ local tree = require("heddle.embedded.tree")
 
 local writing = {}
 
+local function name_of(e)
+  return getmetatable(e).definition.name
+end
+
 ---What the program has assigned becomes a value of the instance. Raises `unknown_property`, `validation`.
 ---@param given table list that is told what changes, for undo
 function writing.adopt(shelf, slot, given)
@@ -18,7 +22,7 @@ function writing.adopt(shelf, slot, given)
   if not map.embedded[1] then return end
   for view in tree.views_of(map, e) do
     local value = tree.held(shelf.overlay[slot], e, view)
-    local adopted = value ~= nil and embedded.adopt(view.prop, value, { entity = map.name, path = view.name, e = e,
+    local adopted = value ~= nil and embedded.adopt(view.prop, value, { entity = name_of(e), path = view.name, e = e,
       given = given })
     if adopted and adopted ~= value then
       if view.raw then given[#given + 1] = { e = e, property = view.name, value = value } end
@@ -27,8 +31,8 @@ function writing.adopt(shelf, slot, given)
   end
 end
 
-local function require_value(map, node)
-  embedded.refuse("validation", { entity = map.name, path = node.path }, nil, "is required and has no value")
+local function require_value(e, node)
+  embedded.refuse("validation", { entity = name_of(e), path = node.path }, nil, "is required and has no value")
 end
 
 local function write_column(to, column, value)
@@ -69,7 +73,7 @@ local function write_members(to, node, value, absent)
     local is_missing = item == nil or item == null
     if is_missing and not absent and is_required(to, member) then
       local filled = column and (column.generated or column.default_sql and item == nil)
-      if not filled then require_value(to.shelf.mapping, member) end
+      if not filled then require_value(to.shelf.instances[to.slot], member) end
     end
     if column and not column.generated then
       if absent then to.values[column.index] = null else write_column(to, column, item) end
@@ -89,7 +93,7 @@ function writing.write(shelf, slot, values)
   for view in tree.views_of(map, e) do
     local node, value, known = view.embedded, tree.held(overlay, e, view)
     if tree.is_loaded(overlay, view) and (known or to.is_new) then
-      if value == nil and not view.prop.nullable then require_value(map, node) end
+      if value == nil and not view.prop.nullable then require_value(e, node) end
       to.was_absent = not has_snapshot(to, node)
       if node.column then
         write_column(to, node.column, value)
