@@ -1,8 +1,8 @@
 --- Collections in memory: members of a to-many side, or of the inverse side of a one_to_one, which has one at most.
 ---
 --- A collection knows its members (`items`, in order) once it is *initialized*; before, only what was added and
---- removed since the last flush. `snapshot` is what the database holds, as far as it is known. Nothing here knows the other side
---- of a relation (`relations.lua`), nor how members are read (`relations/loading.lua`).
+--- removed since the last flush. `snapshot` is what the database holds, as far as it is known. Nothing here knows the
+--- other side of a relation (`relations.lua`), nor how members are read (`relations/loading.lua`).
 local undo = require("heddle.undo")
 
 ---@class heddle.Collection
