@@ -141,6 +141,24 @@ databases.each(function(db)
             assert.equal("0", raw:value "select count(*) from authors_tags")
         end)
 
+        it("O2: tell what the order of statements took; of a transaction, of all its flushes", function()
+            listen("after_flush", "after_commit")
+            local a, b = Author { name = "a" }, Author { name = "b" }
+            em:persist(a, b):flush()
+            assert.same({ parked = 0, switched = 0, whole = 0, deferred = 0, held = 0 }, told[1][2].plan)
+            told = {}
+            em:transactional(function()
+                a.name, b.name = "b", "a"
+                em:flush()
+                em:remove(a):persist(Author { id = a.id, name = "new" })
+            end)
+            assert.is_true(told[1][2].plan.parked > 0)
+            assert.equal(1, told[2][2].plan.switched)
+            assert.equal("after_commit", told[3][1])
+            assert.same({ told[1][2].plan.parked, 1 }, { told[3][2].plan.parked, told[3][2].plan.switched })
+            assert.same({ { "a" }, { "new" } }, raw:rows "select name from authors order by name")
+        end)
+
         it("F3: after_commit comes once, with every flush of the transaction but those of savepoints undone", function()
             listen("after_flush", "after_commit", "after_rollback")
             em:transactional(function()
@@ -153,7 +171,8 @@ databases.each(function(db)
                 em:persist(Author { name = "d" })
             end)
             assert.same({ "after_flush: create Author a", "after_flush: create Author b",
-                "after_flush: create Author c", "after_flush: create Author d", "after_commit: create Author a, create Author b, create Author d" },
+                "after_flush: create Author c", "after_flush: create Author d",
+                "after_commit: create Author a, create Author b, create Author d" },
                 events())
             assert.equal(em, told[5][2].em)
             assert.equal(work.instance.context_name, told[5][2].context)

@@ -298,6 +298,46 @@ databases.each(function(db)
             end
         end)
 
+        it("F1: nothing is written beside the flush before its statements; behind them it is part of it", function()
+            local ann = given()
+            local calls = {
+                insert = function() return em:insert(Note, { name = "x" }) end,
+                insert_many = function() return em:insert_many(Note, { { name = "x" } }) end,
+                upsert = function() return em:upsert(Note, { id = 500, name = "x" }) end,
+                update_where = function() return em:update_where(Note, { name = "n" }, { name = "m" }) end,
+                delete_where = function() return em:delete_where(Note, { name = "m" }) end,
+            }
+            em:insert(Note, { name = "n" })
+            for name, call in pairs(calls) do
+                for _, event in ipairs { "before_flush", "before_update", "on_flush" } do
+                    local off = work.instance:on(event, call)
+                    ann.name = "X"
+                    local err = unit.raises("hook", em.flush, em)
+                    assert.is_truthy(err.message:find("em:" .. name .. " inside " .. event, 1, true), err.message)
+                    off()
+                end
+            end
+            assert.same({ { "n" } }, raw:rows "select name from notes")
+            local fail = true
+            on.after_update = function()
+                for _, name in ipairs { "insert", "insert_many", "upsert", "update_where" } do calls[name]() end
+                if fail then error("no", 0) end
+            end
+            assert.is_false(pcall(em.flush, em))
+            assert.same({ { "n" } }, raw:rows "select name from notes")
+            fail = false
+            em:flush()
+            assert.same({ { "m" }, { "x" }, { "x" }, { "x" } }, raw:rows "select name from notes order by name")
+        end)
+
+        it("F1: on_load is for instances of no entity manager too", function()
+            local id = given().id
+            on.on_load = function(e) e.slug = "loaded " .. e.id end
+            local ann = em:find(User, {}, { managed = false })[1]
+            assert.same({ "on_load User:Ann" }, told)
+            assert.equal("loaded " .. id, ann.slug)
+        end)
+
         it("F1: after_* may persist; that is for the next flush", function()
             on.after_create = function(e) em:persist(Note { name = "of " .. e.name, user = e }) end
             local ann = em:persist_and_flush(User { name = "Ann" })

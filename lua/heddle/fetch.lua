@@ -92,6 +92,10 @@ local function hears_loads(self, root)
   return false
 end
 
+local function tell_loads(self, list)
+  for _, e in ipairs(list) do hooks.call(self, e, "on_load") end
+end
+
 ---Runs a plan: managed instances; with the shelf.
 ---@return table[] results
 ---@return table shelf
@@ -121,6 +125,7 @@ function fetch.unmanaged(self, plan, params)
   end
   if self.context:is_logged() then self.context:log(self.link) end
   merge.unmanaged(plan, results, rest)
+  if hears_loads(self, plan.mapping.root) then tell_loads(self, results) end
   return results, others
 end
 
@@ -134,7 +139,7 @@ end
 function fetch.on_load(self, shelf)
   local loads = shelf.loads
   shelf.loads = nil
-  for _, e in ipairs(loads or {}) do hooks.call(self, e, "on_load") end
+  if loads then tell_loads(self, loads) end
 end
 
 -- Whether members of a collection that leads to this mapping, or through this pivot table, are to be written.

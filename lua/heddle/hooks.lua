@@ -127,6 +127,15 @@ function hooks.guard(em, what)
   end
 end
 
+---Refuses to write beside a flush that has not begun to: its failure would not take that back. Raises `hook`.
+function hooks.guard_writes(em, what)
+  local run = em.flushing
+  if run and run.own == nil then
+    refuse(em, what, "it would be written before the flush begins its transaction; em:persist in before_flush or "
+      .. "on_flush, or write in after_* hooks and after_flush")
+  end
+end
+
 ---Refuses what no hook may do: flush, clear, begin and end transactions. Raises `hook`.
 function hooks.refuse(em, what)
   if em.flushing or em.hook then

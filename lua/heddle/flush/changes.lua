@@ -58,10 +58,6 @@ end
 
 -- Values ---------------------------------------------------------------------------------------------------
 
-local function columns_of(view)
-  return view.stored
-end
-
 local function as_key(parts)
   if #parts == 1 then return parts[1] end
   return parts
@@ -79,20 +75,20 @@ end
 local function current(e, view)
   local value = e[view.name]
   if value ~= nil and view.columns then return stand_for(value) end
-  if view.embedded then return instance.copy(value) end
-  return value
+  local is_mutable = view.embedded or view.column and state.is_mutable(view.column)
+  return is_mutable and instance.copy(value) or value
 end
 
 local function is_loaded(overlay, view)
   local loaded = overlay and overlay.loaded
-  return not loaded or loaded[columns_of(view)[1].index] ~= nil
+  return not loaded or loaded[view.stored[1].index] ~= nil
 end
 
 -- What a property has in the database.
 local function former(shelf, slot, view)
   if view.embedded then return tree.of_snapshot(shelf, slot, view) end
   local parts = {}
-  for i, column in ipairs(columns_of(view)) do
+  for i, column in ipairs(view.stored) do
     parts[i] = state.value(column, state.snapshot(shelf, slot, column.index))
     if parts[i] == nil then return nil end
   end
@@ -108,7 +104,7 @@ local UNTOUCHED = { rel = {}, hidden = {}, assigned = {} }
 
 local function is_changed(shelf, slot, e, view)
   local overlay = shelf.overlay[slot] or UNTOUCHED
-  for _, column in ipairs(columns_of(view)) do
+  for _, column in ipairs(view.stored) do
     if not column.version and not column.generated and merge.is_changed(shelf, slot, e, column, overlay) then
       return true
     end
@@ -126,7 +122,7 @@ end
 local function removed(row)
   local shelf, slot, old = row.shelf, row.slot, {}
   for _, view in ipairs(family.map_of(row.e).list) do
-    if columns_of(view) and is_loaded(shelf.overlay[slot], view) then old[view.name] = former(shelf, slot, view) end
+    if view.stored and is_loaded(shelf.overlay[slot], view) then old[view.name] = former(shelf, slot, view) end
   end
   return entry(row, {}, old)
 end
@@ -134,7 +130,7 @@ end
 local function created(row)
   local values = {}
   for _, view in ipairs(family.map_of(row.e).list) do
-    if columns_of(view) then values[view.name] = current(row.e, view) end
+    if view.stored then values[view.name] = current(row.e, view) end
   end
   return entry(row, values, {})
 end
@@ -143,7 +139,7 @@ end
 local function updated(row)
   local shelf, slot, values, old = row.shelf, row.slot, {}, {}
   for _, view in ipairs(family.map_of(row.e).list) do
-    if columns_of(view) and is_changed(shelf, slot, row.e, view) then
+    if view.stored and is_changed(shelf, slot, row.e, view) then
       values[view.name] = or_null(current(row.e, view))
       if is_loaded(shelf.overlay[slot], view) then old[view.name] = or_null(former(shelf, slot, view)) end
     end
@@ -190,7 +186,7 @@ end
 local function stored(row, view, values)
   if view.embedded then return stored_value(row, view, values) end
   local parts, written = {}, false
-  for i, column in ipairs(columns_of(view)) do
+  for i, column in ipairs(view.stored) do
     local value = values[column.index]
     written = written or value ~= nil
     if value == null then return null end
@@ -206,7 +202,7 @@ local function written(batch, row)
   local named, before = {}, {}
   local is_new, overlay = row.op == "create", row.shelf.overlay[row.slot]
   for _, view in ipairs(family.map_of(row.e).list) do
-    local value = columns_of(view) and stored(row, view, values)
+    local value = view.stored and stored(row, view, values)
     if value ~= nil and not (is_new and value == null) then named[view.name] = value end
     if value ~= nil and not is_new and is_loaded(overlay, view) then before[view.name] = stored(row, view, old) end
   end
@@ -223,7 +219,7 @@ function changes.written(em, batch, rows)
   for _, row in ipairs(rows) do
     if row.index then set[#set + 1] = written(batch, row) end
   end
-  getmetatable(set).__index.plan = batch.report and batch:report() or nil
+  getmetatable(set).__index.plan = batch:report()
   return add_collections(set, rows)
 end
 
