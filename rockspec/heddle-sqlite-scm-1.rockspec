@@ -174,6 +174,7 @@ build = {
         ["heddle.flush.gather"] = "lua/heddle/flush/gather.lua",
         ["heddle.flush.prepare"] = "lua/heddle/flush/prepare.lua",
         ["heddle.flush.watch"] = "lua/heddle/flush/watch.lua",
+        ["heddle.generated"] = "lua/heddle/generated.lua",
         ["heddle.given_key"] = "lua/heddle/given_key.lua",
         ["heddle.glob"] = "lua/heddle/glob.lua",
         ["heddle.handle"] = "lua/heddle/handle.lua",

@@ -4,8 +4,6 @@ local orm = require "heddle"
 local databases = require "spec.support.databases"
 local unit = require "spec.support.unit"
 
-local op = orm.op
-
 local cents = orm.type {
     column = "integer",
     to_db = function(value) return value.cents end,

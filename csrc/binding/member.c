@@ -102,7 +102,30 @@ static bool is_infinite(const hd_value *value) {
     return false;
 }
 
-/* member:stored(value) -> its stored form; nil and why (a text) for what the type does not take. */
+/* Is the Lua value at `index` what a read of `value` would give? */
+static bool is_normal(lua_State *L, int index, const hd_value *value, const hdl_column *column) {
+    if (value->kind == HD_JSON) return true;
+    if (value->kind == HD_LIST && lua_istable(L, index)) {
+        bool normal = true;
+        for (uint32_t i = 0; i < value->as.list->count && normal; i++) {
+            lua_rawgeti(L, index, (int)i + 1);
+            normal = is_normal(L, lua_gettop(L), &value->as.list->items[i], NULL);
+            lua_pop(L, 1);
+        }
+        return normal;
+    }
+    if (value->kind == HD_NULL && lua_islightuserdata(L, index)) return true;
+    hdl_push_value(L, value, column);
+    bool normal = lua_rawequal(L, index, -1);
+#if !HDL_DOUBLES
+    normal = normal && lua_isinteger(L, index) == lua_isinteger(L, -1);
+#endif
+    lua_pop(L, 1);
+    return normal;
+}
+
+/* member:stored(value) -> its stored form, and whether the value is in normal form; nil and why (a text) for what the
+ * type does not take. */
 static int member_stored(lua_State *L) {
     hdl_member *m = check_member(L, 1);
     hd_value value;
@@ -123,7 +146,8 @@ static int member_stored(lua_State *L) {
         lua_pushvalue(L, 2);
     else
         push_stored(L, &value);
-    return 1;
+    lua_pushboolean(L, is_normal(L, 2, &value, &m->column));
+    return 2;
 }
 
 /* ---- The program's form ---- */

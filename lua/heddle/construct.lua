@@ -4,6 +4,7 @@ local core = require("heddle.core")
 local discriminator = require("heddle.discriminator")
 local embedded = require("heddle.embedded")
 local errors = require("heddle.errors")
+local generated = require("heddle.generated")
 local inherit = require("heddle.inherit")
 local instance = require("heddle.instance")
 local null = require("heddle.null")
@@ -31,7 +32,7 @@ local function raw_names(definition)
   if not names then
     names = {}
     for _, prop in ipairs(definition.properties) do
-      if kind_of(prop) == "raw" and prop.kind ~= "embedded" then names[prop.name] = true end
+      if kind_of(prop) == "raw" and prop.kind ~= "embedded" and not prop.generated then names[prop.name] = true end
     end
     definition.raw_names = names
   end
@@ -47,6 +48,7 @@ local function fill(e, definition, data, resolve, context)
       rawset(e, name, value)
     elseif value ~= null or prop.default_sql then
       -- To a new row an absent field means the database's default: NULL has to be said.
+      if prop.generated then generated.refuse(definition.name, name, context and context.em.context_name) end
       if prop.kind == "embedded" and value ~= null then
         e[name] = embedded.given(prop, value, { entity = definition.name, path = name })
       elseif kind_of(prop) == "raw" then

@@ -44,10 +44,14 @@ end
 
 local function add_path(level, path)
   local top = level.map
-  for name in (path .. "."):gmatch("([^.]*)%.") do
+  for name, rest in (path .. "."):gmatch("([^.]*)%.()") do
     local map = level and level.map
     local view = level and resolve.view(map, name, "populate")
-    if view and is_relation(view) then
+    if view and view.embedded then
+      if rest <= #path then resolve.member(map, view, path:sub(rest), "populate") end
+      if view.prop.lazy then level.lazy[#level.lazy + 1] = view end
+      return -- a value is loaded as a whole
+    elseif view and is_relation(view) then
       level = add_relation(level, view)
     elseif view and view.stored and view.prop.lazy then
       level.lazy[#level.lazy + 1] = view

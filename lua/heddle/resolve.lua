@@ -77,9 +77,10 @@ function resolve.member(mapping, view, path, where)
     name, rest = rest:match("^([^.]*)%.?(.*)$")
     local inner = node.by_name and node.by_name[name]
     if not inner then
-      local known = type(path) == "string"
-      resolve.refuse("unknown_property", mapping, node.path, where, (known and errors.quote(name) or "this")
-        .. " is not a member of " .. (node.by_name and "it" .. suggest.hint(name, node.by_name) or "a list of values"))
+      local of = node.by_name and "it" .. suggest.hint(name, node.by_name)
+        or node.prop.kind == "embedded" and "it: it is a list of values" or "it: it is no embedded value"
+      resolve.refuse("unknown_property", mapping, node.path, where, (type(path) == "string" and errors.quote(name)
+        or "this") .. " is no member of " .. of)
     end
     node = inner
   until rest == ""
@@ -106,6 +107,17 @@ function resolve.node_columns(node)
     for _, column in ipairs(resolve.node_columns(member)) do columns[#columns + 1] = column end
   end
   return columns
+end
+
+---The columns behind a property or a member of an embedded one; none where there is no column.
+---@param mapping table
+---@param name any
+---@param where string
+---@return table[]
+function resolve.columns(mapping, name, where)
+  local found = resolve.named(mapping, name, where)
+  if found.at then return found.column and found.column.json and {} or resolve.node_columns(found) end
+  return found.stored or {}
 end
 
 ---The view of a property, also when a member of it is named ("address.city"): it is read as a whole.

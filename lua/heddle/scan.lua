@@ -59,7 +59,7 @@ local function value_function(functions, node)
   local terms, absent = {}, {}
   for _, member in ipairs(node.members) do
     local column = member.column
-    if column and not column.generated then
+    if column then
       terms[#terms + 1] = term(column, ("v[%q]"):format(member.name))
       absent[#absent + 1] = ("s[base + %d] ~= nil"):format(column.index)
     elseif member.members and not column then

@@ -36,6 +36,10 @@ local function named(mapping, names, option)
   local set = {}
   for _, name in ipairs(names) do
     local view = resolve.root(mapping, name, option)
+    if option == "exclude" and view.name ~= name then
+      return resolve.refuse("validation", mapping, name, option, "an embedded value is read as a whole: exclude '"
+        .. view.name .. "'")
+    end
     if not view.stored then
       return resolve.refuse("validation", mapping, name, option, "this property has no column of its own; populate "
         .. "loads relations")

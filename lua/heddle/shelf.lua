@@ -5,6 +5,7 @@ local collection = require("heddle.collection")
 local custom = require("heddle.custom")
 local errors = require("heddle.errors")
 local embedded_writing = require("heddle.embedded.writing")
+local generated = require("heddle.generated")
 local given_key = require("heddle.given_key")
 local instance = require("heddle.instance")
 local kinds = require("heddle.kinds")
@@ -208,6 +209,7 @@ end
 ---the columns that count. A relation to a row without a key is given to `pending(view, target)`.
 function Shelf:written(slot, pending)
   local overlay = self.overlay[slot]
+  generated.check(self, slot)
   local values = embedded_writing.write(self, slot, self:converted(slot))
   if self.kinds then values = self:with_discriminator(slot, values) end
   if not overlay then return values, nil end

@@ -99,8 +99,8 @@ end
 function state.is_other(column, value, image)
   if value == nil or value == null or image == nil then return value ~= nil or image ~= nil end
   if op.is_raw(value) then return true end
-    local equals, same = column.custom.equals, column.custom.same
-  if same then return not same(value, image) end
+    local equals, is_other = column.custom.equals, column.custom.is_other
+  if is_other then return is_other(value, image) end
   if equals then return not equals(value, state.value(column, image)) end
   local ok, stored = pcall(custom.to_db, column, value)
   if not ok then return true end
@@ -113,7 +113,8 @@ function state.differs(shelf, column, value, image)
   if value == nil or image == nil then return not (value == nil or value == null) or image ~= nil end
   if column.converts then
     if not state.is_other(column, value, image) then return false end
-    if value == null or column.custom.equals or column.custom.same then return true end
+    if value == null or column.custom.equals then return true end
+    if column.custom.same then return not column.custom.same(value, image) end
     local ok, stored = pcall(custom.to_db, column, value)
     if not ok then return true end
     value = stored

@@ -28,6 +28,11 @@ local function is_whole(mapping, node, value)
   return getmetatable(value) ~= nil
 end
 
+-- The value that data makes, with its defaults.
+local function given(mapping, node, value)
+  return embedded.given(node.prop, value, { entity = mapping.name, path = node.path })
+end
+
 local function check_null(mapping, node)
   if not node.prop.nullable then refuse(mapping, node, "cannot be NULL: it is not nullable") end
 end
@@ -71,7 +76,7 @@ local function expand(items, mapping, node, value)
   end
   if node.column then
     if is_whole(mapping, node, value) then
-      items[#items + 1] = { name = node.path, value = value }
+      items[#items + 1] = { name = node.path, value = given(mapping, node, value) }
     else
       local patch = {}
       fill_patch(patch, mapping, node, value)
@@ -99,13 +104,14 @@ end
 local function stored(mapping, item)
   local member = item.node
   local at = { entity = mapping.name, path = member.path }
-  if member.prop.kind == "embedded" then return codec.of(member.prop).to_db(item.value, { entity = at.entity,
-    property = at.path }) end
+  if member.prop.kind == "embedded" then
+    return codec.of(member.prop).to_db(given(mapping, member, item.value), { entity = at.entity, property = at.path })
+  end
   if op.is_operator(item.value) then
     refuse(mapping, member, "an expression sets a column, and this is a member of one")
   end
   local value, why = codec.stored(member.column, custom.to_db(member.column, item.value))
-  if why then embedded.refuse("validation", at, nil, why) end
+  if value == nil then embedded.refuse("validation", at, nil, why) end
   return value
 end
 

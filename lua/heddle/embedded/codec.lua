@@ -36,36 +36,44 @@ local function members_of(embeddable)
   return members
 end
 
-local function below(at, name)
-  return { entity = at.entity, path = at.path .. "." .. name }
-end
-
 -- Storing -------------------------------------------------------------------------------------------------------
 
 local encode
 
-local function encode_member(member, value, at)
-  if member.prop.kind == "embedded" then return encode(member.prop, value, at and below(at, member.name)) end
-  local column = member.column
-  if at then
-    column = { custom = column.custom, converts = column.converts, entity = at.entity,
-      property = at.path .. "." .. member.name }
-  end
+local function encode_strictly(member, value, at)
+  local column = { custom = member.column.custom, converts = member.column.converts, entity = at.entity,
+    property = at.path .. "." .. member.name }
   local stored, why = member.form:stored(custom.to_db(column, value))
-  if why and at then embedded.refuse("validation", at, member.name, why) end
-  if why then return value end
+  if stored == nil and why then embedded.refuse("validation", at, member.name, why) end
   return stored
 end
 
-local function encode_one(embeddable, value, at)
+-- What cannot be stored stands for itself, and differs from whatever was.
+local function encode_loosely(member, value, about)
+  local stored, normal = member.form:stored(custom.to_db(member.column, value))
+  if stored == nil then return value end
+  if not normal and not member.column.converts then about.is_normal = false end
+  return stored
+end
+
+local function encode_member(member, value, at, about)
+  if member.prop.kind == "embedded" then
+    return encode(member.prop, value, at and embedded.below(at, member.name), about)
+  end
+  if at then return encode_strictly(member, value, at) end
+  return encode_loosely(member, value, about)
+end
+
+local function encode_one(embeddable, value, at, about)
   if at then embedded.check_table(embeddable, value, at) end
   if type(value) ~= "table" then return value end
   local made = {}
   for name in pairs(at and value or {}) do embedded.check_name(embeddable, name, at) end
   for _, member in ipairs(members_of(embeddable)) do
     local item = rawget(value, member.name)
-    if item ~= nil and item ~= null then
-      made[member.key] = encode_member(member, item, at)
+    if item == null then about.is_normal, item = false, nil end
+    if item ~= nil then
+      made[member.key] = encode_member(member, item, at, about)
     elseif at and not member.prop.nullable then
       embedded.refuse("validation", at, member.name, "is required and has no value")
     end
@@ -73,14 +81,16 @@ local function encode_one(embeddable, value, at)
   return made
 end
 
--- Without a place, loosely.
-function encode(prop, value, at)
+-- With a place strictly, without one loosely; `about` is told whether the value is in normal form.
+function encode(prop, value, at, about)
   local embeddable = embedded.of(prop)
-  if not prop.array then return encode_one(embeddable, value, at) end
+  if not prop.array then return encode_one(embeddable, value, at, about) end
   if at then embedded.check_list(value, at) end
   if type(value) ~= "table" then return value end
   local list = array.new()
-  for i, item in ipairs(value) do list[i] = encode_one(embeddable, item, at and below(at, tostring(i))) end
+  for i, item in ipairs(value) do
+    list[i] = encode_one(embeddable, item, at and embedded.below(at, tostring(i)), about)
+  end
   return list
 end
 
@@ -117,30 +127,42 @@ end
 
 ---What a json column of embedded values has for its `custom`.
 ---@param prop table
----@return table { to_db, from_db, loose, same }
+---@return table { to_db, from_db, loose, same, is_other }
 function codec.of(prop)
   local made = { embedded = true }
+
   function made.to_db(value, column)
-    return encode(prop, value, { entity = column.entity, path = column.property })
+    return encode(prop, value, { entity = column.entity, path = column.property }, {})
   end
+
   function made.from_db(document) return decode(prop, document) end
+
   ---A document as this program would have written it.
   function made.loose(document)
-    local ok, stored = pcall(encode, prop, decode(prop, document))
+    local ok, stored = pcall(encode, prop, decode(prop, document), nil, {})
     return ok and stored or document
   end
+
+  ---Whether a value is the one that an image stands for.
   function made.same(value, image)
-    local ok, stored = pcall(encode, prop, value)
+    local ok, stored = pcall(encode, prop, value, nil, {})
     return ok and core.same_image(stored, image)
   end
+
+  ---Whether it is another one, or in another form than a read would give.
+  function made.is_other(value, image)
+    local about = {}
+    local ok, stored = pcall(encode, prop, value, nil, about)
+    return not ok or about.is_normal == false or not core.same_image(stored, image)
+  end
+
   return made
 end
 
 ---The stored form of one member, for filters and data.
 ---@param column table of a member in a json object
 ---@param value any the database's value
----@return any stored
----@return string|nil why not
+---@return any stored nil and why for what the type does not take
 function codec.stored(column, value)
   column.form = column.form or core.member(column)
   return column.form:stored(value)

@@ -1,6 +1,7 @@
 --- Members of a json column in SQL: how they are read there, and what they are compared with.
 local codec = require("heddle.embedded.codec")
 local quote = require("heddle.quote")
+local resolve = require("heddle.resolve")
 
 local json_member = {}
 
@@ -71,7 +72,7 @@ end
 function json_member.bound(at, column, value)
   if at.mapping.driver ~= "sqlite" or not as_text[column.type] then return value end
   local stored, why = codec.stored(column, value)
-  if why then at.refuse(at, why) end
+  if stored == nil then return resolve.refuse("validation", at.mapping, at.name, at.where, why) end
   return stored
 end
 

@@ -110,7 +110,7 @@ local function add_column(context, map, column)
   if owner then
     context.fail(map, column.property, ("its column '%s' is the column of property '%s' too; give one of them "
       .. "another with '%s'"):format(column.name, owner.property, column.view.columns and "join_column"
-      or column.view.embedded and "prefix" or "column"))
+      or (column.view.embedded or owner.view.embedded) and "prefix" or "column"))
   end
   map.columns[#map.columns + 1], map.column_of[column.name] = column, column
   column.index, column.entity = #map.columns, (column.view.declared or map).name

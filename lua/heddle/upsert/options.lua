@@ -1,4 +1,5 @@
 --- The options of upsert: which unique key tells that a row is there already, and what becomes of that row.
+local embedded = require("heddle.embedded")
 local errors = require("heddle.errors")
 local op = require("heddle.op")
 local options = require("heddle.options")
@@ -25,23 +26,17 @@ local rules = {
   on_conflict_merge_fields = merge_list, on_conflict_exclude_fields = names, on_conflict_where = options.any,
 }
 
----The columns that a property is written to, none for what is no column of the entity.
----@param view table
----@return table[]
-function upsert_options.columns_of(view)
-  return view.stored or {}
-end
-
-local function view_of(map, name, option)
-  local view = resolve.view(map, name, option)
-  if #upsert_options.columns_of(view) == 0 then
+-- The columns of a property, or of a member of an embedded one.
+local function columns_of(map, name, option)
+  local columns = resolve.columns(map, name, option)
+  if #columns == 0 then
     resolve.refuse("validation", map, name, option, "this property has no column of its own")
   end
-  return view
+  return columns
 end
 
 local function add_columns(list, map, name, option)
-  for _, column in ipairs(upsert_options.columns_of(view_of(map, name, option))) do list[#list + 1] = column end
+  for _, column in ipairs(columns_of(map, name, option)) do list[#list + 1] = column end
 end
 
 local function is_same_set(a, b)
@@ -89,7 +84,8 @@ end
 -- Whether the data of a row has a value for each of the columns.
 local function is_given(columns, row)
   for _, column in ipairs(columns) do
-    local value = row.data[column.property]
+    local value = row.data[column.view.name]
+    if column.at then value = embedded.part(value, column) end
     if value == nil then value = row.links and row.links[column.property] end
     if value == nil or value == null then return false end
   end
@@ -116,7 +112,7 @@ local function set_of(map, list, option)
   if not list then return nil end
   local set = {}
   for _, name in ipairs(list) do
-    for _, column in ipairs(upsert_options.columns_of(view_of(map, name, option))) do set[column] = true end
+    for _, column in ipairs(columns_of(map, name, option)) do set[column] = true end
   end
   return set
 end
@@ -125,7 +121,7 @@ local function expressions_of(map, list)
   local found
   for _, name in ipairs(options.sorted_keys(list or {})) do
     if type(name) == "string" then
-      local columns = upsert_options.columns_of(view_of(map, name, "on_conflict_merge_fields"))
+      local columns = columns_of(map, name, "on_conflict_merge_fields")
       if #columns > 1 then
         resolve.refuse("validation", map, name, "on_conflict_merge_fields", "orm.raw is one value, and this property "
           .. "has several columns")

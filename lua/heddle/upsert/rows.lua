@@ -13,7 +13,7 @@ local function values_of(map, e)
   for _, view in ipairs(map.list) do
     local value = rawget(e, view.name)
     if value == nil and own then value = own.values[view.name] end
-    if type(value) == "table" and getmetatable(value) == nil then
+    if type(value) == "table" and (view.embedded or getmetatable(value) == nil) then
       local ok, image = pcall(core.image, value)
       if ok then value = image end
     end
@@ -23,7 +23,7 @@ local function values_of(map, e)
 end
 
 local function is_column(view)
-  return #upsert_options.columns_of(view) > 0
+  return view.stored ~= nil
 end
 
 -- What the hook changes is as good as given.
