@@ -3,9 +3,9 @@ local changes = require("heddle.flush.changes")
 local compat = require("heddle.compat")
 local errors = require("heddle.errors")
 local hooks = require("heddle.hooks")
-local options = require("heddle.options")
 local outcome = require("heddle.outcome")
 local owner = require("heddle.owner")
+local transaction_options = require("heddle.transaction_options")
 local undo = require("heddle.undo")
 local wait = require("heddle.wait")
 local write_lock = require("heddle.write_lock")
@@ -13,67 +13,6 @@ local write_lock = require("heddle.write_lock")
 local pcall = compat.pcall
 
 local transaction = {}
-
--- In the order of their strength.
-local isolations = { "READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE" }
-local strength = {}
-for i, text in ipairs(isolations) do strength[text] = i end
-
-local function isolation_text(given)
-  return given:upper():gsub("_", " ")
-end
-
-local function check_isolation(given)
-  if type(given) == "string" and strength[isolation_text(given)] then return nil end
-  return "'read committed', 'repeatable read' or 'serializable'", errors.quote(given)
-end
-
-local begin_rules = { isolation = check_isolation, read_only = options.boolean }
-local rules = {
-  isolation = check_isolation, read_only = options.boolean, retry = options.integer(0),
-  propagation = options.one_of({ "nested", "required", "requires_new", "mandatory", "supports", "not_supported",
-    "never" }),
-}
-
----Raises `unknown_property`, `validation` for what cannot be an option of `transactional`, or of `begin`.
----@param opts any
----@param is_begin? boolean
-function transaction.check_options(em, opts, is_begin)
-  if opts == nil then return end
-  if type(opts) ~= "table" then
-    errors.raise("validation", "the options of a transaction are a table, not " .. options.describe(opts),
-      { context = em.context_name })
-  end
-  options.check(opts, is_begin and begin_rules or rules, function(message, is_unknown)
-    errors.raise(is_unknown and "unknown_property" or "validation", "transaction: " .. message,
-      { context = em.context_name })
-  end)
-end
-
--- What is begun inside has the isolation of what is around it; a test's transaction is nobody's choice.
-local function check_nested(em, opts)
-  local wanted = opts and opts.isolation
-  local outer = em.transactions[1]
-  if not wanted or not outer or outer.nested or em.context.driver_name == "sqlite" then return end
-  local around = isolation_text(outer.opts and outer.opts.isolation or "read committed")
-  if strength[isolation_text(wanted)] <= strength[around] then return end
-  errors.raise("unsupported", ("isolation '%s' inside a transaction that is %s: the outermost one chooses, or one with "
-    .. "propagation = \"requires_new\""):format(wanted, around:lower()), { context = em.context_name })
-end
-
--- SQLite's transactions are serializable; one that writes takes the write lock at once, so that it cannot find out
--- half way that somebody else had it.
-local function begin_text(em, opts)
-  opts = opts or {}
-  if em.context.driver_name == "sqlite" then
-    if opts.read_only then return "BEGIN", "PRAGMA query_only = 1" end
-    return "BEGIN IMMEDIATE"
-  end
-  local text = "BEGIN"
-  if opts.isolation then text = text .. " ISOLATION LEVEL " .. isolation_text(opts.isolation) end
-  if opts.read_only then text = text .. " READ ONLY" end
-  return text
-end
 
 ---How deep the entity manager's own transactions are nested on its link.
 function transaction.depth(em)
@@ -113,14 +52,14 @@ end
 ---@param em table
 ---@param opts? table
 function transaction.begin(em, opts)
-  check_nested(em, opts)
+  transaction_options.check_nested(em, opts)
   local link = em:open_link()
   local nested = transaction.depth(em) > 0
   if nested then
     link:savepoint()
   else
     holding(em, "a transaction begun at " .. tostring(errors.where() or "?"), opts and opts.read_only)
-    local text, more = begin_text(em, opts)
+    local text, more = transaction_options.begin_text(em, opts)
     link:begin(text)
     if more then link:begin(more) end
     hold(em)
@@ -255,7 +194,7 @@ function transaction.begin_flush(em, state)
     em.link:savepoint()
   else
     holding(em, "a flush")
-    if not state.bare then em.link:begin(begin_text(em)) end
+    if not state.bare then em.link:begin(transaction_options.begin_text(em)) end
   end
   state.open, state.commits = true, false
 end

@@ -5,6 +5,7 @@ local hooks = require("heddle.hooks")
 local manager = require("heddle.manager")
 local scope = require("heddle.scope")
 local transaction = require("heddle.transaction")
+local transaction_options = require("heddle.transaction_options")
 local wait = require("heddle.wait")
 
 local Manager = manager.class
@@ -61,7 +62,7 @@ function Manager:begin(opts)
   self:check_global()
   self:enter()
   hooks.refuse(self, "begin")
-  transaction.check_options(self, opts, true)
+  transaction_options.check(self, opts, true)
   return setmetatable({ em = self, item = transaction.begin(self, opts) }, Handle)
 end
 
@@ -111,6 +112,7 @@ local function run(self, fn, opts)
   error(results[2], 0)
 end
 
+-- Without a transaction around it.
 local function plainly(self, fn)
   local results = inside(self, fn)
   if not results[1] then error(results[2], 0) end
@@ -119,9 +121,9 @@ local function plainly(self, fn)
 end
 
 -- Fresh work on another connection.
-local function aside(self, fn, opts, open)
+local function aside(self, fn, opts, how)
   local em = self:fork({ flush_mode = self.flush_mode })
-  local results = compat.pack(pcall(open, em, fn, opts))
+  local results = compat.pack(pcall(how, em, fn, opts))
   em:drop()
   if not results[1] then error(results[2], 0) end
   return compat.unpack(results, 2, results.n)
@@ -131,16 +133,18 @@ local function refuse(self, message)
   errors.raise("transaction_required", message, { context = self.context_name })
 end
 
-local function dispatch(self, fn, opts)
-  local how = opts.propagation or "nested"
-  local open = #self.transactions > 0
-  if how == "mandatory" and not open then refuse(self, "propagation 'mandatory' needs an open transaction") end
-  if how == "never" and open then refuse(self, "propagation 'never' inside a transaction") end
-  if how == "requires_new" and open then return aside(self, fn, opts, run) end
-  if how == "not_supported" and open then return aside(self, fn, opts, plainly) end
-  if how == "never" or how == "not_supported" or how == "supports" and not open then return plainly(self, fn) end
-  if open and how ~= "nested" and how ~= "requires_new" then return plainly(self, fn) end
-  return run(self, fn, opts)
+-- How fn is run, and whether on a fork. What joins an open transaction has a savepoint too: failing, it undoes its own
+-- work only (F3).
+local function choose(self, propagation)
+  local inner = #self.transactions > 0
+  if propagation == "mandatory" and not inner then
+    refuse(self, "propagation 'mandatory' needs an open transaction")
+  elseif propagation == "never" and inner then
+    refuse(self, "propagation 'never' inside a transaction")
+  end
+  local without = propagation == "never" or propagation == "not_supported" or propagation == "supports" and not inner
+  local is_apart = inner and (propagation == "requires_new" or propagation == "not_supported")
+  return without and plainly or run, is_apart
 end
 
 local function can_retry(err)
@@ -158,14 +162,16 @@ function Manager:transactional(fn, opts)
   self:enter()
   hooks.refuse(self, "transactional")
   if type(fn) ~= "function" then errors.raise("validation", "em:transactional takes a function") end
-  transaction.check_options(self, opts)
+  transaction_options.check(self, opts)
   opts = opts or {}
-  local tries = opts.retry or (#self.transactions == 0 and self.context.config.retry) or 0
-  local results = compat.pack(pcall(dispatch, self, fn, opts))
+  local how, is_apart = choose(self, opts.propagation)
+  -- A conflict in what is part of an open transaction is that one's, which begins again as a whole.
+  local tries = (is_apart or #self.transactions == 0) and (opts.retry or self.context.config.retry) or 0
+  local results = compat.pack(pcall(is_apart and aside or how, self, fn, opts, how))
   for try = 1, tries do
-    if results[1] or #self.transactions > 0 or not can_retry(results[2]) then break end
+    if results[1] or not can_retry(results[2]) then break end
     wait.sleep(0.01 * 2 ^ try * (0.5 + math.random()))
-    results = compat.pack(pcall(aside, self, fn, opts, run))
+    results = compat.pack(pcall(aside, self, fn, opts, how))
   end
   if not results[1] then error(results[2], 0) end
   return compat.unpack(results, 2, results.n)
