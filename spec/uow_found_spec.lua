@@ -42,5 +42,25 @@ databases.each(function(db)
       em:flush()
       assert.same({ { tostring(team.id) } }, work.raw:rows("select team_id from persons"))
     end)
+
+    it("I1: a key that was to be taken over is again that of the row whose removal is pending", function()
+      local team, person = Team { name = "a" }, Person {}
+      person.team = team
+      em:persist(team, person):flush()
+      for _, leave in ipairs({ em.remove, em.detach }) do
+        local other = Team { id = team.id, name = "b" }
+        em:remove(team)
+        em:begin()
+        em:persist(other)
+        assert.equal(other, person.team)
+        leave(em, other)
+        assert.equal(team, person.team)
+        em:rollback()
+        assert.equal(team, person.team)
+        em:persist(team)
+      end
+      em:flush()
+      assert.equal("1", work.raw:value("select count(*) from teams"))
+    end)
   end)
 end)

@@ -122,6 +122,22 @@ function Manager:persist(e, ...)
   return self
 end
 
+local function is_same(a, b)
+  for i = 1, #a do
+    if a[i] ~= b[i] then return false end
+  end
+  return true
+end
+
+-- A new row leaves. A key that it had taken over is again that of the row which is marked for removal.
+local function let_go(shelf, slot)
+  local key = shelf:row_key(slot)
+  shelf:release(slot)
+  for other in pairs(#key > 0 and shelf.removed or {}) do
+    if shelf:key(other) == nil and is_same(key, shelf:row_key(other)) then shelf.shelf:set_key(other, key) end
+  end
+end
+
 local function remove(self, e)
   local shelf, slot, map = self:locate(e, "em:remove")
   if not shelf then
@@ -133,7 +149,7 @@ local function remove(self, e)
   if shelf.new[slot] then
     cascade.forget(self, e)
     undo.note(self, { kind = "forgotten", shelf = shelf, slot = slot, e = e, since = shelf.adopted[slot] })
-    shelf:release(slot)
+    let_go(shelf, slot)
   elseif not shelf.removed[slot] then
     shelf.removed[slot] = true
     shelf.shelf:set_state(slot, "removed")
@@ -238,7 +254,7 @@ function Manager:detach(e)
   undo.note(self, { kind = "detached", shelf = shelf, slot = slot, e = e, overlay = shelf.overlay[slot],
     meta = getmetatable(e), snapshots = state.snapshots(shelf, slot), new = shelf.new[slot],
     removed = shelf.removed[slot], since = shelf.adopted[slot] })
-  shelf:release(slot)
+  if shelf.new[slot] then let_go(shelf, slot) else shelf:release(slot) end
   return self
 end
 
