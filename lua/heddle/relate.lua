@@ -24,9 +24,12 @@ local function refuse(meta, prop, kind, message, context_name)
     { entity = meta.definition.name, property = prop.name, context = context_name or meta.context_name })
 end
 
-local function describe(value)
+---What a value is that came instead of an instance.
+---@return string
+function relate.describe(value)
   local meta = instance.meta_of(value)
   if meta then return "an instance of " .. meta.definition.name end
+  if value == nil or value == null then return value == nil and "nil" or "orm.null" end
   return type(value) == "table" and "a plain table" or "a " .. type(value)
 end
 
@@ -96,7 +99,7 @@ function relate.check(meta, prop, value)
   local other = instance.meta_of(value)
   if not other or not is_target(meta, prop, other) then
     refuse(meta, prop, "validation", ("takes an instance of %s or nil, not %s"):format(target_name(prop),
-      describe(value)))
+      relate.describe(value)))
   end
   check_context(meta.context_name, meta, other, prop)
   local shelf = meta.box and meta.box.shelf
@@ -112,7 +115,7 @@ end
 function relate.check_member(owner, prop, value)
   local meta, other = getmetatable(owner), instance.meta_of(value)
   if not other or not is_target(meta, prop, other) then
-    refuse(meta, prop, "validation", ("takes instances of %s, not %s"):format(target_name(prop), describe(value)))
+    refuse(meta, prop, "validation", ("takes instances of %s, not %s"):format(target_name(prop), relate.describe(value)))
   end
   check_context(meta.context_name, meta, other, prop)
   local shelf = meta.box and meta.box.shelf

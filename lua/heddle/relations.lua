@@ -210,7 +210,8 @@ function relations.settle_replaced(state)
   for _, e in ipairs(removed) do
     local other = partner_of(owner, prop, e)
     if prop.kind == "many_to_many" then
-      local back = other and relations.known(e, other.name)
+      -- Pairs are written from the owning side: its collection has to be there.
+      local back = other and (other.owner and relations.collection or relations.known)(e, other.name)
       if back then back:drop(owner) end
     elseif relate.peek(e, other) == owner then
       instance.relate(e, getmetatable(e), other, nil)
@@ -318,7 +319,13 @@ function relations.list(meta, prop, value)
     return other:members()
   end
   if type(value) ~= "table" or getmetatable(value) ~= nil then
-    refuse(meta, prop, ("takes a list of instances of %s, not a %s"):format(relate.target_name(prop), type(value)))
+    refuse(meta, prop, ("takes a list of instances of %s, not %s; {} empties it"):format(relate.target_name(prop),
+      relate.describe(value)))
+  end
+  local count = 0
+  for _ in pairs(value) do count = count + 1 end
+  if count ~= #value then
+    refuse(meta, prop, ("takes a list of instances of %s, without holes and names"):format(relate.target_name(prop)))
   end
   return value
 end

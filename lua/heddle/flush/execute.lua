@@ -28,7 +28,7 @@ local function advise(em, record)
     end
   end
   if not referring[1] then return end
-  record.message = ("a %s cannot be deleted while rows refer to it (%s): remove those too (cascade = { \"remove\" } or "
+  record.message = ("%s cannot be deleted while rows refer to it (%s): remove those too (cascade = { \"remove\" } or "
     .. "orphan_removal on the side of %s), point them elsewhere, or give the foreign key an on_delete"):format(map.name,
     table.concat(referring, ", "), map.name)
 end

@@ -33,10 +33,10 @@ end
 
 -- Persisting -----------------------------------------------------------------------------------------------
 
--- True when it was not managed before.
-local function reach(em, definition, prop, target)
+-- One that was not managed before is among the fresh ones.
+local function reach(em, definition, prop, target, fresh)
   local meta = getmetatable(target)
-  if meta.box and meta.box.shelf then return false end
+  if meta.box and meta.box.shelf then return end
   if meta.box then
     refuse(em, definition, prop, ("the entity manager of the %s is gone; em:merge(it)"):format(meta.definition.name))
   elseif meta.context_name and meta.context_name ~= em.context_name then
@@ -49,17 +49,15 @@ local function reach(em, definition, prop, target)
       meta.definition.name))
   end
   cascade.adopt(em, em:mapping(meta.class), target)
-  return true
+  fresh[#fresh + 1] = target
 end
 
-local function persist_row(em, shelf, slot)
+local function persist_row(em, shelf, slot, fresh)
   local overlay = shelf.overlay[slot]
   local definition = getmetatable(shelf.instances[slot]).definition
-  local found = false
   for name, target in pairs(overlay and overlay.rel or {}) do
-    if target ~= null and reach(em, definition, definition.by_name[name], target) then found = true end
+    if target ~= null then reach(em, definition, definition.by_name[name], target, fresh) end
   end
-  return found
 end
 
 -- The owner of a collection, when it is a row that stays.
@@ -70,32 +68,34 @@ local function staying(em, state)
   if slot and not shelf.removed[slot] then return meta.definition, shelf, slot end
 end
 
-local function persist_members(em, state)
+local function persist_members(em, state, fresh)
   local definition = staying(em, state)
-  local found = false
-  for _, e in ipairs(definition and state:known() or {}) do
-    if reach(em, definition, state.prop, e) then found = true end
-  end
-  return found
+  for _, e in ipairs(definition and state:known() or {}) do reach(em, definition, state.prop, e, fresh) end
 end
 
+-- True when something was not managed before. Each of those is looked at once, however deep they lie.
 local function persist_all(em)
-  local again, found = true, false
-  while again do
-    again = false
-    -- Adopting may add shelves, overlays and collections: what is walked is a list made before.
-    for i = 1, #em.order do
-      local shelf = em.order[i]
-      for _, slot in ipairs(sorted(shelf.overlay)) do
-        if not shelf.removed[slot] and persist_row(em, shelf, slot) then again = true end
-      end
+  local fresh = {}
+  -- Adopting may add shelves, overlays and collections: what is walked is a list made before.
+  for i = 1, #em.order do
+    local shelf = em.order[i]
+    for _, slot in ipairs(sorted(shelf.overlay)) do
+      if not shelf.removed[slot] then persist_row(em, shelf, slot, fresh) end
     end
-    for i = 1, #em.touched do
-      if persist_members(em, em.touched[i]) then again = true end
-    end
-    found = found or again
   end
-  return found
+  for i = 1, #em.touched do persist_members(em, em.touched[i], fresh) end
+  local next_one = 1
+  while fresh[next_one] do
+    local meta = getmetatable(fresh[next_one])
+    local shelf, slot = meta.box.shelf, meta.slot_of[fresh[next_one]]
+    persist_row(em, shelf, slot, fresh)
+    local lists = shelf.collections[slot]
+    for _, prop in ipairs(lists and meta.definition.properties or {}) do
+      if lists[prop.name] then persist_members(em, lists[prop.name], fresh) end
+    end
+    next_one = next_one + 1
+  end
+  return fresh[1] ~= nil
 end
 
 -- Removing -------------------------------------------------------------------------------------------------
@@ -152,21 +152,21 @@ local function complete(em, e, prop)
   end
 end
 
-local function removed_rows(em)
+local function removed_rows(em, seen)
   local list = {}
   for _, shelf in ipairs(em.order) do
     for _, slot in ipairs(sorted(shelf.removed)) do
       local e = shelf.instances[slot]
-      if removing_props(getmetatable(e).definition)[1] then list[#list + 1] = e end
+      if not seen[e] and removing_props(getmetatable(e).definition)[1] then list[#list + 1] = e end
     end
   end
   return list
 end
 
-local function load_removed(em, list, seen)
+local function load_removed(em, list)
   local by_prop = {}
   for _, e in ipairs(list) do
-    for _, prop in ipairs(not seen[e] and removing_props(getmetatable(e).definition) or {}) do
+    for _, prop in ipairs(removing_props(getmetatable(e).definition)) do
       if instance.kind_of(prop) == "one" then
         complete(em, e, prop)
       else
@@ -181,37 +181,46 @@ local function load_removed(em, list, seen)
   load_members(em, by_prop)
 end
 
-local function remove_from(em, e)
-  local found = false
+-- What it takes along and was not marked for removal before is fresh.
+local function remove_from(em, e, fresh)
+  local function take(target)
+    if not remove_target(em, target) then return end
+    fresh.found = true
+    if getmetatable(target).box then fresh[#fresh + 1] = target end -- a new row is none any more
+  end
   for _, prop in ipairs(removing_props(getmetatable(e).definition)) do
     if instance.kind_of(prop) == "one" then
       local target = e[prop.name]
-      if target ~= nil and remove_target(em, target) then found = true end
+      if target ~= nil then take(target) end
     else
       local state = relations.collection(e, prop.name)
-      for _, member in ipairs(state:known()) do
-        if remove_target(em, member) then found = true end
-      end
+      for _, member in ipairs(state:known()) do take(member) end
       -- Those that were set aside belonged to it in the database.
       for _, member in ipairs(state.replaced and state.snapshot or {}) do
-        if state:belongs(member) and remove_target(em, member) then found = true end
+        if state:belongs(member) then take(member) end
       end
     end
   end
-  return found
 end
 
+local function remove_level(em, list, seen)
+  local fresh = { found = false }
+  load_removed(em, list)
+  for _, e in ipairs(list) do
+    remove_from(em, e, fresh)
+    seen[e] = true
+  end
+  return fresh
+end
+
+-- Level by level: each is one query a relation.
 local function remove_all(em, seen)
-  local found = false
-  repeat
-    local list, more = removed_rows(em), false
-    load_removed(em, list, seen)
-    for _, e in ipairs(list) do
-      if not seen[e] and remove_from(em, e) then more = true end
-      seen[e] = true
-    end
-    found = found or more
-  until not more
+  local list, found = removed_rows(em, seen), false
+  while list[1] do
+    list = remove_level(em, list, seen)
+    found = found or list.found
+    if not list[1] then list = removed_rows(em, seen) end
+  end
   return found
 end
 
