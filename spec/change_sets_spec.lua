@@ -1,6 +1,7 @@
 -- What after_flush, after_commit and after_rollback are told: change sets, once each, of what was written.
 
 local databases = require "spec.support.databases"
+local errors = require "heddle.errors"
 local orm = require "heddle"
 local unit = require "spec.support.unit"
 
@@ -247,6 +248,19 @@ databases.each(function(db)
             assert.equal("2", raw:value "select count(*) from authors")
             assert.same({}, em:changes())
             assert.is_false(em:in_transaction())
+        end)
+
+        it("F1: what failed behind the commit is not tried again", function()
+            local runs = 0
+            work.instance:on("after_commit", function() errors.raise("deadlock", "another transaction's") end)
+            local ok, err = pcall(em.transactional, em, function(tx)
+                runs = runs + 1
+                tx:persist(Author { name = "n" .. runs })
+            end, { retry = 3 })
+            assert.is_false(ok)
+            assert.same({ "deadlock", "committed" }, { err.kind, err.outcome })
+            assert.equal(1, runs)
+            assert.equal("1", raw:value "select count(*) from authors")
         end)
 
         it("F1: a listener of rollbacks that fails hides neither the error nor the other listeners", function()

@@ -74,12 +74,15 @@ function hooks.tell(em, event, about)
   leave(em)
 end
 
----Tells of a commit: every listener, since what has happened has; then raises the first error of theirs.
+---Tells of a commit: every listener, since what has happened has; then raises the first error of theirs, which says so
+---when it is one of Heddle's.
 ---@param set table
 function hooks.committed(em, set)
   if not em.context.listeners.after_commit then return end
   local ok, err = hooks.within(em, "after_commit", nil, em.context.emit_all, em.context, "after_commit", set)
-  if not ok then error(err, 0) end
+  if ok then return end
+  if errors.is_error(err) then err.outcome = "committed" end
+  error(err, 0)
 end
 
 ---Tells of a rollback: every listener. The error that led to it is on its way, so one of theirs ends here.

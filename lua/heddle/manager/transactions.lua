@@ -148,6 +148,7 @@ local function choose(self, propagation)
 end
 
 local function can_retry(err)
+  if errors.is_error(err) and err.outcome == "committed" then return false end
   return errors.is_error(err, "serialization_failure") or errors.is_error(err, "deadlock")
 end
 
