@@ -301,8 +301,10 @@ static void read_entity(lua_State *L, hdl_model *model, int mapping, hdl_entity 
 static void mark_referenced(hdl_model *model, const hd_foreign_key *key) {
     for (uint32_t i = 0; i < model->count; i++) {
         if (&model->entities[i].core != key->target) continue;
+        bool acts = key->on_delete != HD_RULE_NONE && key->on_delete != HD_RULE_RESTRICT;
         for (int c = 0; c < key->count; c++)
-            model->entities[i].columns[key->target_columns[c]].core->flags |= HD_COL_REFERENCED;
+            model->entities[i].columns[key->target_columns[c]].core->flags |=
+                acts ? HD_COL_REFERENCED | HD_COL_RULED : HD_COL_REFERENCED;
     }
 }
 

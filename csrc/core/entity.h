@@ -15,8 +15,9 @@ enum {
     HD_COL_SERVER_DEFAULT = 1 << 3, /* default_sql: read back when left out of an INSERT */
     HD_COL_GENERATED = 1 << 4, /* GENERATED ALWAYS AS: never written, read back after every write */
     HD_COL_VERSION = 1 << 5,
-    HD_COL_CHECKED = 1 << 6,   /* a CHECK may concern it */
-    HD_COL_REFERENCED = 1 << 7 /* foreign keys refer to it, its own table's too */
+    HD_COL_CHECKED = 1 << 6,    /* a CHECK may concern it */
+    HD_COL_REFERENCED = 1 << 7, /* foreign keys refer to it, its own table's too */
+    HD_COL_RULED = 1 << 8       /* ... and the database acts on what refers when its row goes */
 };
 
 typedef struct hd_column {

@@ -74,6 +74,7 @@ hd_error_kind hd_flush_arrange(hd_flush *flush, hd_error *err);
 /* flush_switch.c: finds the rows that are deleted and inserted under one key. False: out of
  * memory. */
 bool hd_flush_link_twins(hd_flush *flush);
+bool hd_flush_may_unlink_twins(const hd_flush *flush); /* there are any, and nobody would notice */
 void hd_flush_unlink_twins(hd_flush *flush);
 
 /* flush_cycle.c: changes the plan so that the cycle of `order` is gone. False: no way (or out of
@@ -118,7 +119,7 @@ hd_value *hd_flush_params(hd_flush *flush, const hd_write_shape *shape, hd_write
 bool hd_flush_build_whole(hd_flush *flush, const hd_order_run *run, hd_error *err);
 
 /* flush_result.c */
-hd_error_kind hd_flush_sink(void *flush, const hd_row *row, hd_error *err);
+hd_error_kind hd_flush_sink(void *ctx, const hd_row *row, hd_error *err);
 /* Puts a value that came from the database or the core into the change (bytes are copied). */
 bool hd_flush_store(hd_flush *flush, hd_change *change, uint16_t column, const hd_value *value);
 /* Counts of the batch that has run. */

@@ -140,8 +140,8 @@ static hd_order_node *make_nodes(hd_flush *flush) {
         const hd_write *write = &flush->writes[w];
         bool same = w && hd_write_alike(write, write - 1); /* the usual case */
         nodes[w].group = same ? nodes[w - 1].group : group_of(flush, &g, w);
-        bool ring = write->whole && write->op == HD_UPDATE; /* a group has one rank */
-        nodes[w].rank = write->wave * 3 + (ring ? HD_INSERT : write->op);
+        bool mixed = write->whole == HD_RING_MIXED; /* a group has one rank */
+        nodes[w].rank = write->wave * 3 + (mixed ? HD_INSERT : write->op);
     }
     return nodes;
 }
@@ -182,6 +182,19 @@ static bool find_waves(hd_flush *flush, const hd_edges *edges) {
     return any;
 }
 
+/* Who refers to a key that another row takes over cannot be known here; the key is there in the end,
+ * so checking waits. */
+static bool hands_keys_on(const hd_edges *edges) {
+    for (uint32_t i = 0; i < edges->count; i++) {
+        const hd_constraint *c = &edges->constraints[edges->items[i].label];
+        if (c->reason != HD_EDGE_TAKES || c->unique) continue;
+        for (uint16_t k = 0; k < c->entity->key_count; k++) {
+            if (c->entity->columns[c->entity->key[k]].flags & HD_COL_REFERENCED) return true;
+        }
+    }
+    return false;
+}
+
 static hd_error_kind find_order(hd_flush *flush, hd_error *err) {
     hd_edges edges;
     hd_error_kind kind;
@@ -196,6 +209,7 @@ static hd_error_kind find_order(hd_flush *flush, hd_error *err) {
         drop_edges(flush, &edges);
         if (!looked) {
             looked = true;
+            flush->deferred = hands_keys_on(&edges);
             if (!hd_flush_park_chains(flush, &edges, &parked)) return hd_error_memory(err);
             if (parked) continue;
         }
@@ -234,6 +248,11 @@ hd_error_kind hd_flush_plan(hd_flush *flush, hd_error *err) {
         if (kind) return kind;
     }
     hd_error_kind kind = hd_flush_arrange(flush, err);
+    if (kind == HD_E_COMMIT_ORDER && hd_flush_may_unlink_twins(flush)) {
+        hd_flush_unlink_twins(flush);
+        hd_error_clear(err);
+        kind = hd_flush_arrange(flush, err);
+    }
     if (!kind) flush->stage = HD_FLUSH_PLANNED;
     return kind;
 }

@@ -78,8 +78,12 @@ bool hd_flush_make_whole(hd_flush *flush, const hd_edges *edges, const hd_order 
         r.labels[edges->items[order->cycle[i]].label] = 1;
     trim(&r, false);
     trim(&r, true);
+    hd_write_ring ring = HD_RING_DELETES;
     for (uint32_t w = 0; w < count; w++) {
-        if (!r.out[w]) flush->writes[w].whole = true;
+        if (!r.out[w] && flush->writes[w].op != HD_DELETE) ring = HD_RING_MIXED;
+    }
+    for (uint32_t w = 0; w < count; w++) {
+        if (!r.out[w]) flush->writes[w].whole = (uint8_t)ring;
     }
     return true;
 }

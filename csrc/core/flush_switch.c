@@ -4,7 +4,10 @@
  * the INSERT's, which learns the old values from the DELETE.
  *
  * Keys are compared as values; one that refers to another row of the flush counts when that row's
- * key is known. A key that the database is yet to give meets nothing. */
+ * key is known. A key that the database is yet to give meets nothing.
+ *
+ * One write has fewer orders than two. Where that leaves none the rows are deleted and inserted
+ * after all, unless a rule of the database would act on what refers to them. */
 #include <string.h>
 
 #include "flush_parts.h"
@@ -64,6 +67,19 @@ static void link_twins(matcher *m, hd_change *made) {
         made->old = gone->old;
         return;
     }
+}
+
+bool hd_flush_may_unlink_twins(const hd_flush *flush) {
+    bool any = false;
+    for (size_t i = 0; i < flush->count; i++) {
+        const hd_entity *e = flush->changes[i]->entity;
+        if (!flush->changes[i]->twin) continue;
+        any = true;
+        for (uint16_t k = 0; k < e->key_count; k++) {
+            if (e->columns[e->key[k]].flags & HD_COL_RULED) return false;
+        }
+    }
+    return any;
 }
 
 void hd_flush_unlink_twins(hd_flush *flush) {

@@ -26,13 +26,20 @@ typedef struct hd_parking {
     hd_value *values; /* by column: of HD_SPARE_VALUE; HD_DEFAULT where it is not known */
 } hd_parking;
 
+/* Rows that one statement has to write, whatever their tables. */
+typedef enum hd_write_ring {
+    HD_RING_NONE = 0,
+    HD_RING_DELETES, /* all of them go */
+    HD_RING_MIXED
+} hd_write_ring;
+
 typedef struct hd_write {
     hd_change *change;
     uint8_t op;     /* hd_change_op of the statement */
     uint8_t key;    /* hd_write_key */
     bool parks;     /* the first write of its change: an UPDATE to spare values */
     bool later;     /* the second write of its change: an UPDATE of the held columns */
-    bool whole;     /* one statement with all others of its ring, whatever their tables */
+    uint8_t whole;  /* hd_write_ring */
     bool unchecked; /* its row may be there (INSERT) or gone already, by what the change says or by
                        a declared rule (I6) */
     int key_column; /* the column whose value is fetched, -1 */

@@ -42,13 +42,12 @@ bool hd_write_same_shape(const hd_write *a, const hd_write *b) {
 
 bool hd_write_alike(const hd_write *a, const hd_write *b) {
     if (!a->whole && !b->whole) return hd_write_same_shape(a, b);
-    return a->whole && b->whole && a->wave == b->wave &&
-           (a->op == HD_DELETE) == (b->op == HD_DELETE);
+    return a->whole == b->whole && a->wave == b->wave;
 }
 
 uint64_t hd_write_likeness(const hd_write *w) {
     const hd_entity *e = w->change->entity;
-    if (w->whole) return w->wave * 2u + (w->op == HD_DELETE);
+    if (w->whole) return w->wave * 4u + w->whole;
     uint64_t hash = e->id * 8u + w->op * 2u + (w->key == HD_KEY_AWAITED), bits = 1;
     hash = hash * 0x9E3779B97F4A7C15u + w->wave * 32u + w->parks * 16u + hd_write_switches(w) * 8u +
            w->later * 4u + w->unchecked * 2u + hd_write_versioned(w);
