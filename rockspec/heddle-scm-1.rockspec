@@ -291,6 +291,7 @@ build = {
         ["heddle.suggest"] = "lua/heddle/suggest.lua",
         ["heddle.testing"] = "lua/heddle/testing.lua",
         ["heddle.transaction"] = "lua/heddle/transaction.lua",
+        ["heddle.transaction_options"] = "lua/heddle/transaction_options.lua",
         ["heddle.types"] = "lua/heddle/types.lua",
         ["heddle.undo"] = "lua/heddle/undo.lua",
         ["heddle.upsert.groups"] = "lua/heddle/upsert/groups.lua",
