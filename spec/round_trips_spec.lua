@@ -15,6 +15,11 @@ local User = orm.entity { name = "User", table = "users",
     { "age", type = "integer", nullable = true },
     { "team", many_to_one = "Team", nullable = true },
 }
+local Badge = orm.entity { name = "Badge", table = "badges",
+    { "id", type = "integer", primary = true },
+    { "name", type = "string" },
+    { "user", one_to_one = "User", owner = true },
+}
 local Code = orm.entity { name = "Code", table = "codes",
     { "code", type = "string", primary = true },
     { "note", type = "string", nullable = true },
@@ -29,7 +34,7 @@ databases.on("postgres", function(db)
 
         before_each(function()
             r:reset()
-            work = unit.open(db, { Team, User, Code }, { host = r.host, port = r.port })
+            work = unit.open(db, { Team, User, Code, Badge }, { host = r.host, port = r.port })
             em, raw = work.em, work.raw
         end)
         after_each(function()
@@ -78,6 +83,55 @@ databases.on("postgres", function(db)
             check_much()
             assert.is_true(n <= 3, n .. " round trips")
             assert.equal(2, n) -- keys, then body and commit: nobody listens in between
+        end)
+
+        it("O4: three tables of 1,000 new rows, keys feeding foreign keys, 100 updates, 100 deletes: at most three", function()
+            local changed, removed = {}, {}
+            for i = 1, 100 do
+                changed[i], removed[i] = Team { name = "c" .. i }, Team { name = "r" .. i }
+                em:persist(changed[i], removed[i])
+            end
+            em:flush()
+            for i = 1, 100 do
+                changed[i].name = "C" .. i
+                em:remove(removed[i])
+            end
+            for i = 1, 1000 do
+                local team = Team { name = "t" .. i }
+                local user = User { name = "u" .. i, team = team }
+                em:persist(Badge { user = user, name = "b" .. i })
+            end
+            assert.equal(2, turns(flush))
+            assert.equal("1000", raw:value [[select count(*) from badges b join users u on u.id = b.user_id
+                join teams t on t.id = u.team_id where substr(b.name, 2) = substr(t.name, 2)
+                and substr(u.name, 2) = substr(t.name, 2)]])
+            assert.same({ { "100", "0" } }, raw:rows [[select count(*) filter (where name like 'C%'),
+                count(*) filter (where name like 'r%') from teams]])
+            assert.is_true(work:writes() <= 5)
+            -- The same again with somebody who has a word before the commit.
+            work.instance:on("after_create", function() end)
+            for i = 1, 1000 do
+                em:persist(Badge { user = User { name = "v" .. i, team = Team { name = "w" .. i } }, name = "x" .. i })
+            end
+            for i = 1, 100 do
+                changed[i].name = "D" .. i
+            end
+            assert.equal(3, turns(flush))
+            assert.equal("2000", raw:value "select count(*) from badges")
+        end)
+
+        it("O4: rows that are parked, rings of rows and deferral cost no round trip", function()
+            local badges = {}
+            for i = 1, 50 do
+                badges[i] = Badge { user = User { name = "u" .. i }, name = "b" .. i }
+                em:persist(badges[i])
+            end
+            em:flush()
+            local users = {}
+            for i = 1, 50 do users[i] = badges[i].user end
+            for i = 1, 50 do badges[i].user = users[i % 50 + 1] end
+            assert.equal(1, turns(flush))
+            assert.equal("50", raw:value "select count(*) from badges b join users u on u.id = b.user_id")
         end)
 
         it("O4: the same with somebody who listens before the commit: keys, body, commit", function()

@@ -25,7 +25,7 @@ static void checks_are_overlooked_by_the_statements_that_say_so_alone(void **sta
                         text_of("INSERT INTO t VALUES (-1)"), text_of("INSERT INTO t VALUES (-1)")};
     s[1].unconfined = true;
     s[1].cache = s[2].cache = true;
-    s[1].hash = s[2].hash = hd_sql_hash(s[1].sql, s[1].sql_len);
+    s[1].hash = s[2].hash = 77;
     for (int turn = 0; turn < 2; turn++) { /* the text is kept, prepared either way */
         assert_int_equal(db_run(&d, s + turn, 3u - (unsigned)turn), HD_FAILED);
         assert_int_equal(d.err.kind, HD_E_CHECK_VIOLATION);
