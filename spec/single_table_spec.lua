@@ -367,7 +367,8 @@ databases.each(function(db)
             other.schema:create()
             local two = orm.em "eager"
             local x, y = Team { name = "x" }, Team { name = "y" }
-            two:persist(two:create(Leaf, { first = x, second = y }), two:create(Root, { first = y }), two:create(Leaf, {}))
+            two:persist(two:create(Leaf, { first = x, second = y }), two:create(Root, { first = y }),
+                two:create(Leaf, {}))
             two:flush()
             for _, managed in ipairs { true, false } do
                 two:clear()
