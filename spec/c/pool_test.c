@@ -268,9 +268,15 @@ static void waiting_has_a_limit(void **state) {
     assert_non_null(strstr(err.message, "1 of 1 in use: transaction begun at app.lua:12"));
     assert_int_equal(stats().timeouts, 1);
     assert_int_equal(stats().waiting, 1);
+    /* Whoever was too late may ask again, behind the others. */
+    assert_int_equal(acquire(&t[1]), HD_WAIT);
+    assert_int_equal(stats().waiting, 2);
     /* Late is late, but what was handed over in time is taken. */
     hd_pool_release(&t[0]);
     assert_int_equal(acquire(&t[2]), HD_DONE);
+    hd_pool_release(&t[2]);
+    usleep(3000);
+    assert_int_equal(acquire(&t[1]), HD_DONE);
     free_tickets(t, 3);
 }
 
