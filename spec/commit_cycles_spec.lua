@@ -170,7 +170,8 @@ databases.each(function(db)
             em:flush()
             assert.equal(2, work:writes("INSERT INTO"))
             assert.equal(1, plan.deferred)
-            assert.equal("20", raw:value "select count(*) from hens h join eggs e on e.id = h.egg_id and e.hen_id = h.id % 20 + 1")
+            assert.equal("20", raw:value [[select count(*) from hens h
+                join eggs e on e.id = h.egg_id and e.hen_id = h.id % 20 + 1]])
             em:remove(hens[1]):remove(eggs[20]):remove(eggs[1]):remove(hens[2])
             for i = 2, 19 do em:remove(eggs[i]):remove(hens[i + 1]) end
             em:flush()
@@ -201,7 +202,8 @@ databases.each(function(db)
             work:forget()
             em:flush()
             if not file then assert.equal(1, plan.whole) end
-            assert.same({ { "0", "0" } }, raw:rows "select (select count(*) from plugs), (select count(*) from sockets)")
+            assert.same({ { "0", "0" } },
+                raw:rows "select (select count(*) from plugs), (select count(*) from sockets)")
         end)
 
         it("F2: a stale row in such a statement is named, and nothing is written", function()
@@ -223,7 +225,8 @@ databases.each(function(db)
             assert.is_nil(plug.id)
             socket.plug = plug
             em:flush()
-            assert.equal("1", raw:value "select count(*) from plugs p join sockets s on s.id = p.socket_id and s.plug_id = p.id")
+            assert.equal("1", raw:value [[select count(*) from plugs p
+                join sockets s on s.id = p.socket_id and s.plug_id = p.id]])
         end)
 
         it("O2: a nullable link is written last", function()
@@ -233,7 +236,8 @@ databases.each(function(db)
             work:forget()
             em:flush()
             assert.same({ 1, 0, 0 }, { plan.held, plan.deferred, plan.whole })
-            assert.equal("1", raw:value "select count(*) from crews c join chiefs h on h.id = c.chief_id and h.crew_id = c.id")
+            assert.equal("1", raw:value [[select count(*) from crews c
+                join chiefs h on h.id = c.chief_id and h.crew_id = c.id]])
             em:remove(crew):remove(chief):flush()
             assert.equal("0", raw:value "select count(*) from crews")
         end)

@@ -217,8 +217,8 @@ databases.each(function(db)
         end)
 
         it("O2: primary keys swap, rotate and shift, and the identity map with them", function()
-            local list = persist(Cell, { { board = "b", place = 1, piece = "k" }, { board = "b", place = 2, piece = "q" },
-                { board = "c", place = 1, piece = "r" } })
+            local list = persist(Cell, { { board = "b", place = 1, piece = "k" },
+                { board = "b", place = 2, piece = "q" }, { board = "c", place = 1, piece = "r" } })
             list[1].place, list[2].place = 2, 1
             em:flush()
             assert.same({ { "1", "q" }, { "2", "k" } },
@@ -239,12 +239,14 @@ databases.each(function(db)
             for i = 1, 30 do more[i].place = i + 1 end
             em:flush()
             assert.equal(file and 1 or 2, work:writes("UPDATE"))
-            assert.equal("30", raw:value "select count(*) from cells where board = 'd' and cast(place - 1 as text) = piece")
+            assert.equal("30", raw:value [[select count(*) from cells
+                where board = 'd' and cast(place - 1 as text) = piece]])
             assert.equal(more[7], em:find_one(Cell, { "d", 8 }))
         end)
 
         it("F1: keys that swapped swap back when the transaction is rolled back", function()
-            local list = persist(Cell, { { board = "b", place = 1, piece = "k" }, { board = "b", place = 2, piece = "q" } })
+            local list = persist(Cell, { { board = "b", place = 1, piece = "k" },
+                { board = "b", place = 2, piece = "q" } })
             pcall(em.transactional, em, function(tx)
                 list[1].place, list[2].place = 2, 1
                 tx:flush()

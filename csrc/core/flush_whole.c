@@ -29,7 +29,7 @@ static uint32_t params_of(const hd_write_piece *piece) {
  * the number of shapes; lengths[i] is that of the ith. Both arrays have room for every row. */
 static uint32_t gather_shapes(const hd_flush *flush, const hd_order_run *run, uint32_t *lengths,
                               uint32_t *rest) {
-    uint32_t *nodes = &flush->order.nodes[run->first], shapes = 0, done = 0;
+    uint32_t *nodes = flush->order.nodes + run->first, shapes = 0, done = 0;
     while (done < run->count) {
         const hd_write *model = &flush->writes[nodes[done]];
         uint32_t begin = done, left = 0;
