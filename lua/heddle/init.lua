@@ -26,6 +26,7 @@ local wait = require("heddle.wait")
 
 require("heddle.manager.by_key")
 require("heddle.manager.reading")
+require("heddle.manager.creating")
 require("heddle.manager.writing")
 require("heddle.manager.direct")
 require("heddle.manager.locking")

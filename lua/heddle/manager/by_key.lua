@@ -51,6 +51,16 @@ local function find_managed(self, map, where)
   return e, row
 end
 
+---The managed instance of a key, nil when there is none or it is marked for removal.
+---@param map table
+---@param key any in the program's form
+function Manager:known(map, key)
+  local shelf = self.shelves[map]
+  local e, slot
+  if shelf then e, slot = shelf:find(stored_key(map, key)) end
+  return e and not shelf.removed[slot] and e or nil
+end
+
 local simple_options = { populate = true, flush_mode = true, all = true }
 
 local function answers_from_memory(opts)

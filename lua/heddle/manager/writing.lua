@@ -1,14 +1,10 @@
 --- The unit of work's calls: create, persist, remove, flush and their kin.
 local cascade = require("heddle.relations.cascade")
-local construct = require("heddle.construct")
-local data_over = require("heddle.embedded.data_over")
 local errors = require("heddle.errors")
 local family = require("heddle.family")
 local flushing = require("heddle.flush")
 local hooks = require("heddle.hooks")
-local instance = require("heddle.instance")
 local manager = require("heddle.manager")
-local null = require("heddle.null")
 local prepare = require("heddle.flush.prepare")
 local readonly = require("heddle.readonly")
 local relate = require("heddle.relate")
@@ -16,45 +12,6 @@ local state = require("heddle.state")
 local undo = require("heddle.undo")
 
 local Manager = manager.class
-
--- A relation's value in data may be a key; an instance is checked at once (C3).
-local function resolve(at, prop, value)
-  if instance.kind_of(prop) ~= "one" then return value end
-  local meta, view = instance.meta_of(value), at.map.props[prop.name]
-  if not meta then
-    local kind = type(value)
-    if kind == "boolean" or kind == "function" or kind == "table" and #view.target.key == 1 then
-      return value -- relate says what is wrong with it
-    end
-    return at.em:get_reference(view.target.class, value)
-  end
-  if meta.box then at.em:locate(value, at.map.name .. "." .. prop.name) end
-  return value
-end
-
--- A second instance of one key would be a second identity of one row (I4).
-local function check_key(self, map, e)
-  local shelf = self.shelves[map]
-  local key = shelf and shelf:given_key(e)
-  if key == nil then return end
-  local _, slot = shelf:find(key)
-  if slot and not shelf.removed[slot] then shelf:raise_duplicate(key) end
-end
-
----Makes an instance; nothing is written before it is persisted. Raises `unknown_property`, `validation`.
----
----Usage: `local user = em:create(User, { name = "John", team = team })`
----@param entity table|string
----@param data? table
----@return table
-function Manager:create(entity, data)
-  self:check_global()
-  local map = self:mapping(entity)
-  local e = construct.construct(map.class, data, resolve, { em = self, map = map })
-  if not self.plain then hooks.call(self, e, "on_init") end
-  check_key(self, map, e)
-  return e
-end
 
 local function adopt(self, map, e)
   relate.check_reach(self, e)
@@ -208,41 +165,6 @@ end
 function Manager:remove_and_flush(e, ...)
   self:remove(e, ...)
   self:flush()
-  return e
-end
-
----Sets several properties; `orm.null` empties one, a relation takes a key too. Raises `unknown_property`.
----
----Usage: `em:assign(user, { name = "Jane", team = 3 })`
----@return table e
-function Manager:assign(e, data)
-  local shelf, slot, map = self:locate(e, "em:assign")
-  if type(data) ~= "table" or getmetatable(data) ~= nil then
-    errors.raise("validation", "em:assign takes a plain table of properties", { entity = map.name })
-  end
-  local by_name, at, values = map.meta.by_name, { em = self, map = map }, {}
-  local is_new = not shelf or shelf.new[slot]
-  for name, value in pairs(data) do
-    local prop = by_name[name]
-    if prop == nil and not map.meta.open then instance.raise_unknown(map.meta, name) end
-    if prop and prop.kind == "embedded" then
-      data_over.check(prop, value, { entity = map.name, path = name })
-    elseif prop and value ~= null and instance.kind_of(prop) == "one" then
-      value = resolve(at, prop, value)
-      relate.check(getmetatable(e), prop, value)
-    end
-    values[name] = value
-  end
-  for name, value in pairs(values) do
-    local prop = by_name[name]
-    if prop and prop.kind == "embedded" then
-      local current = data_over.is_data(prop, value) and e[name] or nil
-      value = data_over.assign(prop, current, value, { entity = map.name, path = name, e = e })
-    end
-    -- To a new row an absent field means the database's default: NULL has to be said.
-    if value == null and not (is_new and prop and prop.default_sql) then value = nil end
-    e[name] = value
-  end
   return e
 end
 

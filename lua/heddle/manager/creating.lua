@@ -1,0 +1,109 @@
+--- `em:create` and `em:assign`: instances from data, and data into instances.
+local construct = require("heddle.construct")
+local data_over = require("heddle.embedded.data_over")
+local errors = require("heddle.errors")
+local hooks = require("heddle.hooks")
+local instance = require("heddle.instance")
+local manager = require("heddle.manager")
+local nested = require("heddle.nested")
+local null = require("heddle.null")
+local relate = require("heddle.relate")
+
+local Manager = manager.class
+
+local function nesting(self, map)
+  return { em = self, map = map, steps = {}, depth = 0 }
+end
+
+-- A second instance of one key would be a second identity of one row (I4).
+local function check_key(self, map, e)
+  local shelf = self.shelves[map]
+  local key = shelf and shelf:given_key(e)
+  if key == nil then return end
+  local _, slot = shelf:find(key)
+  if slot and not shelf.removed[slot] then shelf:raise_duplicate(key) end
+end
+
+local function resolve(at, prop, value)
+  return nested.value(at, at.map.props[prop.name], value)
+end
+
+function nested.create(at, map, data)
+  local e = construct.construct(map.class, data, resolve, at)
+  if not at.em.plain then hooks.call(at.em, e, "on_init") end
+  check_key(at.em, map, e)
+  return e
+end
+
+-- Assigning ------------------------------------------------------------------------------------------------
+
+-- Checks data, and notes what is to be assigned: targets first, then what leads to them.
+function nested.prepare(at, e, data)
+  local by_name, values = at.map.meta.by_name, {}
+  for name, value in pairs(data) do
+    local prop = by_name[name]
+    if prop == nil and not at.map.meta.open then instance.raise_unknown(at.map.meta, name) end
+    if prop and prop.kind == "embedded" then
+      data_over.check(prop, value, { entity = at.map.name, path = name })
+    elseif prop then
+      value = nested.value(at, at.map.props[name], value, e)
+      if value ~= null and instance.kind_of(prop) == "one" then relate.check(getmetatable(e), prop, value) end
+    end
+    values[name] = value
+  end
+  at.steps[#at.steps + 1] = { e = e, map = at.map, values = values }
+end
+
+local function take(self, step)
+  local e, by_name = step.e, step.map.meta.by_name
+  local shelf, slot = self:locate(e, "em:assign")
+  local is_new = not shelf or shelf.new[slot]
+  for name, value in pairs(step.values) do
+    local prop = by_name[name]
+    if prop and prop.kind == "embedded" then
+      local current = data_over.is_data(prop, value) and e[name] or nil
+      value = data_over.assign(prop, current, value, { entity = step.map.name, path = name, e = e })
+    end
+    -- To a new row an absent field means the database's default: NULL has to be said.
+    if value == null and not (is_new and prop and prop.default_sql) then value = nil end
+    e[name] = value
+  end
+end
+
+local function take_all(self, at)
+  for _, step in ipairs(at.steps) do take(self, step) end
+end
+
+---Makes an instance; nothing is written before it is persisted. Relations take instances, keys and nested data.
+---Raises `unknown_property`, `validation`, `wrong_context`.
+---
+---Usage: `local user = em:create(User, { name = "John", team = 3, books = { { title = "A" } } })`
+---@param entity table|string
+---@param data? table
+---@return table
+function Manager:create(entity, data)
+  self:check_global()
+  local map = self:mapping(entity)
+  local at = nesting(self, map)
+  local e = nested.create(at, map, data)
+  take_all(self, at)
+  return e
+end
+
+---Sets several properties; `orm.null` empties one. Relations take instances, keys and nested data. Nothing is set
+---when something is wrong. Raises `unknown_property`, `validation`, `wrong_context`, `not_managed`.
+---
+---Usage: `em:assign(user, { name = "Jane", team = 3, address = { city = "Graz" } })`
+---@return table e
+function Manager:assign(e, data)
+  local _, _, map = self:locate(e, "em:assign")
+  if type(data) ~= "table" or getmetatable(data) ~= nil then
+    errors.raise("validation", "em:assign takes a plain table of properties", { entity = map.name })
+  end
+  local at = nesting(self, map)
+  nested.prepare(at, e, data)
+  take_all(self, at)
+  return e
+end
+
+return Manager
