@@ -144,13 +144,15 @@ databases.each(function(db)
     end)
 
     it("U1, U2: documents are compared by what they hold, in normal form; changes deep inside are written", function()
-        local e = make { name = "Ann", address = { city = "x", geo = { lat = 1 }, spots = { { lat = 1 } }, data = { a = 1, b = 2 } },
+        local e = make { name = "Ann", address = { city = "x", geo = { lat = 1 }, spots = { { lat = 1 } },
+            data = { a = 1, b = 2 } },
             past = { { city = "a" } } }
         local address = e.address
         e.address.geo.lat, e.address.spots[1].lat, e.address.data = "1.0", 1.0, { b = 2, a = 1 }
         quiet()
         assert.equal("1.00", e.address.geo.lat)
-        e.address = { data = { a = 1, b = 2 }, spots = { { lat = "1.00" } }, geo = { lat = "1" }, city = "x", kind = "home" }
+        e.address = { data = { a = 1, b = 2 }, spots = { { lat = "1.00" } }, geo = { lat = "1" }, city = "x",
+            kind = "home" }
         quiet()
         assert.equal("x/home", e.address:label())
         e.address.spots[1].lat = 9
@@ -190,7 +192,8 @@ databases.each(function(db)
     end)
 
     it("U1: what an older program left in a document is no change, and no fault until it is written", function()
-        local document_text = [[{"city": "old town far away", "kind": "tent", "more": 1, "since": null, "geo": {"lat": "1.5"}}]]
+        local document_text = [[{"city": "old town far away", "kind": "tent", "more": 1, "since": null,
+            "geo": {"lat": "1.5"}}]]
         raw:exec("insert into users (name, address) values ('Ann', '" .. document_text .. "')")
         local e = em:find_one(User, { name = "Ann" })
         assert.equal("old town far away", e.address.city)
@@ -226,7 +229,8 @@ databases.each(function(db)
         refused("past.1.kind", { name = "x", address = { city = "x" }, past = { { city = "a", kind = "tent" } } })
         refused("address", { name = "x" })
         assert.equal(0, work:writes())
-        local err = unit.raises("unknown_property", em.create, em, User, { address = { city = "x" }, past = { { ctiy = "x" } } })
+        local err = unit.raises("unknown_property", em.create, em, User,
+            { address = { city = "x" }, past = { { ctiy = "x" } } })
         assert.equal("past.1.ctiy", err.property)
         unit.raises("validation", em.create, em, User, { past = { city = "x" } })
         unit.raises("validation", em.create, em, User, { past = { "text" } })
@@ -297,9 +301,11 @@ databases.each(function(db)
 
     describe("filters", function()
         before_each(function()
-            make { name = "a", address = { city = "x", zip = 5, since = 1.5, open = true, rate = 2, key = "\1", rent = { cents = 3 },
+            make { name = "a", address = { city = "x", zip = 5, since = 1.5, open = true, rate = 2, key = "\1",
+                rent = { cents = 3 },
                 geo = { lat = "10" }, tags = { "t" } }, work = { city = "w", geo = { lat = 2 } } }
-            make { name = "b", address = { city = "y", zip = "30", since = 100, open = false, rate = 10, opened = "2024-01-01",
+            make { name = "b", address = { city = "y", zip = "30", since = 100, open = false, rate = 10,
+                opened = "2024-01-01",
                 ref = uuid, geo = { lat = "9.5" } }, past = {} }
             make { name = "c", address = { city = "X", since = "2026-01-31T10:00:00Z" } }
         end)
@@ -391,7 +397,8 @@ databases.each(function(db)
 
         it("contract 3: insert, insert_many, upsert and em:assign", function()
             local id = em:insert(User, { name = "d", address = { city = "d" }, past = { { city = "e" } } })
-            local ids = em:insert_many(User, { { name = "e", address = { city = "e" } }, { name = "f", address = { city = "f" },
+            local ids = em:insert_many(User,
+                { { name = "e", address = { city = "e" } }, { name = "f", address = { city = "f" },
                 work = { city = "g" } } })
             local fork = em:fork()
             assert.equal("e", fork:find_one(User, id).past[1].city)

@@ -39,8 +39,10 @@ databases.each(function(db)
     before_each(function()
         work = unit.open(db, { Office, Person })
         em, raw = work.em, work.raw
-        em:persist(em:create(Office, { name = "a", address = { city = "x", zip = 5, geo = { lat = 10 } }, secret = { lat = 1 } }),
-            em:create(Office, { name = "b", address = { city = "y", zip = 30, kind = "office", geo = { lat = "9.5" } } }),
+        em:persist(em:create(Office, { name = "a", address = { city = "x", zip = 5, geo = { lat = 10 } },
+            secret = { lat = 1 } }),
+            em:create(Office, { name = "b", address = { city = "y", zip = 30, kind = "office",
+                geo = { lat = "9.5" } } }),
             em:create(Office, { name = "c", address = { city = "X", floor = orm.null, tags = { 1 } } }))
         em:flush()
         em:persist(em:create(Person, { office = em:find_one(Office, { name = "a" }), home = { lat = 3 } }), Person {})
@@ -129,12 +131,14 @@ databases.each(function(db)
     end)
 
     it("contract 3: update_where sets the members that data names; a value of the embeddable sets all", function()
-        assert.equal(1, em:update_where(Office, { address = { city = "x" } }, { address = { zip = 6, geo = { lat = orm.null } } }))
+        assert.equal(1, em:update_where(Office, { address = { city = "x" } },
+            { address = { zip = 6, geo = { lat = orm.null } } }))
         assert.same({ { "x", "6", false, "7" } },
             raw:rows "select address_city, address_zip, address_at_lat, address_floor from office where name = 'a'")
         em:update_where(Office, { name = "b" }, { address = Address { city = "whole" }, secret = { lat = 4 } })
         assert.same({ { "whole", false, "home", false, "4.00" } },
-            raw:rows "select address_city, address_zip, address_kind, address_at_lat, secret_lat from office where name = 'b'")
+            raw:rows("select address_city, address_zip, address_kind, address_at_lat, secret_lat from office "
+                .. "where name = 'b'"))
         em:update_where(Office, { name = "b" }, { address = { zip = op.raw("40 + ?", 2) }, secret = orm.null })
         assert.same({ { "42", false } }, raw:rows "select address_zip, secret_lat from office where name = 'b'")
         local function refused(kind, path, data)
@@ -155,7 +159,8 @@ databases.each(function(db)
             { on_conflict_fields = { "address.city" }, on_conflict_merge_fields = { "address.zip" } })
         assert.is_false(inserted)
         assert.same({ "d", "d", 9, "1.00" }, { e.name, e.address.city, e.address.zip, e.address.geo.lat })
-        e, inserted = em:upsert(Office, { name = "f", address = { city = "f" } }, { on_conflict_fields = { "address.city" } })
+        e, inserted = em:upsert(Office, { name = "f", address = { city = "f" } },
+            { on_conflict_fields = { "address.city" } })
         assert.is_true(inserted)
         assert.equal(7, e.address.floor)
         e, inserted = em:upsert(Office, { name = "g", address = { city = "f", floor = 3 } })
@@ -185,7 +190,8 @@ databases.each(function(db)
         a.address.line = "mine"
         em:flush()
         assert.equal("Y", a.address.line)
-        assert.is_false(pcall(raw.exec, raw, "insert into office (name, address_city, address_kind) values ('q', 'q', 'tent')"))
+        assert.is_false(pcall(raw.exec, raw,
+            "insert into office (name, address_city, address_kind) values ('q', 'q', 'tent')"))
         raw:exec "insert into office (name, address_city) values ('q', 'q')"
         local q = em:find_one(Office, { name = "q" })
         assert.same({ "home", 7, "Q" }, { q.address.kind, q.address.floor, q.address.line })
@@ -194,7 +200,8 @@ databases.each(function(db)
     it("M1: wrong options and clashing columns are metadata errors that say where", function()
         local function refused(properties, ...)
             local err = unit.raises("metadata", function()
-                local E = orm.entity { name = "E", { "id", type = "integer", primary = true }, properties[1], properties[2] }
+                local E = orm.entity { name = "E", { "id", type = "integer", primary = true }, properties[1],
+                    properties[2] }
                 orm.register({ E }, work.instance.context_name)
             end)
             for _, text in ipairs { ... } do assert.truthy(tostring(err):find(text, 1, true), tostring(err)) end

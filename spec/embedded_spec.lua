@@ -76,7 +76,8 @@ databases.each(function(db)
             work = { city = "Łódź", kind = "office", floor = 3 }, geo = { lat = 1, lon = "2.5" },
         }
         assert.same({ "Kraków", "Długa 1", "home", "5", "7", "50.0600", false },
-            row "address_city, address_street, address_kind, address_rent, address_floor, address_geo_lat, address_geo_lon")
+            row("address_city, address_street, address_kind, address_rent, address_floor, address_geo_lat, "
+                .. "address_geo_lon"))
         assert.same({ "Łódź", "office", "3", false }, row "w_city, w_kind, w_floor, w_geo_lat")
         assert.same({ "1.0000", "2.5000" }, row "lat, lon")
         assert.equal(7, e.address.floor)
@@ -92,27 +93,27 @@ databases.each(function(db)
         assert.is_not_nil(rawget(fresh, "address"))
     end)
 
-    it("U3: an absent value is NULL in every column, and all-NULL columns read as nil; a required one as an empty value",
-        function()
-            local e = make { name = "Ann", address = { city = "x" } }
-            assert.same({ false, false, false, false }, row "w_city, w_kind, w_floor, lat")
-            assert.is_nil(em:fork():find_one(User, e.id).work)
-            e.work = { city = "y" }
-            em:flush()
-            assert.same({ "y", "home", "7" }, row "w_city, w_kind, w_floor")
-            assert.equal("y, ?", e.work:label())
-            e.work = nil
-            em:flush()
-            assert.same({ false, false, false }, row "w_city, w_kind, w_floor")
-            e.geo = {}
-            local err = unit.raises("validation", em.flush, em)
-            assert.equal("geo.lat", err.property)
-            e.geo = nil
-            quiet()
-        end)
+    it("U3: an absent value is NULL in every column, and all-NULL columns read as nil", function()
+        local e = make { name = "Ann", address = { city = "x" } }
+        assert.same({ false, false, false, false }, row "w_city, w_kind, w_floor, lat")
+        assert.is_nil(em:fork():find_one(User, e.id).work)
+        e.work = { city = "y" }
+        em:flush()
+        assert.same({ "y", "home", "7" }, row "w_city, w_kind, w_floor")
+        assert.equal("y, ?", e.work:label())
+        e.work = nil
+        em:flush()
+        assert.same({ false, false, false }, row "w_city, w_kind, w_floor")
+        e.geo = {}
+        local err = unit.raises("validation", em.flush, em)
+        assert.equal("geo.lat", err.property)
+        e.geo = nil
+        quiet()
+    end)
 
     it("U1, U2: a member changed in place writes its column and no other; changed back, nothing", function()
-        local e = make { name = "Ann", address = { city = "x", geo = { lat = "1" }, tags = { "a" }, rent = { cents = 5 } } }
+        local e = make { name = "Ann", address = { city = "x", geo = { lat = "1" }, tags = { "a" },
+            rent = { cents = 5 } } }
         e.address.city = "y"
         work:forget()
         em:flush()
@@ -130,7 +131,8 @@ databases.each(function(db)
         e.address.city, e.address.geo.lat = "y", "2.0"
         quiet()
         assert.equal("2.0000", e.address.geo.lat)
-        e.address = { city = "y", kind = "home", floor = 7, geo = { lat = "2" }, tags = { "a", "b" }, rent = { cents = 6 } }
+        e.address = { city = "y", kind = "home", floor = 7, geo = { lat = "2" }, tags = { "a", "b" },
+            rent = { cents = 6 } }
         quiet()
         assert.equal("y, ?", e.address:label())
     end)
@@ -153,7 +155,8 @@ databases.each(function(db)
         local address, geo = e.address, e.address.geo
         address.note = "mine"
         address.city = "changed"
-        raw:exec "update users set address_city = 'other', address_street = 'news', address_geo_lat = '7.0000', w_city = 'w'"
+        raw:exec("update users set address_city = 'other', address_street = 'news', address_geo_lat = '7.0000', "
+            .. "w_city = 'w'")
         em:find(User, { id = e.id }, { flush_mode = "commit" })
         assert.equal(address, e.address)
         assert.equal(geo, e.address.geo)
@@ -258,7 +261,8 @@ databases.each(function(db)
         assert.same({ city = "y", kind = "home", floor = 7 }, address)
     end)
 
-    it("U4: unknown members, wrong tables and missing values are refused where they are met, with their paths", function()
+    it("U4: unknown members, wrong tables and missing values are refused where they are met, with their paths",
+        function()
         local function refused(kind, path, fn, ...)
             local err = unit.raises(kind, fn, ...)
             assert.equal(path, err.property)
@@ -267,7 +271,8 @@ databases.each(function(db)
         local text = refused("unknown_property", "address.ctiy", em.create, em, User, { address = { ctiy = "x" } })
         assert.truthy(text:find("did you mean 'city'", 1, true))
         refused("unknown_property", "ctiy", Address, { ctiy = "x" })
-        refused("unknown_property", "address.geo.lta", em.create, em, User, { address = { city = "x", geo = { lta = 1 } } })
+        refused("unknown_property", "address.geo.lta", em.create, em, User,
+            { address = { city = "x", geo = { lta = 1 } } })
         refused("validation", "address", em.create, em, User, { address = 5 })
         refused("validation", "address", em.create, em, User, { address = Geo { lat = 1 } })
         refused("validation", "address", em.create, em, User, { address = em:create(User, {}) })
@@ -283,8 +288,10 @@ databases.each(function(db)
         refused("validation", "address.geo.lat", persisted, { name = "x", address = { city = "x", geo = { lon = 1 } } })
         refused("validation", "work.city", persisted, { name = "x", address = { city = "x" }, work = { floor = 1 } })
         refused("validation", "address.kind", persisted, { name = "x", address = { city = "x", kind = "tent" } })
-        refused("validation", "address.street", persisted, { name = "x", address = { city = "x", street = ("s"):rep(41) } })
-        refused("validation", "address.geo.lat", persisted, { name = "x", address = { city = "x", geo = { lat = "1.23456" } } })
+        refused("validation", "address.street", persisted,
+            { name = "x", address = { city = "x", street = ("s"):rep(41) } })
+        refused("validation", "address.geo.lat", persisted,
+            { name = "x", address = { city = "x", geo = { lat = "1.23456" } } })
         assert.equal(0, work:writes())
         local e = make { name = "x", address = { city = "x" } }
         assert.has_error(function() e.address.ctiy = "y" end)
@@ -399,7 +406,8 @@ databases.each(function(db)
         em:assign(e, { address = { city = "y", geo = { lat = 3 } } })
         assert.equal(address, e.address)
         assert.equal(geo, e.address.geo)
-        assert.same({ city = "y", street = "s", kind = "home", floor = 7, geo = { lat = 3, lon = "2.0000" } }, e.address)
+        assert.same({ city = "y", street = "s", kind = "home", floor = 7, geo = { lat = 3, lon = "2.0000" } },
+            e.address)
         em:assign(e, { address = { street = orm.null, geo = orm.null }, work = { city = "w" } })
         assert.is_nil(e.address.street)
         assert.is_nil(e.address.geo)

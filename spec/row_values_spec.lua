@@ -19,7 +19,8 @@ local Note = orm.entity {
     { "token", type = "string", nullable = true, hidden = true },
     { "draft", persist = false },
     { "cache", persist = false, hidden = true },
-    { "made", type = "integer", nullable = true, on_create = function(note) clock = clock + 1 return clock * #note.title end },
+    { "made", type = "integer", nullable = true,
+        on_create = function(note) clock = clock + 1 return clock * #note.title end },
     { "touched", type = "integer", nullable = true, on_update = function(_, em) return em.transactions and 7 end },
     { "meta", type = "json", nullable = true },
     { "tags", type = "array", array_of = "text", nullable = true },
@@ -202,7 +203,8 @@ databases.each(function(db)
     end)
 
     it("U2: json and arrays are compared by what is in them", function()
-        local e = make { title = "x", meta = { a = 1, b = { 1, 2, { c = orm.null } } }, tags = { "a", "b" }, times = { 0, 1.5 } }
+        local e = make { title = "x", meta = { a = 1, b = { 1, 2, { c = orm.null } } }, tags = { "a", "b" },
+            times = { 0, 1.5 } }
         local meta = e.meta
         e.meta = { b = { 1, 2, { c = orm.null } }, a = 1 }
         e.tags = orm.array { "a", "b" }

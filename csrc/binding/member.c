@@ -187,8 +187,7 @@ static int member_value(lua_State *L) {
         decode_hex(L);
         return 1;
     }
-    if (hdl_to_value(L, 2, &m->column, &m->scratch, &value, &err) == HD_OK &&
-        value.kind != HD_JSON)
+    if (hdl_to_value(L, 2, &m->column, &m->scratch, &value, &err) == HD_OK && value.kind != HD_JSON)
         hdl_push_value(L, &value, &m->column);
     else
         lua_settop(L, 2);

@@ -35,10 +35,15 @@ end
 
 -- What the program has assigned to embedded properties becomes their values, before any hook looks at them.
 local function adopt(em, rows)
-  local given = {}
-  undo.note(em, { kind = "adopted_values", given = given })
+  local given
   for _, row in ipairs(rows) do
-    if row.op ~= "delete" then embedded_writing.adopt(row.shelf, row.slot, given) end
+    if row.op ~= "delete" and row.shelf.mapping.embedded[1] then
+      if not given then
+        given = {}
+        undo.note(em, { kind = "adopted_values", given = given })
+      end
+      embedded_writing.adopt(row.shelf, row.slot, given)
+    end
   end
 end
 
