@@ -13,6 +13,13 @@ local Person = orm.entity {
   name = "Person", table = "persons",
   { "id", type = "integer", primary = true },
   { "team", many_to_one = "Team", nullable = true },
+  { "topics", many_to_many = "Topic", inversed_by = "people", pivot_table = "persons_topics" },
+}
+local Topic = orm.entity {
+  name = "Topic", table = "topics",
+  { "id", type = "integer", primary = true },
+  { "name", type = "string" },
+  { "people", many_to_many = "Person", mapped_by = "topics" },
 }
 
 databases.each(function(db)
@@ -20,7 +27,7 @@ databases.each(function(db)
     local work, em
 
     before_each(function()
-      work = unit.open(db, { Team, Person })
+      work = unit.open(db, { Team, Person, Topic })
       em = work.em
     end)
 
@@ -41,6 +48,32 @@ databases.each(function(db)
       assert.same({ person }, team.members:items())
       em:flush()
       assert.same({ { tostring(team.id) } }, work.raw:rows("select team_id from persons"))
+    end)
+
+    it("F1: what a rollback made new again has both sides of its relations when it is persisted again", function()
+      local team, stays = Team { name = "a" }, Person {}
+      local topic, kept = Topic { name = "x" }, Topic { name = "y" }
+      stays.team = team
+      stays.topics:add(kept)
+      em:persist(team, stays, topic):flush()
+      em:begin()
+      local comes, other = Person { team = team }, Team { name = "b" }
+      local made = Topic { name = "z" }
+      comes.topics:add(kept, made)
+      stays.topics:add(made)
+      stays.team = other
+      em:persist(comes, other):flush()
+      em:rollback()
+      assert.same({ stays }, team.members:items())
+      assert.is_nil(comes.id)
+      em:persist(comes, other, made)
+      assert.same({ stays, comes }, team.members:items())
+      assert.same({}, other.members:items())
+      assert.same({ stays, comes }, kept.people:items())
+      assert.same({ comes }, made.people:items())
+      em:flush()
+      assert.equal("2", work.raw:value("select count(*) from persons where team_id = " .. team.id))
+      assert.equal("3", work.raw:value("select count(*) from persons_topics"))
     end)
 
     it("I1: a key that was to be taken over is again that of the row whose removal is pending", function()

@@ -24,7 +24,7 @@ end
 ---@param collection heddle.Collection
 function undo.note_collection(em, collection)
   if not em.session:has_marks() then return end
-  undo.note(em, { kind = "collection", collection = collection, image = collection:image() })
+  undo.note(em, { kind = "collection", em = em, collection = collection, image = collection:image() })
 end
 
 -- Notes ----------------------------------------------------------------------------------------------------
@@ -57,6 +57,7 @@ function reverse.collection(note, mark)
   local shelf, slot = meta.box and meta.box.shelf, meta.slot_of and meta.slot_of[owner]
   local since = shelf and shelf.adopted[slot]
   if since and since >= mark.serial then return note.collection:renew() end
+  note.em.is_rewound = true
   note.collection:restore(note.image)
 end
 

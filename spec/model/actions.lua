@@ -5,6 +5,7 @@
 ---     actions.apply(run, { "relate", 3, "team", 1 })
 ---     print(actions.text(run.trace))                  -- the steps as a script
 
+local Model = require("spec.model.model")
 local schema = require("spec.model.schema")
 
 local unpack = table.unpack or unpack
@@ -78,11 +79,70 @@ end
 
 function text.persist(_, n) return ("em:persist(o%d)"):format(n) end
 
+-- Objects that are lost with it: those that it leads to, and those that lead to it.
+local function lost_with(run, o)
+  local list, seen, at = { o }, { [o] = true }, 1
+  local function meet(other)
+    if other.mark == "lost" and not seen[other] then
+      seen[other], list[#list + 1] = true, other
+    end
+  end
+  while list[at] do
+    local each = list[at]
+    for _, target in pairs(each.to) do meet(target) end
+    for _, items in pairs(each.list) do
+      for _, item in ipairs(items) do meet(item) end
+    end
+    for _, other in ipairs(run.model.objects) do
+      for _, target in pairs(other.to) do
+        if target == each then meet(other) end
+      end
+      for _, items in pairs(other.list) do
+        if Model.find(items, each) then meet(other) end
+      end
+    end
+    at = at + 1
+  end
+  return list, seen
+end
+
+-- Whether all that it leads to will be there, and none takes another one's place.
+local function can_come_back(run, o, with)
+  for name, target in pairs(o.to) do
+    if not with[target] and not Model.is_staying(target) then return false end
+    if schema.kinds[o.kind].refs[name].single and run.model:referring(o.kind, name, target)[1] then return false end
+  end
+  for _, items in pairs(o.list) do
+    for _, item in ipairs(items) do
+      if not with[item] and not Model.is_staying(item) then return false end
+    end
+  end
+  return not is_taken(run, o.kind, run.model:key(o))
+end
+
+-- What a rollback has made new again is persisted again.
+function apply.adopt(run, n)
+  local o = object(run, n, "lost")
+  if not o then return false end
+  local list, with = lost_with(run, o)
+  for _, each in ipairs(list) do
+    if not can_come_back(run, each, with) then return false end
+  end
+  for _, each in ipairs(list) do
+    run.em:persist(each.e)
+    each.mark = "new"
+    for name in pairs(each.list) do each.known[name], each.put[name], each.cut[name] = true, {}, {} end
+  end
+  return true
+end
+
+function text.adopt(_, n) return ("em:persist(o%d) -- and those lost with it"):format(n) end
+
 -- What is new leaves those who list it; what points at it would bring it back.
 local function forget(run, o)
   for _, other in ipairs(run.model.objects) do
     for _, target in pairs(other.to) do
-      if target == o and other ~= o and other.mark ~= "gone" then return false end
+      if target == o and other ~= o and Model.is_alive(other) then return false end
     end
   end
   run.em:remove(o.e)

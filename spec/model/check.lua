@@ -4,6 +4,8 @@
 ---     check.memory(run)
 ---     check.rows(run)
 
+local Model = require("spec.model.model")
+local rows = require("spec.model.rows")
 local schema = require("spec.model.schema")
 
 local check = {}
@@ -25,14 +27,18 @@ local function number_of(run, e)
   return tostring(e)
 end
 
-local function check_values(run, o)
+local function check_scalars(o)
   local kind = schema.kinds[o.kind]
   for _, names in ipairs({ kind.key, kind.scalars, { kind.version and "version" } }) do
     for _, name in ipairs(names) do
       if o.e[name] ~= o.v[name] then fail(o, "%s is %s, not %s", name, show(o.e[name]), show(o.v[name])) end
     end
   end
-  for name in pairs(kind.refs) do
+end
+
+local function check_values(run, o)
+  check_scalars(o)
+  for name in pairs(schema.kinds[o.kind].refs) do
     local target = o.to[name]
     local heir = target and run.model:heir(target) -- the same row, before and after the flush
     if o.e[name] ~= (target and target.e) and not (heir and o.e[name] == heir.e) then
@@ -82,7 +88,7 @@ end
 local function check_other_side(run, o, kind_name, name, inverse)
   local members = {}
   for _, other in ipairs(run.model.objects) do
-    if other.kind == kind_name and other.mark ~= "gone" then
+    if other.kind == kind_name and Model.is_alive(other) then
       for _, item in ipairs(run.model:members(other, name)) do
         if item == o then members[#members + 1] = other end
       end
@@ -109,11 +115,34 @@ function check.memory(run)
   for _, o in ipairs(run.model.objects) do
     local is_here = o.mark == "new" or o.mark == "managed"
     if run.em:contains(o.e) ~= is_here then fail(o, is_here and "is not managed" or "is managed") end
-    if o.mark ~= "gone" then
+    if o.mark == "lost" then check_scalars(o) end
+    if Model.is_alive(o) then
       check_values(run, o)
       for name in pairs(schema.kinds[o.kind].lists or {}) do check_list(run, o, name) end
       check_sides(run, o)
     end
+  end
+end
+
+-- Pending changes ------------------------------------------------------------------------------------------
+
+local ops = { new = "create", managed = "update", removed = "delete" }
+
+local function add(count, o, op, by) count[o .. " " .. op] = (count[o .. " " .. op] or 0) + by end
+
+--- em:changes() tells what the model says: whom a flush would create, update and delete. Cascades come first.
+function check.changes(run)
+  local count, model = {}, run.model
+  for _, change in ipairs(run.em:changes()) do
+    if change.op ~= "collection" then add(count, number_of(run, change.entity), change.op, 1) end
+  end
+  for _, o in ipairs(model.objects) do
+    if o.mark == "removed" or Model.is_staying(o) and rows.is_changed(model, o) then
+      add(count, "o" .. o.n, ops[o.mark], -1)
+    end
+  end
+  for name, n in pairs(count) do
+    if n ~= 0 then error(("em:changes() has %s %s"):format(name, n > 0 and "too often" or "not"), 0) end
   end
 end
 
@@ -135,13 +164,13 @@ local function text(value)
   return tostring(value)
 end
 
-local function expected(rows)
+local function expected(held)
   local lines = {}
-  for o, row in pairs(rows) do
+  for o, row in pairs(held) do
     local parts = { o.kind }
     for i, column in ipairs(schema.columns[o.kind]) do
       local target = row.to[column:match("^(.*)_id$") or false]
-      parts[i + 1] = text(target and rows[target].v.id or row.v[column])
+      parts[i + 1] = text(target and held[target].v.id or row.v[column])
     end
     lines[#lines + 1] = table.concat(parts, " ")
     for name in pairs(row.list) do
@@ -154,8 +183,8 @@ local function expected(rows)
   return lines
 end
 
-local function compare(lines, rows, where)
-  local wanted = expected(rows)
+local function compare(lines, held, where)
+  local wanted = expected(held)
   table.sort(lines)
   if table.concat(lines, "\n") == table.concat(wanted, "\n") then return end
   local count, wrong = {}, {}

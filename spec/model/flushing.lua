@@ -29,6 +29,7 @@ end
 -- Runs fn, which flushes, with a failure on order. Gives whether it succeeded; the model stays as it was.
 local function attempt(run, fault, fn)
   local fresh = rows.cascade(run.model)
+  check.changes(run)
   local wrong = rows.fault(run.model)
   if fault then inject.arm(run.work, run.em, fault) end
   local ok, err = pcall(fn)

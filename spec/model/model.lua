@@ -4,7 +4,7 @@
 ---
 ---     "fresh"     made, nobody's             "managed"   it has a row
 ---     "new"       persisted, no row yet      "removed"   its row is to be deleted
----     "gone"      deleted, or made in a transaction that was rolled back: of no interest any more
+---     "gone"      deleted: of no interest        "lost"      made in a transaction that was rolled back
 ---
 --- Inverse sides are not stored: they are asked for. A list that is not known (its owner was read anew) is what the
 --- database has, without `cut`, with `put` behind it. `rows[object]` is { v, to, list }, what the database holds.
@@ -38,14 +38,15 @@ local function find(list, item)
 end
 Model.find, Model.copy, Model.copy_lists = find, copy, copy_lists
 
-local function is_alive(o) return o.mark ~= "gone" end
+local function is_alive(o) return o.mark ~= "gone" and o.mark ~= "lost" end
 local function is_staying(o) return o.mark == "new" or o.mark == "managed" end
-Model.is_staying = is_staying
+Model.is_alive, Model.is_staying = is_alive, is_staying
 
 -- Memory ---------------------------------------------------------------------------------------------------
 
 function Model:make(n, kind, values)
-  local o = { n = n, kind = kind, mark = "fresh", v = copy(values), to = {}, list = {}, known = {}, put = {}, cut = {} }
+  local o = { n = n, kind = kind, mark = "fresh", v = copy(values), made = copy(values), to = {}, list = {},
+    known = {}, put = {}, cut = {} }
   for name in pairs(schema.kinds[kind].lists or {}) do
     o.list[name], o.known[name], o.put[name], o.cut[name] = {}, true, {}, {}
   end
@@ -164,6 +165,14 @@ end
 
 function Model:commit() table.remove(self.saved) end
 
+-- It is new again, and nobody's: what a flush gave it is taken back.
+local function lose(o)
+  local kind = schema.kinds[o.kind]
+  o.mark, o.v.version = "lost", nil
+  if not kind.given then o.v.id = o.made.id end
+  for name in pairs(kind.filled or {}) do o.v[name] = o.made[name] end
+end
+
 --- What was managed has its values of then; what was made or persisted since is nobody's.
 function Model:rollback()
   local saved = table.remove(self.saved)
@@ -171,8 +180,8 @@ function Model:rollback()
     local then_ = saved.images[o]
     if then_ then
       for key, value in pairs(then_) do o[key] = value end
-    else
-      o.mark = "gone"
+    elseif o.mark ~= "gone" then
+      lose(o)
     end
   end
   self.rows = saved.rows

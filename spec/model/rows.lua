@@ -91,8 +91,8 @@ end
 
 -- Flushing -------------------------------------------------------------------------------------------------
 
--- Whether the object's own row is to be written, its lists left aside.
-local function is_changed(model, o)
+--- Whether the row of an object that stays is to be written, its lists left aside.
+function rows.is_changed(model, o)
   if o.mark == "new" then return true end
   local row = model.rows[o]
   for _, name in ipairs(schema.kinds[o.kind].scalars) do
@@ -140,7 +140,7 @@ function rows.flush(model, id_of)
   for _, o in ipairs(model.objects) do
     heirs[o] = model:heir(o)
     if heirs[o] then former[heirs[o]] = model.rows[o] end
-    changed[o] = is_staying(o) and is_changed(model, o)
+    changed[o] = is_staying(o) and rows.is_changed(model, o)
   end
   inherit(model, heirs)
   for _, o in ipairs(model.objects) do

@@ -84,7 +84,7 @@ local function finish(self)
   while self.em:in_transaction() do
     if not pcall(self.em.rollback, self.em) then break end
   end
-  self.em:clear()
+  pcall(self.em.clear, self.em)
 end
 
 local function operate(self, count)

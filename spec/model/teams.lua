@@ -87,6 +87,12 @@ function teams.dissolve(run)
   run.step("remove", team.n)
 end
 
+--- What a rollback has made new again.
+function teams.come_back(run)
+  local o = pick(run, run.model:all(nil, "lost"))
+  if o then run.step("adopt", o.n) end
+end
+
 -- Badges --------------------------------------------------------------------------------------------------
 
 function teams.badge(run)

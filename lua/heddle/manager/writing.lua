@@ -7,6 +7,7 @@ local hooks = require("heddle.hooks")
 local manager = require("heddle.manager")
 local prepare = require("heddle.flush.prepare")
 local readonly = require("heddle.readonly")
+local rejoin = require("heddle.relations.rejoin")
 local relate = require("heddle.relate")
 local state = require("heddle.state")
 local undo = require("heddle.undo")
@@ -28,6 +29,7 @@ local function adopt(self, map, e)
   local slot = shelf:adopt(e)
   if key ~= nil then shelf.shelf:set_key(slot, key) end
   undo.note(self, { kind = "adopted", shelf = shelf, slot = slot })
+  if self.is_rewound then rejoin.follow(e) end
   return shelf, slot
 end
 
