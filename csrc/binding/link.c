@@ -186,31 +186,42 @@ static void push_names(lua_State *L, const hd_link *link) {
     }
 }
 
-static void push_row(lua_State *L, const hd_link *link, const hdl_query *query, int names) {
+/* The row, with absent fields for NULLs; whether there is one. */
+static bool push_row(lua_State *L, const hd_link *link, const hdl_query *query, int names) {
     const hd_row *row = &link->row;
+    bool has_null = false;
     lua_createtable(L, 0, (int)row->count);
     for (uint32_t i = 0; i < row->count; i++) {
-        if (row->values[i].kind == HD_NULL) continue;
+        if (row->values[i].kind == HD_NULL) {
+            has_null = true;
+            continue;
+        }
         lua_rawgeti(L, names, (int)i + 1);
         hdl_push_value(L, &row->values[i], query->results ? &query->results[i] : NULL);
         lua_rawset(L, -3);
     }
+    return has_null;
 }
 
-/* link:rows(query, list, limit) -> status...: appends the rows from the one that stands ready on, as tables by column name,
- * to the list until the operation is something else, or `limit` rows were added. */
+/* link:rows(query, list, columns) -> status...: appends the rows from the one that stands ready on, as tables by column
+ * name, to the list until the operation is something else. `columns` gets the names of the columns of each row that has
+ * a NULL in it. */
 static int link_rows(lua_State *L) {
     hd_link *link = open_link(L);
     const hdl_query *query = hdl_check_query(L, 2);
-    lua_Integer limit = luaL_optinteger(L, 4, -1);
     luaL_checktype(L, 3, LUA_TTABLE);
+    luaL_checktype(L, 4, LUA_TTABLE);
     lua_settop(L, 4);
     push_names(L, link);
     int count = (int)lua_rawlen(L, 3);
     hd_wait wait = no_wait();
     hd_step step = HD_ROW;
-    while (step == HD_ROW && limit-- != 0) {
-        push_row(L, link, query, 5);
+    while (step == HD_ROW) {
+        if (push_row(L, link, query, 5)) {
+            lua_pushvalue(L, -1);
+            lua_pushvalue(L, 5);
+            lua_rawset(L, 4);
+        }
         lua_rawseti(L, 3, ++count);
         step = hd_link_step(link, &wait);
     }

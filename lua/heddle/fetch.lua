@@ -92,6 +92,11 @@ local function hears_loads(self, root)
   return false
 end
 
+---From now on what is loaded for the first time is noted, if somebody wants to hear of it.
+function fetch.watch_loads(self, shelf)
+  shelf.loads = hears_loads(self, shelf.mapping) and {} or nil
+end
+
 local function tell_loads(self, list)
   for _, e in ipairs(list) do hooks.call(self, e, "on_load") end
 end
@@ -104,7 +109,7 @@ function fetch.managed(self, plan, params)
   local results, late, others = {}, {}, {}
   local status = self:start(plan, params)
   local shelf = self:shelf_of(plan.mapping)
-  shelf.loads = hears_loads(self, plan.mapping.root) and {} or nil
+  fetch.watch_loads(self, shelf)
   while status == ROW do
     status = hydrate(self, core.hydrate, shelf.shelf, self.link, plan.hydrator, shelf, results, late, others)
   end

@@ -10,6 +10,9 @@ local raw_sql = {}
 local LIMIT = 500
 local cache = {}
 
+-- What a row has NULL in does not show in it: the names of its columns.
+local columns_of = setmetatable({}, { __mode = "k" })
+
 local function compile(driver, sql)
   local known = cache[driver]
   if not known or known.count >= LIMIT then
@@ -45,13 +48,20 @@ function raw_sql.run(context, link, sql, params, bare)
   local status = wait.drive(link, context, link:start(entry.query, params, params.n, nil, bare))
   while status == wait.ROW do
     rows = rows or {}
-    status = wait.drive(link, context, link:rows(entry.query, rows))
+    status = wait.drive(link, context, link:rows(entry.query, rows, columns_of))
   end
   if status == wait.FAILED then context:raise(link) end
   local affected, _, columns = link:affected()
   if context:is_logged() then context:log(link) end
   if not rows and columns > 0 then rows = {} end
   return rows, affected
+end
+
+---The names of the columns of a row that `run` gave, when one of them is NULL.
+---@param row table
+---@return string[]|nil
+function raw_sql.columns(row)
+  return columns_of[row]
 end
 
 ---Runs one statement as it stands, question marks and all, kept prepared nowhere: DDL.
