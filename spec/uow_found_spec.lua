@@ -21,13 +21,23 @@ local Topic = orm.entity {
   { "name", type = "string" },
   { "people", many_to_many = "Person", mapped_by = "topics" },
 }
+local Lock = orm.entity {
+  name = "Lock", table = "locks",
+  { "id", type = "integer", primary = true },
+  { "key", many_to_one = "Key" },
+}
+local Key = orm.entity {
+  name = "Key", table = "keys",
+  { "id", type = "integer", primary = true },
+  { "lock", many_to_one = "Lock" },
+}
 
 databases.each(function(db)
   describe("found by chance:", function()
     local work, em
 
     before_each(function()
-      work = unit.open(db, { Team, Person, Topic })
+      work = unit.open(db, { Team, Person, Topic, Lock, Key })
       em = work.em
     end)
 
@@ -74,6 +84,26 @@ databases.each(function(db)
       em:flush()
       assert.equal("2", work.raw:value("select count(*) from persons where team_id = " .. team.id))
       assert.equal("3", work.raw:value("select count(*) from persons_topics"))
+    end)
+
+    it("O2: a foreign key that stays broken fails its flush, though checks were put off in the transaction", function()
+      local team, person = Team { name = "a" }, Person {}
+      person.team = team
+      local lock, key = Lock {}, Key {}
+      lock.key, key.lock = key, lock
+      em:persist(team, person):flush()
+      em:begin()
+      for _, first in ipairs({ true, false }) do
+        em:remove(team)
+        if first then em:persist(lock, key) end
+        local err = unit.raises("foreign_key_violation", em.flush, em)
+        assert.is_nil(tostring(err):find("Lock", 1, true))
+        assert.equal(team, person.team)
+        em:persist(team):flush()
+      end
+      em:commit()
+      assert.equal("1", work.raw:value("select count(*) from persons where team_id is not null"))
+      assert.equal("1", work.raw:value("select count(*) from locks"))
     end)
 
     it("I1: a key that was to be taken over is again that of the row whose removal is pending", function()

@@ -203,8 +203,9 @@ static bool build_run(hd_flush *flush, const hd_order_run *run, hd_error *err) {
 
 /* ---- batches ---- */
 
-/* Deferred checks are asked for at the body's end, where the server can be told to; SQLite makes
- * them at COMMIT (to switch its deferral off again would forget what it has counted). */
+/* Deferred checks are asked for at the body's end. The server can be told to; SQLite makes them at
+ * COMMIT (to switch its deferral off again would forget what it has counted), whoever deferred them
+ * in the transaction, so the driver has to look. */
 static bool build_deferral(hd_flush *flush, bool begins) {
     bool pragma = flush->options.dialect->row_sequence;
     if (!flush->deferred || (pragma && !begins)) return true;
@@ -229,8 +230,10 @@ static const hd_batch *build_batch(hd_flush *flush, hd_error *err) {
         if (flush->writes[order->nodes[run->first]].wave != wave) break;
         build_run(flush, run, err);
     }
-    if (!err->kind && flush->next_run == order->run_count && !build_deferral(flush, false))
-        hd_error_memory(err);
+    if (!err->kind && flush->next_run == order->run_count) {
+        if (!build_deferral(flush, false)) hd_error_memory(err);
+        flush->batch.statements[flush->batch.count - 1].settles = true;
+    }
     return err->kind ? NULL : &flush->batch;
 }
 

@@ -33,9 +33,6 @@ local function attempt(run, fault, fn)
   local wrong = rows.fault(run.model)
   if fault then inject.arm(run.work, run.em, fault) end
   local ok, err = pcall(fn)
-  if ok and wrong and run.work.db.name == "sqlite" and #run.model.saved > 0 and wrong.what == "dangling" then
-    return true, "late"
-  end
   if ok and wrong then
     error(("a flush succeeded although %s of o%d is %s"):format(wrong.name, wrong.o.n, wrong.what), 0)
   end
@@ -74,9 +71,7 @@ actions.add("flush", function(run, fault)
   local ok, err = attempt(run, fault, function() run.em:flush() end)
   if not ok and orm.is_error(err, "connection") then give_up(run, err) end
   if fault then inject.disarm(run.work, run.em, fault) end
-  if err == "late" then
-    give_up(run)
-  elseif ok then
+  if ok then
     written(run)
     flush_again(run)
   end
@@ -98,10 +93,7 @@ actions.add("commit", function(run, fault)
   if #run.model.saved == 0 then return false end
   local depth = #run.em.transactions
   local ok, err = attempt(run, fault, function() run.em:commit() end)
-  if err == "late" then
-    give_up(run)
-    return true
-  elseif ok then
+  if ok then
     written(run)
     run.model:commit()
   elseif orm.is_error(err, "connection") then

@@ -122,6 +122,7 @@ struct hd_sqlite_conn {
     hd_arena decoded; /* texts that had to be made */
     bool read_only;   /* the open transaction said HD_SQLITE_READ_ONLY */
     bool unconfined;  /* CHECK constraints are not looked at now */
+    bool unsettled;   /* foreign keys were broken, to be checked at COMMIT, before the batch */
 };
 
 static inline hd_sqlite_conn *hd_sqlite_of(hd_conn *conn) {
@@ -157,6 +158,8 @@ hd_step hd_sqlite_wait(hd_sqlite_conn *conn, hd_wait *wait, hd_error *err);
 
 /* Fills the record from a code and the connection's last message. `preparing`: the fault lies
  * in the text. */
+/* A foreign key that leads nowhere, in words. */
+void hd_sqlite_broken_reference(hd_error *err);
 hd_error_kind hd_sqlite_error(hd_sqlite_conn *conn, int code, bool preparing, hd_error *err);
 /* Path for messages: as the user gave it, without a URI's query. */
 int hd_sqlite_path_len(const hd_sqlite_conn *conn);

@@ -77,6 +77,13 @@ static void datatype_error(const char *text, hd_error *err) {
     if (place) set_place(err, place + 8, place + strlen(place));
 }
 
+void hd_sqlite_broken_reference(hd_error *err) {
+    hd_error_set(
+        err, HD_E_FOREIGN_KEY_VIOLATION,
+        "a foreign key was violated: a row would refer to one that is not there, or no longer "
+        "there");
+}
+
 static void constraint_error(int code, const char *text, hd_error *err) {
     switch (code) {
     case SQLITE_CONSTRAINT_UNIQUE:
@@ -94,9 +101,7 @@ static void constraint_error(int code, const char *text, hd_error *err) {
         datatype_error(text, err);
         break;
     case SQLITE_CONSTRAINT_FOREIGNKEY:
-        hd_error_set(err, HD_E_FOREIGN_KEY_VIOLATION,
-                     "a foreign key was violated: a row would refer to one that is not "
-                     "there, or no longer there");
+        hd_sqlite_broken_reference(err);
         break;
     case SQLITE_CONSTRAINT_TRIGGER:
         hd_error_set(err, HD_E_DRIVER, "a trigger of the database refused the statement");

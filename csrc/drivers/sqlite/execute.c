@@ -217,6 +217,22 @@ static void leave_read_only(hd_sqlite_conn *conn) {
     conn->read_only = false;
 }
 
+/* Whether a COMMIT would fail now: foreign keys are broken whose check was put off. */
+static bool is_unsettled(hd_sqlite_conn *conn) {
+    int broken = 0, most = 0;
+    sqlite3_db_status(conn->db, SQLITE_DBSTATUS_DEFERRED_FKS, &broken, &most, 0);
+    return broken > 0;
+}
+
+/* No single statement is to blame. */
+static hd_step fail_unsettled(hd_sqlite_conn *conn, hd_error *err) {
+    hd_sqlite_broken_reference(err);
+    err->native = SQLITE_CONSTRAINT_FOREIGNKEY;
+    fail(conn, HD_SQLITE_REFUSED, err);
+    err->statement = -1;
+    return HD_FAILED;
+}
+
 hd_error_kind hd_sqlite_start(hd_conn *base, hd_statement *statements, uint32_t count,
                               hd_error *err) {
     hd_sqlite_conn *conn = hd_sqlite_of(base);
@@ -233,6 +249,7 @@ hd_error_kind hd_sqlite_start(hd_conn *base, hd_statement *statements, uint32_t 
     conn->count = count;
     conn->at = 0;
     conn->running = true;
+    conn->unsettled = is_unsettled(conn);
     atomic_store(&conn->canceled, false);
     return HD_OK;
 }
@@ -246,6 +263,8 @@ hd_step hd_sqlite_step(hd_conn *base, hd_wait *wait, hd_error *err) {
         if (code == SQLITE_ROW) return HD_ROW;
         if (hd_sqlite_is_busy(code)) return wait_for_lock(conn, code, wait, err);
         if (code != SQLITE_DONE) return fail(conn, code, err);
+        bool settles = conn->statements[conn->at].settles && !conn->unsettled;
+        if (settles && is_unsettled(conn)) return fail_unsettled(conn, err);
         finish(conn, &conn->statements[conn->at]);
         conn->at++;
     }
