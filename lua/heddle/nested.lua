@@ -135,7 +135,17 @@ local function place_of(at)
   return { definition = at.map.meta, context_name = at.em.context_name }
 end
 
+local function check_list(at, view, list)
+  local count = 0
+  for _ in pairs(list) do count = count + 1 end
+  if count == #list then return end
+  errors.raise("validation", ("%s.%s takes a list of instances, keys or data of %s, without holes and names"):format(
+    at.map.name, view.name, view.target.name),
+    { context = at.em.context_name, entity = at.map.name, property = view.name })
+end
+
 local function many(at, view, e, list)
+  check_list(at, view, list)
   local owner = view.prop.kind == "one_to_many" and e
     and { e = e, prop = view.target.meta.by_name[view.prop.mapped_by] } or nil
   local meta, targets = e and getmetatable(e) or place_of(at), {}
@@ -168,7 +178,7 @@ function nested.value(at, view, value, e)
     value = one(at, view, value, is_plain(value) and current_member(e, view) or nil) or value
     relate.check(e and getmetatable(e) or place_of(at), prop, value)
   elseif is_plain(value) then
-    return many(at, view, e, relations.list(place_of(at), prop, value))
+    return many(at, view, e, value)
   end
   return value
 end
