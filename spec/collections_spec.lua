@@ -308,7 +308,8 @@ databases.each(function(db)
     end)
 
     it("O2: two owners swap their one_to_one partner", function()
-      local a1, a2, p1, p2 = Author { name = "1" }, Author { name = "2" }, Profile { text = "1" }, Profile { text = "2" }
+      local a1, a2 = Author { name = "1" }, Author { name = "2" }
+      local p1, p2 = Profile { text = "1" }, Profile { text = "2" }
       a1.profile, a2.profile = p1, p2
       em:persist(a1, a2):flush()
       p1.author, p2.author = a2, a1

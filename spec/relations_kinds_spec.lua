@@ -62,7 +62,8 @@ databases.each(function(db)
 
     it("with composite keys and a pivot that is an entity: defaults of its other columns are written", function()
       local student = Student { name = "s" }
-      local c1, c2 = Course { faculty = "m", number = 1, title = "x" }, Course { faculty = "m", number = 2, title = "y" }
+      local c1 = Course { faculty = "m", number = 1, title = "x" }
+      local c2 = Course { faculty = "m", number = 2, title = "y" }
       student.courses:add(c1, c2)
       em:persist(student):flush()
       assert.same({ { "1", "m", "1", "3", "42" }, { "1", "m", "2", "3", "42" } }, raw:rows(
@@ -162,7 +163,8 @@ databases.each(function(db)
       s.courses = { other:get_reference(Course, { "m", 3 }) }
       assert.equal(2, #mine.children)
       other:flush()
-      assert.same({ { "c2" }, { "new" } }, raw:rows("select name from kind_nodes where parent_id is not null order by name"))
+      assert.same({ { "c2" }, { "new" } },
+        raw:rows("select name from kind_nodes where parent_id is not null order by name"))
       assert.same({ { "3" } }, raw:rows("select course_number from kind_enrolments"))
       assert.is_false(mine.children:is_dirty())
       s.courses:remove_all()

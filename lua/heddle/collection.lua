@@ -1,8 +1,8 @@
 --- Collections in memory: members of a to-many side, or of the inverse side of a one_to_one, which has one at most.
 ---
 --- A collection knows its members (`items`, in order) once it is *initialized*; before, only what was added and
---- removed since the last flush. `snapshot` is what the database holds, as far as it is known. Nothing here knows the
---- other side of a relation (`relations.lua`), nor how members are read (`relations/loading.lua`).
+--- removed since the last flush. `snapshot` is what the database holds, as far as it is known. What it
+--- and the database make of each other is in `relations/stored.lua`; nothing here knows the other side of a relation.
 local undo = require("heddle.undo")
 
 ---@class heddle.Collection
@@ -35,12 +35,6 @@ local function copy(list)
   local made = {}
   for i = 1, #list do made[i] = list[i] end
   return made
-end
-
-local function set_of(list)
-  local set = {}
-  for i = 1, #list do set[list[i]] = true end
-  return set
 end
 
 local function cut(list, e)
@@ -84,8 +78,9 @@ function Collection:restore(image)
   collection.queue(manager_of(self), self)
 end
 
--- To be called before each change: what it was at the mark that is open.
-local function note(self, em)
+---To be called before each change: what it was at the mark that is open.
+function Collection:note()
+  local em = manager_of(self)
   if em and self.noted ~= em.mark_serial then
     self.noted = em.mark_serial
     undo.note_collection(em, self)
@@ -94,9 +89,8 @@ end
 
 ---To be called before each change that the program makes: the next flush has to look here.
 function Collection:touch()
-  local em = manager_of(self)
-  collection.queue(em, self)
-  note(self, em)
+  collection.queue(manager_of(self), self)
+  self:note()
 end
 
 -- Members --------------------------------------------------------------------------------------------------
@@ -115,8 +109,9 @@ function Collection:members()
   return items_left
 end
 
--- Positions of the members, made when they are asked for.
-local function places(self)
+---Positions of the members, made when they are asked for.
+---@return table<table, integer>
+function Collection:places()
   local place = self.place
   if not place then
     place = {}
@@ -130,7 +125,7 @@ end
 ---Whether an instance is a member; nil when that is not known.
 ---@return boolean|nil
 function Collection:has(e)
-  if self.initialized then return places(self)[e] ~= nil end
+  if self.initialized then return self:places()[e] ~= nil end
   local fate = self.fate[e]
   if fate then return fate == "added" end
   return nil
@@ -141,7 +136,7 @@ function Collection:take(e)
   if self:has(e) then return end
   self:touch()
   if self.initialized then
-    local place = places(self)
+    local place = self:places()
     self.items[#self.items + 1] = e
     place[e] = #self.items
     return
@@ -155,7 +150,7 @@ function Collection:drop(e)
   if self:has(e) == false then return end
   self:touch()
   if self.initialized then
-    places(self)[e] = nil
+    self:places()[e] = nil
     self.gaps = true
     return
   end
@@ -174,133 +169,6 @@ end
 function Collection:arrange(list)
   self:touch()
   self.items, self.place, self.gaps = copy(list), nil, nil
-end
-
----Set by heddle.relations: whether an instance that the database has in a collection is meant to be in memory.
----@type fun(self: heddle.Collection, e: table): boolean
-Collection.belongs = nil
-
--- The database ---------------------------------------------------------------------------------------------
-
--- Nobody has had to do with it before.
-local function open(self, rows)
-  local items = {}
-  for i = 1, #rows do
-    if self:belongs(rows[i]) then items[#items + 1] = rows[i] end
-  end
-  self.items, self.snapshot, self.initialized = items, rows, true
-end
-
----Takes the database's members in their order. What was added and removed in memory stays so.
----@param rows table[] instances, each once; the list is the collection's from here on
-function Collection:fill(rows)
-  note(self, manager_of(self))
-  if not self.initialized and not self.added[1] and not self.removed[1] then return open(self, rows) end
-  if self.replaced then
-    self.snapshot = copy(rows)
-    return
-  end
-  -- Read again: what differs from what was known is the program's.
-  local added, removed = self:differences()
-  removed = set_of(removed)
-  local items, there = {}, {}
-  for _, e in ipairs(rows) do
-    if not removed[e] and not there[e] and self:belongs(e) then
-      items[#items + 1] = e
-      there[e] = true
-    end
-  end
-  for _, e in ipairs(added) do
-    if not there[e] then items[#items + 1] = e end
-  end
-  self.items, self.place, self.gaps, self.snapshot = items, nil, nil, copy(rows)
-  self:know()
-end
-
--- From here on it is initialized.
-function Collection:know()
-  self.initialized, self.added, self.removed, self.fate = true, {}, {}, {}
-end
-
----The members of a collection that is not initialized become known: these and no others.
----@param list table[]
-function Collection:replace(list)
-  self:touch()
-  self.items, self.place, self.gaps, self.replaced = copy(list), nil, nil, true
-  self:know()
-end
-
----What a flush has to write: members that the database lacks, and those that it has too many.
----@return table[] added in order
----@return table[] removed
-function Collection:differences()
-  if not self.initialized then return self.added, self.removed end
-  local added, removed = {}, {}
-  local known, now = set_of(self.snapshot or {}), places(self)
-  for _, e in ipairs(self:members()) do
-    if not known[e] then added[#added + 1] = e end
-  end
-  for _, e in ipairs(self.snapshot or {}) do
-    if not now[e] then removed[#removed + 1] = e end
-  end
-  return added, removed
-end
-
----Whether members differ from those of the database, in a fixed order whether their order does.
----@return boolean
-function Collection:is_dirty()
-  if self.replaced then return true end
-  if not self.initialized then return self.added[1] ~= nil or self.removed[1] ~= nil end
-  local snapshot = self.snapshot
-  local items = self:members()
-  if #snapshot ~= #items then return true end
-  if self.prop.fixed_order then
-    for i, e in ipairs(snapshot) do
-      if items[i] ~= e then return true end
-    end
-    return false
-  end
-  local now = places(self)
-  for _, e in ipairs(snapshot) do
-    if not now[e] then return true end
-  end
-  return false
-end
-
----What is in memory is what the database holds now.
-function Collection:settle()
-  note(self, manager_of(self))
-  if self.initialized then self.snapshot = copy(self:members()) end
-  self.added, self.removed, self.fate, self.replaced = {}, {}, {}, nil
-end
-
----Instances that no row stands behind any more are members of nothing.
----@param dead table<table, true>
-function Collection:bury(dead)
-  local function living(list)
-    local left, any = {}, false
-    for _, e in ipairs(list or {}) do
-      if dead[e] then any = true else left[#left + 1] = e end
-    end
-    return any and left or nil
-  end
-  local items, snapshot = living(self:members()), living(self.snapshot)
-  if not items and not snapshot then return end
-  note(self, manager_of(self))
-  self.items, self.snapshot, self.place = items or self.items, snapshot or self.snapshot, nil
-end
-
----The database has members that nobody has looked at: none is known any more.
-function Collection:reopen()
-  note(self, manager_of(self))
-  self.items, self.place, self.gaps, self.snapshot, self.replaced = {}, nil, nil, nil, nil
-  self.initialized, self.added, self.removed, self.fate = false, {}, {}, {}
-end
-
----The owner is a new row again: the database has none of the members.
-function Collection:renew()
-  self.snapshot, self.replaced, self.noted = {}, nil, nil
-  self:know()
 end
 
 return collection

@@ -4,14 +4,14 @@
 --- `book.author`, and every assignment of `book.author` moves the book from one collection to the other. Of a
 --- many_to_many both sides are collections; what the database gets is read off the owning one.
 local collection = require("heddle.collection")
-local core = require("heddle.core")
-local errors = require("heddle.errors")
 local inherit = require("heddle.inherit")
 local group = require("heddle.relations.group")
 local instance = require("heddle.instance")
 local null = require("heddle.null")
 local relate = require("heddle.relate")
 local undo = require("heddle.undo")
+
+require("heddle.relations.stored")
 
 local relations = {}
 
@@ -82,6 +82,7 @@ end
 local function partner_of(e, prop, other)
   return relations.partner(prop, getmetatable(e).definition, getmetatable(other).definition)
 end
+relations.partner_of = partner_of
 
 -- Orphans --------------------------------------------------------------------------------------------------
 
@@ -140,11 +141,16 @@ relate.moved = relations.moved
 
 -- Members --------------------------------------------------------------------------------------------------
 
+-- A member whose row was read again may lead elsewhere by now.
 local function add(state, e)
-  if state:has(e) then return end
   local owner, prop = state.owner, state.prop
   local other = partner_of(owner, prop, e)
-  if prop.kind ~= "many_to_many" then return instance.relate(e, getmetatable(e), other, owner) end
+  if prop.kind ~= "many_to_many" then
+    if state:has(e) and not relate.leads_elsewhere(e, other, owner) then return end
+    instance.relate(e, getmetatable(e), other, owner)
+    return state:take(e)
+  end
+  if state:has(e) then return end
   group.join(owner, e)
   state:take(e)
   if other then relations.collection(e, other.name):take(owner) end
@@ -159,8 +165,8 @@ local function remove(state, e)
     if other then relations.collection(e, other.name):drop(owner) end
     return
   end
-  local target, is_known = relate.peek(e, other)
-  if target == owner or not is_known then instance.relate(e, getmetatable(e), other, nil) end
+  if not relate.leads_elsewhere(e, other, owner) then return instance.relate(e, getmetatable(e), other, nil) end
+  if state:has(e) then state:drop(e) end
 end
 
 local function check_all(state, list)
@@ -260,85 +266,11 @@ function relations.members(e, prop)
   return state and state:known() or NONE
 end
 
----A new row is not to be written after all: what it belongs to lets go of it.
----@param e table
-function relations.withdraw(e)
-  for _, prop in ipairs(getmetatable(e).definition.properties) do
-    local leads = instance.kind_of(prop) == "one" or prop.kind == "many_to_many"
-    for _, other in ipairs(leads and relations.members(e, prop) or NONE) do
-      local back = partner_of(e, prop, other)
-      local list = back and relations.known(other, back.name)
-      if list then list:drop(e) end
-    end
-  end
-end
-
 -- An instance that the database has in a collection may have been moved in memory.
 function collection.class.belongs(state, e)
   if state.prop.kind == "many_to_many" then return true end
   local target, is_known = relate.peek(e, partner_of(state.owner, state.prop, e))
   return target == state.owner or not is_known
-end
-
--- What the program sees ------------------------------------------------------------------------------------
-
-local function raise_gone(meta, prop)
-  errors.raise("not_managed", ("%s.%s: the entity manager of this instance is gone; merge it into another"):format(
-    meta.definition.name, prop.name), { entity = meta.definition.name, property = prop.name,
-    context = meta.context_name })
-end
-
-local HOW = "load it with em:load, or populate it"
-
-function instance.read_many(e, meta, prop)
-  local state = relations.collection(e, prop.name)
-  if not state then return raise_gone(meta, prop) end
-  if prop.kind == "one_to_one" then
-    local one = state:known()[1]
-    if one == nil and not state.initialized then instance.raise_not_loaded(meta, e, prop.name, HOW) end
-    return one
-  end
-  state.handle = state.handle or core.handle(state)
-  return state.handle
-end
-
-local function refuse(meta, prop, message)
-  errors.raise("validation", ("%s.%s %s"):format(meta.definition.name, prop.name, message),
-    { entity = meta.definition.name, property = prop.name, context = meta.context_name })
-end
-
----The list that is meant: a collection's members, or a plain list.
----@return table[]
-function relations.list(meta, prop, value)
-  local other = core.handle_state(value)
-  if other then
-    if not other.initialized then
-      local owner = other.owner
-      instance.raise_not_loaded(getmetatable(owner), owner, other.prop.name, HOW)
-    end
-    return other:members()
-  end
-  if type(value) ~= "table" or getmetatable(value) ~= nil then
-    refuse(meta, prop, ("takes a list of instances of %s, not %s; {} empties it"):format(relate.target_name(prop),
-      relate.describe(value)))
-  end
-  local count = 0
-  for _ in pairs(value) do count = count + 1 end
-  if count ~= #value then
-    refuse(meta, prop, ("takes a list of instances of %s, without holes and names"):format(relate.target_name(prop)))
-  end
-  return value
-end
-
-function instance.write_many(e, meta, prop, value)
-  local state = relations.collection(e, prop.name)
-  if not state then return raise_gone(meta, prop) end
-  if core.handle_state(value) == state then return end
-  if prop.kind == "one_to_one" then
-    relations.set(state, value ~= nil and value ~= null and { value } or {})
-  else
-    relations.set(state, relations.list(meta, prop, value))
-  end
 end
 
 return relations

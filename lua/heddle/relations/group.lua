@@ -1,7 +1,7 @@
---- Which entity manager the instances that nobody manages lead to (C3). Instances that were related form a group; a
---- group knows the entity manager whose instances are in reach, so that whether an instance may be persisted is asked of
---- its group and not of everything that it reaches. A group is never parted: where it says that two entity managers
---- meet, or that a part of a row is in reach, the caller has to look itself.
+--- Which entity manager the instances that nobody manages lead to (C3). Instances that were related form a group; it
+--- knows the entity manager whose instances are in reach, so that whether an instance may be persisted is asked of its
+--- group and not of everything that it reaches. A group is never parted: where it says that two entity managers meet, or
+--- that an instance is in reach that was read and is not managed, the caller has to look itself.
 local instance = require("heddle.instance")
 
 local group = {}
@@ -19,7 +19,7 @@ local function find(e)
   local own = instance.own(e)
   own.group = own.group or { size = 1 }
   local root = root_of(own.group)
-  if own.unloaded then root.is_doubtful = true end
+  if getmetatable(e).is_stored then root.is_doubtful = true end
   return root
 end
 
@@ -65,7 +65,7 @@ function group.is_doubtful(em, e)
   local own = getmetatable(e).own
   if not own then return false end
   local root = own.group and root_of(own.group)
-  if not root then return own.unloaded ~= nil end
+  if not root then return getmetatable(e).is_stored == true end
   return root.is_doubtful or root.token ~= nil and root.token ~= em.token
 end
 
