@@ -83,5 +83,105 @@ databases.each(function(db)
       assert.is_true(seconds(5000) < 40 * short)
       assert.same({}, work.raw:rows "select * from branches")
     end)
+
+    it("a row that was removed and is persisted again is a member again", function()
+      local root, leaf = Branch {}, Branch {}
+      root.branches:add(leaf)
+      em:persist(root):flush()
+      em:remove(leaf):flush()
+      assert.equal(0, #root.branches)
+      em:persist(leaf):flush()
+      assert.equal(root, leaf.parent)
+      assert.equal(leaf, root.branches[1])
+    end)
+
+    it("C3: a row that was detached, or read so, is refused where it is persisted or related", function()
+      local volume = Volume {}
+      em:persist(volume):flush()
+      em:detach(volume)
+      local shelf = Shelf {}
+      em:persist(shelf)
+      for _, other in ipairs { volume, em:find_one(Volume, volume.id, { managed = false }) } do
+        local err = unit.raises("not_managed", em.persist, em, other)
+        assert.matches("has a row but is not managed", err.message, 1, true)
+        unit.raises("not_managed", function() shelf.books:add(other) end)
+        unit.raises("not_managed", em.persist, em, Label { volumes = { other } })
+      end
+      shelf.books:add(em:merge(volume))
+      em:flush()
+      assert.same({ { "1", "1" } }, work.raw:rows "select id, shelf_id from volumes")
+    end)
+
+    it("merge takes over what a graph that nobody manages refers to by its key", function()
+      local shelf = Shelf { books = { Volume {} } }
+      em:persist(shelf):flush()
+      em:clear()
+      local read = em:find_one(Shelf, 1, { managed = false, populate = { "books" } })
+      local own = em:merge(read.books[1])
+      em:flush()
+      assert.equal(em:find_one(Shelf, 1), own.shelf)
+    end)
+
+    it("taking a row away from where it is not changes nothing", function()
+      local mine, yours = Shelf {}, Shelf { books = { Volume {} } }
+      work:fork():persist(mine, yours):flush()
+      local volume = em:find_one(Volume, 1)
+      em:find_one(Shelf, mine.id).books:remove(volume)
+      em:flush()
+      assert.same({ { tostring(yours.id) } }, work.raw:rows "select shelf_id from volumes")
+    end)
+
+    it("a member that somebody moved, and that was read again, is added and taken away as its row is", function()
+      local mine, yours = Shelf { books = { Volume {} } }, Shelf { books = {} }
+      em:persist(mine, yours):flush()
+      local volume = mine.books[1]
+      work.raw:exec("update volumes set shelf_id = " .. yours.id)
+      em:refresh(volume)
+      mine.books:add(volume)
+      em:flush()
+      assert.same({ { tostring(mine.id) } }, work.raw:rows "select shelf_id from volumes")
+      work.raw:exec("update volumes set shelf_id = " .. yours.id)
+      em:refresh(volume)
+      mine.books:remove(volume)
+      yours.books:add(volume)
+      assert.same({ {}, { volume } }, { mine.books:items(), yours.books:items() })
+      em:flush()
+      assert.same({ { tostring(yours.id) } }, work.raw:rows "select shelf_id from volumes")
+    end)
+
+    it("what was detached is no member any more: collections that had it are not loaded", function()
+      local shelf = Shelf { books = { Volume { tags = { Label {}, Label {} } }, Volume {} } }
+      em:persist(shelf):flush()
+      local volume, label = shelf.books[1], shelf.books[1].tags[1]
+      em:detach(label)
+      volume.tags:add(Label {})
+      assert.is_false(volume.tags:is_initialized())
+      em:flush()
+      assert.equal(3, #volume.tags:load())
+      em:detach(volume)
+      shelf.books:add(Volume {})
+      em:flush()
+      assert.equal(3, #shelf.books:load())
+      assert.is_false(shelf.books:contains(volume))
+      assert.is_true(shelf.books:contains(em:merge(volume)))
+    end)
+
+    it("a new row that was detached, or removed, is not written by what held it", function()
+      for _, leave in ipairs { em.detach, em.remove } do
+        local shelf = Shelf { books = { Volume {} } }
+        em:persist(shelf):flush()
+        local volume, label = Volume {}, Label {}
+        shelf.books:add(volume)
+        shelf.books[1].tags:add(label)
+        em:persist(volume, label)
+        leave(em, volume)
+        leave(em, label)
+        em:flush()
+        assert.equal(1, #shelf.books)
+        em:remove(shelf.books[1]):flush()
+      end
+      assert.same({}, work.raw:rows "select * from volumes")
+      assert.same({}, work.raw:rows "select * from labels")
+    end)
   end)
 end)

@@ -52,11 +52,11 @@ local function check_owner(em, meta, other, prop)
     em.context_name)
 end
 
--- A part of a row is not a new one.
-local function check_whole(meta, other, prop)
-  if not (other.own and other.own.unloaded) then return end
-  refuse(meta, prop, "not_managed", ("the %s was read without an entity manager and only in part; em:merge(it) gives "
-    .. "one's own"):format(other.definition.name))
+-- What a row was read for is not a new one.
+local function check_new(meta, other, prop)
+  if not other.is_stored then return end
+  refuse(meta, prop, "not_managed", ("the %s has a row but is not managed: it was detached, or read so; em:merge(it) "
+    .. "gives one's own"):format(other.definition.name))
 end
 
 local function check_one(em, meta, prop, target, seen)
@@ -64,7 +64,7 @@ local function check_one(em, meta, prop, target, seen)
   if other and other.box then
     check_owner(em, meta, other, prop)
   elseif other then
-    check_whole(meta, other, prop)
+    check_new(meta, other, prop)
     relate.check_reach(em, target, seen)
   end
 end
@@ -105,7 +105,7 @@ function relate.check(meta, prop, value)
   local shelf = meta.box and meta.box.shelf
   if not shelf then return end
   if other.box then return check_owner(shelf.em, meta, other, prop) end
-  check_whole(meta, other, prop)
+  check_new(meta, other, prop)
   relate.check_reach(shelf.em, value)
 end
 
@@ -115,13 +115,14 @@ end
 function relate.check_member(owner, prop, value)
   local meta, other = getmetatable(owner), instance.meta_of(value)
   if not other or not is_target(meta, prop, other) then
-    refuse(meta, prop, "validation", ("takes instances of %s, not %s"):format(target_name(prop), relate.describe(value)))
+    refuse(meta, prop, "validation", ("takes instances of %s, not %s"):format(target_name(prop),
+      relate.describe(value)))
   end
   check_context(meta.context_name, meta, other, prop)
   local shelf = meta.box and meta.box.shelf
   if shelf then
     if other.box then return check_owner(shelf.em, meta, other, prop) end
-    check_whole(meta, other, prop)
+    check_new(meta, other, prop)
     return relate.check_reach(shelf.em, value)
   end
   if meta.box then
@@ -140,7 +141,7 @@ function relate.stored(meta, shelf, slot, view)
   end
   if #key < #view.columns then return nil, true end
   local e = shelf.em:shelf_of(view.target):find(#key == 1 and key[1] or key)
-  return e, e ~= nil
+  return e, e ~= nil, true
 end
 
 ---Where a to-one relation leads; nothing is read for it, and no reference is made.
@@ -148,6 +149,7 @@ end
 ---@param prop table
 ---@return table|nil target
 ---@return boolean is_known false where only the database knows, or where the target is not managed
+---@return boolean|nil has_key its foreign key is known, and leads to what is not managed if nothing else is
 function relate.peek(e, prop)
   local meta = getmetatable(e)
   if not meta.box then
@@ -163,6 +165,14 @@ function relate.peek(e, prop)
   if assigned == null then return nil, true end
   if assigned ~= nil then return assigned, true end
   return relate.stored(meta, shelf, slot, meta.views[prop.name])
+end
+
+---Whether a to-one relation leads to another instance than this, or nowhere, for all that is known.
+---@param owner table managed when e is
+---@return boolean
+function relate.leads_elsewhere(e, prop, owner)
+  local target, is_known, has_key = relate.peek(e, prop)
+  return target ~= owner and (is_known or has_key or false)
 end
 
 function instance.relate(e, meta, prop, value)

@@ -24,7 +24,7 @@ end
 local function own_target(self, map, view, value)
   local meta = instance.meta_of(value)
   local owner = meta.box and meta.box.shelf
-  if owner and owner.em == self or not owner and not (meta.own and meta.own.unloaded) then return value end
+  if owner and owner.em == self or not owner and not meta.is_stored then return value end
   local key = owner and { owner:key(meta.slot_of[value]) } or self:shelf_of(view.target):given_key(value)
   if type(key) ~= "table" then return self:reference(self:mapping(meta.class), key) end
   if #key == 0 then

@@ -11,6 +11,7 @@ local rejoin = require("heddle.relations.rejoin")
 local relate = require("heddle.relate")
 local state = require("heddle.state")
 local undo = require("heddle.undo")
+local withdrawn = require("heddle.relations.withdrawn")
 
 local Manager = manager.class
 
@@ -26,10 +27,12 @@ local function adopt(self, map, e)
   end
   -- The key of a row that is marked for removal is free.
   if other then shelf.shelf:drop_key(other) end
+  local own = getmetatable(e).own
   local slot = shelf:adopt(e)
   if key ~= nil then shelf.shelf:set_key(slot, key) end
   undo.note(self, { kind = "adopted", shelf = shelf, slot = slot })
-  if self.is_rewound then rejoin.follow(e) end
+  -- The keys of a row that was deleted lead where it led.
+  if self.is_rewound or own and own.keys then rejoin.follow(e) end
   return shelf, slot
 end
 
@@ -56,10 +59,9 @@ local function persist(self, e)
   readonly.check(self, map, "em:persist")
   if not shelf then
     hooks.guard(self, "persist")
-    if getmetatable(e).own and getmetatable(e).own.unloaded then
-      errors.raise("not_managed", ("em:persist: this %s was read without the entity manager "
-        .. "and only in part; em:merge(it)")
-        :format(map.name), { entity = map.name, context = self.context_name })
+    if getmetatable(e).is_stored then
+      errors.raise("not_managed", ("em:persist: this %s has a row but is not managed: it was detached, or read so; "
+        .. "em:merge(it)"):format(map.name), { entity = map.name, context = self.context_name })
     end
     adopt(self, map, e)
   elseif shelf.removed[slot] then
@@ -175,6 +177,7 @@ function Manager:detach(e)
   hooks.guard(self, "detach")
   local shelf, slot = self:locate(e, "em:detach")
   if not shelf then return self end
+  withdrawn.withdraw(self, e)
   undo.note(self, { kind = "detached", shelf = shelf, slot = slot, e = e, overlay = shelf.overlay[slot],
     meta = getmetatable(e), snapshots = state.snapshots(shelf, slot), new = shelf.new[slot],
     removed = shelf.removed[slot], since = shelf.adopted[slot] })

@@ -6,6 +6,7 @@ local null = require("heddle.null")
 local relate = require("heddle.relate")
 local relations = require("heddle.relations")
 local undo = require("heddle.undo")
+local withdrawn = require("heddle.relations.withdrawn")
 
 local cascade = {}
 
@@ -263,7 +264,7 @@ end
 ---@param em table
 ---@param e table
 function cascade.forget(em, e)
-  relations.withdraw(e)
+  withdrawn.withdraw(em, e)
   for _, prop in ipairs(removing_props(getmetatable(e).definition)) do
     local list = {}
     for i, member in ipairs(relations.members(e, prop)) do list[i] = member end

@@ -1,7 +1,7 @@
 --- Which entity manager the instances that nobody manages lead to (C3). Instances that were related form a group; it
 --- knows the entity manager whose instances are in reach, so that whether an instance may be persisted is asked of its
---- group and not of everything that it reaches. A group is never parted: where it says that two entity managers meet, or
---- that an instance is in reach that was read and is not managed, the caller has to look itself.
+--- group and not of everything that it reaches. A group is never parted: where it says that two entity managers meet,
+--- or that an instance is in reach that was read and is not managed, the caller has to look itself.
 local instance = require("heddle.instance")
 
 local group = {}

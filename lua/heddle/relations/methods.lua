@@ -3,7 +3,9 @@ local core = require("heddle.core")
 local errors = require("heddle.errors")
 local instance = require("heddle.instance")
 local loading = require("heddle.relations.loading")
+local relate = require("heddle.relate")
 local relations = require("heddle.relations")
+local shown = require("heddle.relations.shown")
 
 local HOW = "call :load(), or populate it"
 
@@ -36,9 +38,13 @@ end
 local function arguments(state, ...)
   local first = ...
   if select("#", ...) == 1 and instance.meta_of(first) == nil then
-    return relations.list(getmetatable(state.owner), state.prop, first)
+    return shown.list(getmetatable(state.owner), state.prop, first)
   end
-  return { ... }
+  local list = { ... }
+  for i = 1, select("#", ...) do
+    if list[i] == nil then relate.check_member(state.owner, state.prop, nil) end
+  end
+  return list
 end
 
 ---Makes instances members. Works on a collection that is not loaded. Raises `validation`, `wrong_context`,
@@ -69,7 +75,7 @@ end
 ---@return userdata the collection
 function methods.set(handle, list)
   local state = state_of(handle, "set")
-  relations.set(state, relations.list(getmetatable(state.owner), state.prop, list))
+  relations.set(state, shown.list(getmetatable(state.owner), state.prop, list))
   return handle
 end
 

@@ -1,0 +1,58 @@
+--- Instances that leave their entity manager without their row being deleted: new ones that are not to be written after
+--- all, and those that are detached. Collections do not hold what nobody manages: a flush could not write it, and
+--- another instance may stand for the row by and by.
+local instance = require("heddle.instance")
+local relate = require("heddle.relate")
+local relations = require("heddle.relations")
+
+local withdrawn = {}
+
+local function holds(list, e)
+  for i = 1, #(list or {}) do
+    if list[i] == e then return true end
+  end
+  return false
+end
+
+-- Where the row is a member in the database, members are not known any more; what was added and removed besides stays.
+local function let_go(list, e)
+  if not holds(list.snapshot, e) then return list:drop(e) end
+  if list.replaced then return end
+  local added, removed = list:differences()
+  list:touch()
+  list:reopen()
+  for _, other in ipairs(added) do list:take(other) end
+  for _, other in ipairs(removed) do
+    if other ~= e then list:drop(other) end
+  end
+end
+
+-- A many_to_many may have one side only, or be known on one side only: every collection that may hold it is asked.
+local function leave_pairs(em, e, map)
+  for _, shelf in ipairs(em.order) do
+    for _, view in ipairs(shelf.mapping.list) do
+      if view.prop.kind == "many_to_many" and view.target.root == map.root then
+        for _, lists in pairs(shelf.collections) do
+          local list = lists[view.name]
+          if list and list:has(e) then let_go(list, e) end
+        end
+      end
+    end
+  end
+end
+
+---What an instance belongs to lets go of it, before it leaves.
+---@param em table
+---@param e table managed
+function withdrawn.withdraw(em, e)
+  local meta = getmetatable(e)
+  leave_pairs(em, e, meta.mapping)
+  for _, prop in ipairs(meta.definition.properties) do
+    local target = instance.kind_of(prop) == "one" and relate.peek(e, prop)
+    local back = target and relations.partner_of(e, prop, target)
+    local list = back and relations.known(target, back.name)
+    if list and list:has(e) then let_go(list, e) end
+  end
+end
+
+return withdrawn
