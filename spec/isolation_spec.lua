@@ -2,6 +2,7 @@
 
 local databases = require "spec.support.databases"
 local orm = require "heddle"
+local other = require "spec.support.elsewhere"
 local unit = require "spec.support.unit"
 
 local Item = orm.entity { name = "Item", table = "items",
@@ -9,10 +10,6 @@ local Item = orm.entity { name = "Item", table = "items",
     { "name", type = "string" },
     { "count", type = "integer", default = 0 },
 }
-
-local function quote(text)
-    return "'" .. text:gsub("'", "'\\''") .. "'"
-end
 
 databases.each(function(db)
     describe("a transaction beside others", function()
@@ -98,27 +95,7 @@ databases.each(function(db)
         end)
 
         if db.name == "postgres" then
-            -- In another process: statements one after the other, numbers are seconds to wait.
-            local function elsewhere(...)
-                local lines = { "local db = require 'luasql.postgres'.postgres():connect(arg[1])" }
-                for _, step in ipairs { ... } do
-                    lines[#lines + 1] = ("db:execute(%q)"):format(type(step) == "number"
-                        and ("select pg_sleep(%s)"):format(step) or step)
-                end
-                local path = os.tmpname()
-                local file = io.open(path, "w")
-                file:write(table.concat(lines, "\n"))
-                file:close()
-                local config = work.config
-                local process = io.popen(("%s %s %s; echo done"):format(os.getenv "HEDDLE_TEST_LUA", quote(path),
-                    quote(("host=%s port=%s user=%s dbname=%s"):format(config.host, config.port, config.user,
-                        config.database))))
-                return function()
-                    process:read "*a"
-                    process:close()
-                    os.remove(path)
-                end
-            end
+            local function elsewhere(...) return other.run(work.config, ...) end
 
             local function wait_for(sql)
                 for _ = 1, 200 do

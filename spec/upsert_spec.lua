@@ -1,6 +1,7 @@
 -- em:upsert and em:upsert_many: what they insert, merge and leave alone, and what memory holds afterwards.
 
 local databases = require "spec.support.databases"
+local elsewhere = require "spec.support.elsewhere"
 local expect = require "spec.support.expect"
 local orm = require "heddle"
 
@@ -62,9 +63,11 @@ databases.each(function(db)
     describe("upsert", function()
         local instance, em, sent
 
+        local config
         before_each(function()
             clock = 0
-            instance = orm.init(db:config { entities = { Team, User, Seat, Vote, Slot, Node } })
+            config = db:config { entities = { Team, User, Seat, Vote, Slot, Node } }
+            instance = orm.init(config)
             instance.schema:create()
             em = orm.em():fork()
             em:insert_many(Team, { { name = "core" }, { name = "edge" } })
@@ -387,6 +390,35 @@ databases.each(function(db)
             end)
             assert.same({ { "a@x" }, { "c@x" } }, db:raw():rows "select email from users order by email")
         end)
+
+        if db.name == "postgres" then
+            it("F2: a row that somebody else is just writing is waited for: merged, left alone, or inserted", function()
+                local raw = db:raw()
+                local function while_inserting(email, last)
+                    local finish = elsewhere.run(config, "begin", ("insert into users (email, visits, made, version)"
+                        .. " values ('%s', 5, 0, 1)"):format(email), 0.6, last)
+                    for _ = 1, 200 do
+                        if raw:value [[select count(*) from pg_locks where mode = 'RowExclusiveLock'
+                            and relation = 'users'::regclass]] ~= "0" then break end
+                        raw:rows "select pg_sleep(0.01)"
+                    end
+                    return finish
+                end
+                local finish = while_inserting("a@x", "commit")
+                local user, new = em:upsert(User, { email = "a@x", name = "Ann" })
+                assert.same({ "Ann", 5, 2, false }, { user.name, user.visits, user.version, new })
+                finish()
+                finish = while_inserting("b@x", "commit")
+                user, new = em:upsert(User, { email = "b@x", name = "Ben" }, { on_conflict_action = "ignore" })
+                assert.same({ 5, 1, false }, { user.visits, user.version, new })
+                assert.is_nil(user.name)
+                finish()
+                finish = while_inserting("c@x", "rollback")
+                user, new = em:upsert(User, { email = "c@x", name = "Cid" })
+                assert.same({ "Cid", 1, 1, true }, { user.name, user.visits, user.version, new })
+                finish()
+            end)
+        end
 
         it("before_upsert may change what is written, after_upsert sees the entity; in the transaction", function()
             local heard, reject = {}, false

@@ -88,7 +88,8 @@ end
 
 local function refuse_alien(self, map)
   errors.raise("unique_violation", ("upsert of %s: a row of another entity of its table has a unique key of the data; "
-    .. "change that one, or find it as what it is"):format(map.name), { context = self.context_name, entity = map.name })
+    .. "change that one, or find it as what it is"):format(map.name),
+    { context = self.context_name, entity = map.name })
 end
 
 -- The rows as entities, in the order of the chunk; fewer when some have gone in between.
