@@ -1,8 +1,9 @@
---- The key of an instance that no entity manager knows, as far as the program has given it.
+--- The key of an instance, as the program has given it: to one that no entity manager knows, or anew to a managed one.
 local custom = require("heddle.custom")
 local instance = require("heddle.instance")
 local null = require("heddle.null")
 local op = require("heddle.op")
+local state = require("heddle.state")
 
 local given_key = {}
 
@@ -47,6 +48,35 @@ function given_key.of(e, map)
     local value = part(e, column)
     if value == nil or value == null then return nil end
     key[i] = value
+  end
+  return key
+end
+
+-- A part of a managed row's key that the program has changed; nil when it has not, or not to what can be a key.
+local function changed_part(shelf, slot, column)
+  local view, overlay = column.view, shelf.overlay[slot]
+  if column.foreign_key then
+    local target = overlay and overlay.rel[view.name]
+    local meta = instance.meta_of(target)
+    return meta and given_key.coming(meta.box.shelf, meta.slot_of[target])[position(view.columns, column)]
+  end
+  local value = rawget(shelf.instances[slot], column.property)
+  if value == nil and overlay then value = overlay.hidden[column.property] end
+  local former = state.snapshot(shelf, slot, column.index)
+  if value == nil or value == null or value == former or op.is_raw(value) then return nil end
+  return state.differs(shelf, column, value, former) and custom.to_db(column, value) or nil
+end
+
+---The key that a managed row has once its changes are written; empty when the flush gives it one.
+---@param shelf table
+---@param slot integer
+---@return any[]
+function given_key.coming(shelf, slot)
+  local key = shelf:row_key(slot)
+  if #key == 0 or shelf.new[slot] or shelf.removed[slot] then return key end
+  for i, column in ipairs(shelf.mapping.key) do
+    local value = changed_part(shelf, slot, column)
+    if value ~= nil then key[i] = value end
   end
   return key
 end

@@ -262,7 +262,7 @@ function Shelf.write_relation(_, values, view, target, pending)
   end
   local meta = getmetatable(target)
   local other = meta.box.shelf
-  local key = other:row_key(meta.slot_of[target])
+  local key = given_key.coming(other, meta.slot_of[target])
   if #key == 0 then return pending(view, target) end
   for i, column in ipairs(view.columns) do values[column.index] = key[i] end
 end

@@ -98,8 +98,10 @@ function reverse.flush(note)
     item.shelf:reinstate(item.slot, item.e, item.overlay, item.meta, item.snapshot, item.since)
     item.shelf.removed[item.slot] = item.was_removed
   end
-  for _, item in ipairs(note.renamed) do item.shelf.shelf:set_key(item.slot, item.key) end
-  for _, item in ipairs(note.emptied) do state.set_snapshot(item.shelf, item.slot, item.index, item.value) end
+  for i = #note.emptied, 1, -1 do
+    local item = note.emptied[i]
+    state.set_snapshot(item.shelf, item.slot, item.index, item.value)
+  end
   for _, shelf in ipairs(note.shelves) do note.flush:revert(shelf.mapping.id, shelf) end
   for i = #note.inserted, 1, -1 do
     local item = note.inserted[i]

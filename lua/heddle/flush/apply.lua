@@ -116,7 +116,7 @@ end
 ---@param rows table[]
 function apply.changes(em, batch, rows)
   local note = { kind = "flush", flush = batch, shelves = {}, deleted = {}, inserted = {}, overlays = {}, given = {},
-    emptied = {}, cleared = {}, renamed = {}, reopened = {} }
+    emptied = {}, cleared = {}, reopened = {} }
   undo.note(em, note)
   local touched = {}
   for _, row in ipairs(rows) do
