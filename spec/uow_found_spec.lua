@@ -106,6 +106,23 @@ databases.each(function(db)
       assert.equal("1", work.raw:value("select count(*) from locks"))
     end)
 
+    it("U2: a relation that was assigned what it was is no change when its target's row is taken over", function()
+      local team, person = Team { name = "a" }, Person {}
+      person.team = team
+      em:persist(team, person):flush()
+      person.team = nil
+      person.team = team
+      em:remove(team)
+      local other = Team { id = team.id, name = "b" }
+      em:persist(other)
+      local ops = {}
+      for i, change in ipairs(em:changes()) do ops[i] = change.op .. " " .. change.name end
+      table.sort(ops)
+      assert.same({ "create Team", "delete Team" }, ops)
+      em:flush()
+      assert.equal(other, person.team)
+    end)
+
     it("I1: a key that was to be taken over is again that of the row whose removal is pending", function()
       local team, person = Team { name = "a" }, Person {}
       person.team = team

@@ -132,7 +132,7 @@ end
 function state.points_elsewhere(shelf, slot, view, target)
   local meta = target ~= null and getmetatable(target)
   local other = meta and meta.box and meta.box.shelf
-  local key = other and { other:key(meta.slot_of[target]) } or {}
+  local key = other and other:row_key(meta.slot_of[target]) or {}
   if meta and #key == 0 then return true end
   for i, column in ipairs(view.columns) do
     if key[i] ~= state.snapshot(shelf, slot, column.index) then return true end
