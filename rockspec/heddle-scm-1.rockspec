@@ -189,6 +189,7 @@ build = {
         ["heddle.embedded.data_over"] = "lua/heddle/embedded/data_over.lua",
         ["heddle.embedded.json_member"] = "lua/heddle/embedded/json_member.lua",
         ["heddle.embedded.reading"] = "lua/heddle/embedded/reading.lua",
+        ["heddle.embedded.settling"] = "lua/heddle/embedded/settling.lua",
         ["heddle.embedded.tables"] = "lua/heddle/embedded/tables.lua",
         ["heddle.embedded.tree"] = "lua/heddle/embedded/tree.lua",
         ["heddle.embedded.writing"] = "lua/heddle/embedded/writing.lua",

@@ -158,23 +158,44 @@ static int digit_of(char c) {
     return -1;
 }
 
-/* Replaces the hexadecimal text on top by its bytes; what is none stays. */
-static void decode_hex(lua_State *L) {
+/* Pushes the bytes of the hexadecimal text on top; false when it is none. */
+static bool decode_hex(lua_State *L) {
     size_t len;
     const char *text = lua_tolstring(L, -1, &len);
     luaL_Buffer bytes;
-    if (len % 2) return;
+    if (len % 2) return false;
     for (size_t i = 0; i < len; i++) {
-        if (digit_of(text[i]) < 0) return;
+        if (digit_of(text[i]) < 0) return false;
     }
     luaL_buffinit(L, &bytes);
     for (size_t i = 0; i < len; i += 2)
         luaL_addchar(&bytes, (char)(digit_of(text[i]) * 16 + digit_of(text[i + 1])));
     luaL_pushresult(&bytes);
+    return true;
 }
 
-/* member:value(stored) -> the program's form. What the type would not take from a program it takes from here: it was
- * read. */
+/* Is the stored value at `index` what would be written for `value`? */
+static bool is_as_stored(lua_State *L, int index, const hd_value *value) {
+    if (value->kind == HD_LIST && lua_istable(L, index)) {
+        bool same = hdl_is_array(L, index);
+        for (uint32_t i = 0; i < value->as.list->count && same; i++) {
+            lua_rawgeti(L, index, (int)i + 1);
+            same = is_as_stored(L, lua_gettop(L), &value->as.list->items[i]);
+            lua_pop(L, 1);
+        }
+        return same;
+    }
+    push_stored(L, value);
+    bool same = lua_rawequal(L, index, -1);
+#if !HDL_DOUBLES
+    same = same && lua_isinteger(L, index) == lua_isinteger(L, -1);
+#endif
+    lua_pop(L, 1);
+    return same;
+}
+
+/* member:value(stored) -> the program's form, and whether the stored one is as this program would write it. What the type
+ * would not take from a program it takes from here: it was read. */
 static int member_value(lua_State *L) {
     hdl_member *m = check_member(L, 1);
     hd_value value;
@@ -182,17 +203,25 @@ static int member_value(lua_State *L) {
     hd_error_init(&err, &hd_allocator_libc);
     hd_arena_reset(&m->scratch);
     lua_settop(L, 2);
-    if (m->column.core->type == HD_T_JSON) return 1;
-    if (m->column.core->type == HD_T_BLOB && lua_type(L, 2) == LUA_TSTRING) {
-        decode_hex(L);
-        return 1;
+    bool same;
+    if (m->column.core->type == HD_T_JSON) {
+        lua_pushboolean(L, 1);
+        return 2;
     }
-    if (hdl_to_value(L, 2, &m->column, &m->scratch, &value, &err) == HD_OK && value.kind != HD_JSON)
+    if (m->column.core->type == HD_T_BLOB && lua_type(L, 2) == LUA_TSTRING) {
+        lua_pushboolean(L, decode_hex(L));
+        return 2;
+    }
+    if (hdl_to_value(L, 2, &m->column, &m->scratch, &value, &err) == HD_OK &&
+        value.kind != HD_JSON) {
+        same = is_as_stored(L, 2, &value);
         hdl_push_value(L, &value, &m->column);
-    else
-        lua_settop(L, 2);
+    } else {
+        same = false;
+    }
     hd_error_clear(&err);
-    return 1;
+    lua_pushboolean(L, same);
+    return 2;
 }
 
 static const luaL_Reg methods[] = {

@@ -193,15 +193,28 @@ local function check_members(embeddable, value, at)
   for name in pairs(value) do embedded.check_name(embeddable, name, at) end
 end
 
+-- Members that are embedded values themselves, once for each embeddable.
+local function nested_of(embeddable)
+  local nested = embeddable.nested
+  if not nested then
+    nested = {}
+    for _, prop in ipairs(embeddable.properties) do
+      if prop.kind == "embedded" then nested[#nested + 1] = prop end
+    end
+    embeddable.nested = nested
+  end
+  return nested
+end
+
 local function adopt_members(embeddable, value, at)
   if getmetatable(value) == nil then
     if at.given then at.given[#at.given + 1] = { e = value, plain = true } end
     setmetatable(value, embedded.meta(embeddable))
     fill_defaults(embeddable, value, value, at)
   end
-  for _, prop in ipairs(embeddable.properties) do
-    local item = prop.kind == "embedded" and rawget(value, prop.name)
-    if item and item ~= null then
+  for _, prop in ipairs(nested_of(embeddable)) do
+    local item = rawget(value, prop.name)
+    if item ~= nil and item ~= null then
       local inner = embedded.below(at, prop.name)
       inner.inner = at.inner or prop.object or prop.array
       local adopted = adopt_value(prop, item, inner)
@@ -219,8 +232,9 @@ end
 ---@return table value, or a copy of one that belongs elsewhere
 function embedded.adopt(prop, value, at)
   local embeddable = embedded.of(prop)
-  if prop.array then check_list(value, at) else check_members(embeddable, value, at) end
-  if not at.inner then value = embedded.claim(value, at.e, at.path) end
+  local is_owned = not at.inner and embedded.is_owned(value, at.e, at.path)
+  if prop.array then check_list(value, at) elseif not is_owned then check_members(embeddable, value, at) end
+  if not at.inner and not is_owned then value = embedded.claim(value, at.e, at.path) end
   if not prop.array then return adopt_members(embeddable, value, at) end
   if getmetatable(value) == nil then array.new(value) end
   for i, item in ipairs(value) do

@@ -11,6 +11,10 @@ local null = require("heddle.null")
 
 local codec = {}
 
+-- Of values that stood for their snapshot when they were last looked at: it, and what they held.
+local HASH = 16 -- bytes of an image that tell it from others
+local image_of, form_of = setmetatable({}, { __mode = "k" }), setmetatable({}, { __mode = "k" })
+
 local described = {
   "type", "length", "precision", "scale", "enum", "as", "array_of", "cast",
 }
@@ -98,28 +102,36 @@ end
 
 local decode
 
-local function decode_one(embeddable, document)
+local function decode_member(member, item, about)
+  if member.prop.kind == "embedded" then return decode(member.prop, item, about) end
+  local value, same = member.form:value(item)
+  -- What a custom type makes of it only the type itself can say.
+  if not same or member.column.converts then about.is_normal = false end
+  return custom.from_db(member.column, value)
+end
+
+local function decode_one(embeddable, document, about)
   if type(document) ~= "table" then return document end
-  local value = {}
+  local value, count = {}, 0
   for _, member in ipairs(members_of(embeddable)) do
     local item = document[member.key]
-    if item ~= nil and item ~= null then
-      if member.prop.kind == "embedded" then
-        value[member.name] = decode(member.prop, item)
-      else
-        value[member.name] = custom.from_db(member.column, member.form:value(item))
-      end
-    end
+    if item ~= nil then count = count + 1 end
+    if item == null then about.is_normal, item = false, nil end
+    if item ~= nil then value[member.name] = decode_member(member, item, about) end
   end
+  for _ in next, document do count = count - 1 end
+  if count ~= 0 then about.is_normal = false end
   return setmetatable(value, embedded.meta(embeddable))
 end
 
-function decode(prop, document)
+-- `about` is told whether the document is as this program would have written it.
+function decode(prop, document, about)
   local embeddable = embedded.of(prop)
-  if not prop.array then return decode_one(embeddable, document) end
+  if not prop.array then return decode_one(embeddable, document, about) end
   if type(document) ~= "table" then return document end
+  if not array.is_array(document) then about.is_normal = false end
   local list = array.new()
-  for i, item in ipairs(document) do list[i] = decode_one(embeddable, item) end
+  for i, item in ipairs(document) do list[i] = decode_one(embeddable, item, about) end
   return list
 end
 
@@ -135,12 +147,15 @@ function codec.of(prop)
     return encode(prop, value, { entity = column.entity, path = column.property }, {})
   end
 
-  function made.from_db(document) return decode(prop, document) end
+  function made.from_db(document) return decode(prop, document, {}) end
 
-  ---A document as this program would have written it.
+  ---A document as this program would have written it: the same table when it did; and its value.
   function made.loose(document)
-    local ok, stored = pcall(encode, prop, decode(prop, document), nil, {})
-    return ok and stored or document
+    local about = {}
+    local value = decode(prop, document, about)
+    if about.is_normal ~= false then return document, value end
+    local ok, stored = pcall(encode, prop, value, nil, {})
+    return ok and stored or document, value
   end
 
   ---Whether a value is the one that an image stands for.
@@ -149,11 +164,15 @@ function codec.of(prop)
     return ok and core.same_image(stored, image)
   end
 
-  ---Whether it is another one, or in another form than a read would give.
+  ---Whether it is another one, or in another form than a read would give. A table that was found to be the same, and
+  ---has not changed since, is not converted again.
   function made.is_other(value, image)
+    if image_of[value] == image and core.same_image(value, form_of[value]) then return false end
     local about = {}
     local ok, stored = pcall(encode, prop, value, nil, about)
-    return not ok or about.is_normal == false or not core.same_image(stored, image)
+    if not ok or about.is_normal == false or not core.same_image(stored, image) then return true end
+    if type(value) == "table" then image_of[value], form_of[value] = image, core.image(value):sub(1, HASH) end
+    return false
   end
 
   return made

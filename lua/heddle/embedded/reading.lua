@@ -30,7 +30,15 @@ end
 
 ---A document in the form in which this program stores it; other values as they are.
 function reading.stored(column, value)
-  if value ~= nil and column.custom and column.custom.embedded then return column.custom.loose(value) end
+  if value ~= nil and column.custom and column.custom.embedded then return (column.custom.loose(value)) end
+  return value
+end
+
+-- The snapshot of a document that was read becomes what this program would have written. Gives the value.
+local function fresh_document(shelf, slot, column, image)
+  local document = core.from_image(image)
+  local stored, value = column.custom.loose(document)
+  if stored ~= document then state.set_snapshot(shelf, slot, column.index, core.image(stored)) end
   return value
 end
 
@@ -39,13 +47,15 @@ function reading.fresh(shelf, slot, plan)
   local e = shelf.instances[slot]
   local by_name = getmetatable(e).definition.by_name
   for _, view in ipairs(views_read(plan)) do
+    local value
     for _, column in ipairs(view.stored) do
       local image = column.custom and column.custom.embedded and state.snapshot(shelf, slot, column.index)
-      if image then
-        state.set_snapshot(shelf, slot, column.index, core.image(reading.stored(column, core.from_image(image))))
-      end
+      if image then value = fresh_document(shelf, slot, column, image) end
     end
-    if view.raw and by_name[view.name] then rawset(e, view.name, own_snapshot(shelf, slot, e, view)) end
+    if view.raw and by_name[view.name] then
+      if not view.column then value = tree.of_snapshot(shelf, slot, view) end
+      rawset(e, view.name, tree.own(view.embedded, value, e))
+    end
   end
 end
 
@@ -169,7 +179,7 @@ function reading.restore(shelf, slot, e, columns)
     wanted = wanted or {}
     wanted[column.view] = true
   end
-  for view in tree.views_of(shelf.mapping, e) do
+  for _, view in ipairs(tree.views(shelf.mapping, e)) do
     if not columns or wanted and wanted[view] then restore_view(shelf, slot, e, view) end
   end
 end

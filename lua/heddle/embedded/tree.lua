@@ -6,13 +6,22 @@ local state = require("heddle.state")
 local tree = {}
 
 ---The embedded views of an instance: with single-table inheritance a row has columns that are not its class's.
-function tree.views_of(map, e)
-  local by_name = getmetatable(e).definition.by_name
-  local i, list = 0, map.embedded
-  return function()
-    repeat i = i + 1 until not list[i] or by_name[list[i].name]
-    return list[i]
+---@param map table of its table
+---@param e table
+---@return table[] views
+function tree.views(map, e)
+  if not map.members then return map.embedded end
+  local definition = getmetatable(e).definition
+  map.embedded_of = map.embedded_of or {}
+  local list = map.embedded_of[definition]
+  if not list then
+    list = {}
+    for _, view in ipairs(map.embedded) do
+      if definition.by_name[view.name] then list[#list + 1] = view end
+    end
+    map.embedded_of[definition] = list
   end
+  return list
 end
 
 ---The value of a property in memory, and whether it is known: a hidden one may never have been asked for.
@@ -65,10 +74,19 @@ function tree.own(node, value, e)
   return value
 end
 
+---The value of a flattened node that a row's snapshot stands for.
+---@param at table a shelf, or a metatable of its instances
+---@return table|nil value
+---@return boolean any whether anything is in it
+function tree.of_node(at, slot, node)
+  return build(node, function(column) return state.value(column, state.snapshot(at, slot, column.index)) end)
+end
+
 ---The value that a row's snapshot stands for.
 ---@param at table a shelf, or a metatable of its instances
 function tree.of_snapshot(at, slot, view)
-  return tree.build(view, function(column) return state.value(column, state.snapshot(at, slot, column.index)) end)
+  if view.column then return state.value(view.column, state.snapshot(at, slot, view.column.index)) end
+  return (tree.of_node(at, slot, view.embedded))
 end
 
 ---The value of a property that its columns' snapshots stand for.

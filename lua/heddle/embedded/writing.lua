@@ -1,7 +1,5 @@
---- Embedded values in a flush: what the program assigned is adopted, its columns' values are given to the change set,
---- and what was written is settled behind it.
-local compat = require("heddle.compat")
-local core = require("heddle.core")
+--- Embedded values in a flush: what the program assigned is adopted, and its columns' values are given to the change
+--- set.
 local custom = require("heddle.custom")
 local embedded = require("heddle.embedded")
 local null = require("heddle.null")
@@ -20,7 +18,7 @@ end
 function writing.adopt(shelf, slot, given)
   local map, e = shelf.mapping, shelf.instances[slot]
   if not map.embedded[1] then return end
-  for view in tree.views_of(map, e) do
+  for _, view in ipairs(tree.views(map, e)) do
     local value = tree.held(shelf.overlay[slot], e, view)
     local adopted = value ~= nil and embedded.adopt(view.prop, value, { entity = name_of(e), path = view.name, e = e,
       given = given })
@@ -90,7 +88,7 @@ function writing.write(shelf, slot, values)
   local map, e, overlay = shelf.mapping, shelf.instances[slot], shelf.overlay[slot]
   if not map.embedded[1] then return values end
   local to = { shelf = shelf, slot = slot, values = values or {}, is_new = shelf.new[slot] }
-  for view in tree.views_of(map, e) do
+  for _, view in ipairs(tree.views(map, e)) do
     local node, value, known = view.embedded, tree.held(overlay, e, view)
     if tree.is_loaded(overlay, view) and (known or to.is_new) then
       if value == nil and not view.prop.nullable then require_value(e, node) end
@@ -103,71 +101,6 @@ function writing.write(shelf, slot, values)
     end
   end
   return to.values
-end
-
--- Settling ------------------------------------------------------------------------------------------------------
-
-local function is_identical(a, b)
-  if a ~= b or compat.math_type(a) ~= compat.math_type(b) then return false end
-  return a ~= 0 or 1 / a == 1 / b
-end
-
--- Whether two values of a member are one, in one form.
-local function is_same(prop, a, b)
-  if a == nil or b == nil or a == null then return a == b end
-  if custom.converts(prop.custom) then
-    local equals, column = prop.custom.equals, { custom = prop.custom, converts = true }
-    if equals then return equals(a, b) end
-    a, b = custom.to_db(column, a), custom.to_db(column, b)
-  end
-  if type(a) == "table" and type(b) == "table" then return core.same_image(a, core.image(b)) end
-  return is_identical(a, b)
-end
-
-local align
-
-local function align_list(embeddable, list, fresh, given)
-  for i, item in ipairs(list) do
-    if type(item) == "table" and type(fresh[i]) == "table" then align(embeddable, item, fresh[i], given) end
-  end
-end
-
--- Gives a value the form that a read would give it, in place.
-function align(embeddable, value, fresh, given)
-  for _, prop in ipairs(embeddable.properties) do
-    local a, b = rawget(value, prop.name), rawget(fresh, prop.name)
-    if prop.persist == false then
-      b = a
-    elseif prop.kind == "embedded" and type(a) == "table" and type(b) == "table" then
-      (prop.array and align_list or align)(embedded.of(prop), a, b, given)
-      b = a
-    elseif is_same(prop, a, b) then
-      b = a
-    end
-    if a ~= b then
-      given[#given + 1] = { e = value, property = prop.name, value = a }
-      rawset(value, prop.name, b)
-    end
-  end
-end
-
----What was written has the form that a read would give (U7), database defaults included; tables stay the program's.
----@param given table list that is told what changes, for undo
-function writing.settle(shelf, slot, given)
-  local map, e, overlay = shelf.mapping, shelf.instances[slot], shelf.overlay[slot]
-  if not map.embedded[1] then return end
-  for view in tree.views_of(map, e) do
-    local value, known = tree.held(overlay, e, view)
-    if known and tree.is_loaded(overlay, view) then
-      local fresh = tree.of_snapshot(shelf, slot, view)
-      if type(value) == "table" and type(fresh) == "table" then
-        (view.prop.array and align_list or align)(embedded.of(view.prop), value, fresh, given)
-      elseif view.raw and rawget(e, view.name) ~= fresh then
-        given[#given + 1] = { e = e, property = view.name, value = rawget(e, view.name) }
-        rawset(e, view.name, tree.own(view.embedded, fresh, e))
-      end
-    end
-  end
 end
 
 -- Generators ----------------------------------------------------------------------------------------------------

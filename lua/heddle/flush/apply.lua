@@ -4,7 +4,7 @@ local cascade = require("heddle.relations.cascade")
 local collection = require("heddle.collection")
 local custom = require("heddle.custom")
 local deleted = require("heddle.relations.deleted")
-local embedded_writing = require("heddle.embedded.writing")
+local embedded_settling = require("heddle.embedded.settling")
 local null = require("heddle.null")
 local renamed = require("heddle.relations.renamed")
 local row_state = require("heddle.state")
@@ -73,7 +73,7 @@ end
 local function settle_form(batch, row)
   if row.op ~= "update" or row.index then return end
   batch:settle(row.shelf.mapping.id, row.shelf, row.slot)
-  embedded_writing.settle(row.shelf, row.slot, {})
+  embedded_settling.row(row.shelf, row.slot, {})
 end
 
 -- What collections hold is what the database holds now.
@@ -130,7 +130,7 @@ function apply.changes(em, batch, rows)
     settle_form(batch, row)
     if row.index and row.op ~= "delete" then
       settle_custom(note, row)
-      embedded_writing.settle(row.shelf, row.slot, note.given)
+      embedded_settling.row(row.shelf, row.slot, note.given)
       local kept = keep_virtual(row)
       settle_overlay(note, row)
       if kept then row_state.overlay(row.shelf, row.slot).hidden = kept end

@@ -28,7 +28,7 @@ local function clean_copy(shelf, slot)
       copy.raw[column.property] = known and state.value(column, state.snapshot(shelf, slot, column.index)) or nil
     end
   end
-  for view in tree.views_of(shelf.mapping, copy.e) do
+  for _, view in ipairs(tree.views(shelf.mapping, copy.e)) do
     if view.raw then
       local known = not loaded or loaded[view.stored[1].index]
       local value = rawget(copy.e, view.name)
