@@ -14,6 +14,7 @@ local Person = orm.entity {
   { "id", type = "integer", primary = true },
   { "team", many_to_one = "Team", nullable = true },
   { "topics", many_to_many = "Topic", inversed_by = "people", pivot_table = "persons_topics" },
+  { "ranking", many_to_many = "Topic", fixed_order = true, pivot_table = "persons_ranking" },
 }
 local Topic = orm.entity {
   name = "Topic", table = "topics",
@@ -121,6 +122,20 @@ databases.each(function(db)
       assert.same({ "create Team", "delete Team" }, ops)
       em:flush()
       assert.equal(other, person.team)
+    end)
+
+    it("O1: members in an order stay with the row when another instance takes it over", function()
+      local first, person = Topic { name = "1" }, Person {}
+      local rest = { Topic { name = "2" }, Topic { name = "3" } }
+      person.ranking:add(first):add(rest)
+      em:persist(person):flush()
+      person.ranking:remove(first)
+      person.ranking:add(Topic { name = "never" })
+      em:remove(person)
+      local other = Person { id = person.id }
+      em:persist(other):flush()
+      assert.same(rest, other.ranking:load():items())
+      assert.equal("2", work.raw:value("select count(*) from persons_ranking"))
     end)
 
     it("I1: a key that was to be taken over is again that of the row whose removal is pending", function()

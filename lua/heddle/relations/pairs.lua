@@ -32,9 +32,12 @@ local function reordered(state)
   return added, removed
 end
 
-local function differences(state)
-  if state.initialized and state.prop.fixed_order then return reordered(state) end
-  return state:differences()
+-- Of an owner that is removed, and whose row another instance takes over, only what it had lost before is written.
+local function differences(em, state)
+  local is_leaving = is_removed(em, state.owner)
+  if state.initialized and state.prop.fixed_order and not is_leaving then return reordered(state) end
+  local added, removed = state:differences()
+  return is_leaving and {} or added, removed
 end
 
 ---The many_to_many collections of the em that have pairs to write.
@@ -45,8 +48,7 @@ function pair.collect(em)
   for _, state in ipairs(em.touched) do
     local prop = state.prop
     if prop.kind == "many_to_many" and prop.owner and keeps_pairs(em, state.owner) and state:is_dirty() then
-      local added, removed = differences(state)
-      if is_removed(em, state.owner) then added = {} end
+      local added, removed = differences(em, state)
       list[#list + 1] = { state = state, view = getmetatable(state.owner).views[prop.name], added = added,
         removed = removed }
     end
