@@ -197,6 +197,36 @@ databases.each(function(db)
         assert.same({ "home", 7, "Q" }, { q.address.kind, q.address.floor, q.address.line })
     end)
 
+    it("I1: em:map takes rows with all columns of a value; a part of them leaves it unloaded", function()
+        local function select_row(columns)
+            return em:execute("select " .. columns .. " from office where name = 'a'")[1]
+        end
+        local known = em:find_one(Office, { name = "a" })
+        local address = known.address
+        raw:exec "update office set address_zip = 77 where name = 'a'"
+        assert.equal(known, em:map(Office, select_row "*"))
+        assert.equal(address, known.address)
+        assert.equal(77, address.zip)
+        em:clear()
+        local e = em:map(Office, select_row "*")
+        assert.same({ "x", 77, "10.00" }, { e.address.city, e.address.zip, e.address.geo.lat })
+        em:clear()
+        e = em:map(Office, select_row "id, name, address_city")
+        assert.is_true(orm.is_error(select(2, pcall(function() return e.address end)), "not_loaded"))
+        e.name = "z"
+        em:flush()
+        assert.same({ { "z", "x", "77" } },
+            raw:rows "select name, address_city, address_zip from office where name = 'z'")
+    end)
+
+    it("contract 3: an expression of SQL may be the value of a member", function()
+        local e = em:find_one(Office, { name = "a" })
+        e.address.zip = op.raw("address_zip + ?", 10)
+        em:flush()
+        assert.equal(15, e.address.zip)
+        assert.same({ { "15" } }, raw:rows "select address_zip from office where name = 'a'")
+    end)
+
     it("M1: wrong options and clashing columns are metadata errors that say where", function()
         local function refused(properties, ...)
             local err = unit.raises("metadata", function()

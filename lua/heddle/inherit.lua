@@ -65,6 +65,7 @@ function inherit.difference(a, b)
   for _, fact in ipairs(facts) do
     if (a[fact] or false) ~= (b[fact] or false) then return fact end
   end
+  if a.kind == "embedded" and a.target ~= b.target then return "embedded" end
   for _, list in ipairs({ "enum", "join_column", "inverse_join_column" }) do
     if not same_list(a[list], b[list]) then return list end
   end

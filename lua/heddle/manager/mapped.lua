@@ -49,6 +49,15 @@ local function put_property(values, map, view, value)
   end
 end
 
+-- An embedded value is read as a whole: a part of one says nothing.
+local function drop_parts(root, values)
+  for _, view in ipairs(root.embedded) do
+    local is_whole = true
+    for _, column in ipairs(view.stored) do is_whole = is_whole and values[column.index] ~= nil end
+    for _, column in ipairs(not is_whole and view.stored or {}) do values[column.index] = nil end
+  end
+end
+
 -- Values by column index, NULL as orm.null.
 local function read(map, row)
   local values, root = {}, map.root
@@ -66,6 +75,7 @@ local function read(map, row)
     local column = root.column_of[name] or map.props[name] and map.props[name].column
     if column and values[column.index] == nil then values[column.index] = null end
   end
+  drop_parts(root, values)
   return values
 end
 

@@ -15,9 +15,9 @@ local comparable = {
 local valued = { eq = true, ne = true }
 
 local function column_of(map, name)
-  local view = map.props[name]
+  local view = map.props[name] or map.nodes[name]
   local column = view and (view.column or (view.columns and #view.columns == 1 and view.columns[1]))
-  return column and not column.generated and comparable[column.type] and column or nil
+  return column and not column.json and not column.generated and comparable[column.type] and column or nil
 end
 
 -- Reads the words from `at` on; gives where they end, nil when one of them says something else.
