@@ -176,9 +176,14 @@ function text.set(_, n, name, value) return ("o%d.%s = %s"):format(n, name, lite
 
 -- Relations ------------------------------------------------------------------------------------------------
 
+-- Of a row that two objects stand for nobody can tell which of them is the one of a one_to_one.
+local function is_shared(run, o, name, m)
+  return schema.kinds[o.kind].refs[name].single and m and run.model:shares_row(run.model.by_number[m])
+end
+
 function apply.relate(run, n, name, m)
   local o = object(run, n, "fresh", "new", "managed")
-  if not o or m and not object(run, m, "fresh", "new", "managed") then return false end
+  if not o or m and not object(run, m, "fresh", "new", "managed") or is_shared(run, o, name, m) then return false end
   run.model:relate(o, name, m and run.model.by_number[m])
   o.e[name] = entity_of(run, m)
   return true
@@ -189,7 +194,7 @@ function text.relate(_, n, name, m) return ("o%d.%s = %s"):format(n, name, name_
 -- The same from the other side: a member of `inverse` of m.
 function apply.join(run, m, inverse, n, name)
   local o, target = object(run, n, "fresh", "new", "managed"), object(run, m, "fresh", "new", "managed")
-  if not o or not target then return false end
+  if not o or not target or is_shared(run, o, name, m) then return false end
   run.model:relate(o, name, target)
   if schema.kinds[o.kind].refs[name].single then
     target.e[inverse] = o.e

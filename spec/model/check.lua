@@ -100,6 +100,8 @@ end
 
 -- Relations of all kinds whose other side is a property of this kind.
 local function check_sides(run, o)
+  -- What leads to a row that two objects stand for leads to either.
+  if run.model:shares_row(o) then return end
   for _, kind_name in ipairs(schema.names) do
     local kind = schema.kinds[kind_name]
     for name, ref in pairs(kind.refs) do

@@ -39,6 +39,7 @@ end
 Model.find, Model.copy, Model.copy_lists = find, copy, copy_lists
 
 local function is_alive(o) return o.mark ~= "gone" and o.mark ~= "lost" end
+local function is_managed(o) return o.mark == "new" or o.mark == "managed" or o.mark == "removed" end
 local function is_staying(o) return o.mark == "new" or o.mark == "managed" end
 Model.is_alive, Model.is_staying = is_alive, is_staying
 
@@ -150,6 +151,15 @@ function Model:heir(o)
   end
 end
 
+--- Whether an object takes over a row, or has its row taken over.
+function Model:shares_row(o)
+  if self:heir(o) then return true end
+  for _, other in ipairs(self.objects) do
+    if other.mark == "removed" and self:heir(other) == o then return true end
+  end
+  return false
+end
+
 -- Transactions ---------------------------------------------------------------------------------------------
 
 local function image(o)
@@ -178,7 +188,7 @@ function Model:rollback()
   local saved = table.remove(self.saved)
   for _, o in ipairs(self.objects) do
     local then_ = saved.images[o]
-    if then_ then
+    if then_ and is_managed(then_) then
       for key, value in pairs(then_) do o[key] = value end
     elseif o.mark ~= "gone" then
       lose(o)

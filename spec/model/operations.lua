@@ -7,7 +7,8 @@ local operations = {}
 -- Of each room the operations, and how often.
 local rooms = {
   { "spec.model.teams", {
-    found = 2, hire = 4, rename = 2, rotate_names = 3, hand_on = 2, come_back = 3, transfer = 2, lead = 1,
+    found = 2, hire = 4, rename = 2, rotate_names = 3, hand_on = 2, come_back = 3,
+    take_over_person = 2, transfer = 2, lead = 1,
     swap_leaders = 1, fire = 2, dissolve = 1, badge = 3, swap_badges = 3, rotate_codes = 1, replace_badge = 1,
   } },
   { "spec.model.skills", {

@@ -107,21 +107,31 @@ end
 
 -- Members that are removed leave a list, but for those that it has in the database and whose rows go on: after these
 -- the list has to be read again.
-local function inherit_list(model, o, name, heirs)
-  local before, list = model.rows[o] and model.rows[o].list[name] or {}, {}
-  for _, item in ipairs(model:members(o, name)) do
-    if heirs[item] then o.known[name] = nil end
-    item = find(before, item) and heirs[item] or item
-    if item.mark ~= "removed" and not find(list, item) then list[#list + 1] = item end
+local function inherit_list(model, o, name, heirs, row)
+  local before, members, list = row and row.list[name] or {}, model:members(o, name), {}
+  local function take(items)
+    for _, item in ipairs(items) do
+      if heirs[item] then o.known[name] = nil end
+      item = find(before, item) and heirs[item] or item
+      if item.mark ~= "removed" and not find(list, item) then list[#list + 1] = item end
+    end
   end
+  -- Who takes over a row has its members too.
+  if row ~= model.rows[o] then
+    take(before)
+    o.known[name] = nil
+  end
+  take(members)
   o.list[name], o.put[name], o.cut[name] = list, {}, {}
 end
 
 -- References to removed objects whose rows go on are references to those that took them over.
-local function inherit(model, heirs)
+local function inherit(model, heirs, former)
   for _, o in ipairs(model.objects) do
-    for name, target in pairs(o.to) do o.to[name] = heirs[target] or target end
-    for name in pairs(schema.kinds[o.kind].lists or {}) do inherit_list(model, o, name, heirs) end
+    if is_staying(o) then
+      for name, target in pairs(o.to) do o.to[name] = heirs[target] or target end
+    end
+    for name in pairs(schema.kinds[o.kind].lists or {}) do inherit_list(model, o, name, heirs, former[o]) end
   end
 end
 
@@ -134,15 +144,27 @@ local function settle(o, old)
   o.mark = "managed"
 end
 
+-- What of a row another object takes over: members that left its lists before it was removed are not among it.
+local function left_row(model, o)
+  local row, list = model.rows[o], {}
+  for name, items in pairs(row.list) do
+    list[name] = {}
+    for _, item in ipairs(items) do
+      if find(model:members(o, name), item) then table.insert(list[name], item) end
+    end
+  end
+  return { v = row.v, to = row.to, list = list }
+end
+
 --- Everything is written: `id_of(o)` gives the keys that the database chose.
 function rows.flush(model, id_of)
   local heirs, former, changed, made = {}, copy(model.rows), {}, {}
   for _, o in ipairs(model.objects) do
     heirs[o] = model:heir(o)
-    if heirs[o] then former[heirs[o]] = model.rows[o] end
+    if heirs[o] then former[heirs[o]] = left_row(model, o) end
     changed[o] = is_staying(o) and rows.is_changed(model, o)
   end
-  inherit(model, heirs)
+  inherit(model, heirs, former)
   for _, o in ipairs(model.objects) do
     if o.mark == "removed" then
       o.mark = "gone"

@@ -61,6 +61,7 @@ local function new(work, seed, stats)
     work = work, em = work.instance.em:fork({ flush_mode = "commit" }), model = Model.new(), trace = {}, made = 0,
     random = generator(seed), sorted = actions.sorted, failures = {},
   }
+  self.em.context.config.batch_size = ({ 1000, 3, 1 })[seed % 3 + 1] -- rows of a statement
   watcher = function(report)
     for name, count in pairs(report) do
       if count > 0 then self.plan[name] = true end

@@ -87,6 +87,18 @@ function teams.dissolve(run)
   run.step("remove", team.n)
 end
 
+--- Another person becomes the row: badge, seats and skills are that one's.
+function teams.take_over_person(run)
+  local p = any(run, "Person")
+  if not p or not p.v.id or not p.to.team then return end
+  local skill = run.model:members(p, "skills")[1]
+  if skill and once(run, 2) then run.step("cut", p.n, "skills", skill.n) end
+  run.step("remove", p.n)
+  local n = number(run)
+  run.step("make", n, "Person", { name = new_name(run) }, { team = p.to.team.n }, p.n)
+  run.step("persist", n)
+end
+
 --- What a rollback has made new again.
 function teams.come_back(run)
   local o = pick(run, run.model:all(nil, "lost"))
