@@ -25,13 +25,24 @@ local Branch = orm.entity {
   { "parent", many_to_one = "Branch", nullable = true },
   { "branches", one_to_many = "Branch", mapped_by = "parent", cascade = { "all" } },
 }
+local Owner = orm.entity {
+  name = "Owner", table = "owners",
+  { "id", type = "integer", primary = true },
+  { "boss", many_to_one = "Owner", nullable = true },
+  { "staff", one_to_many = "Owner", mapped_by = "boss" },
+  { "car", one_to_one = "Car", nullable = true, cascade = { "all" }, orphan_removal = true },
+}
+local Car = orm.entity {
+  name = "Car", table = "cars",
+  { "id", type = "integer", primary = true },
+}
 
 databases.each(function(db)
   describe("relations, found by use:", function()
     local work, em
 
     before_each(function()
-      work = unit.open(db, { Shelf, Volume, Label, Branch })
+      work = unit.open(db, { Shelf, Volume, Label, Branch, Owner, Car })
       em = work.em
     end)
 
@@ -182,6 +193,21 @@ databases.each(function(db)
       end
       assert.same({}, work.raw:rows "select * from volumes")
       assert.same({}, work.raw:rows "select * from labels")
+    end)
+
+    it("what a relation of one side led to is no orphan when another owner has it now", function()
+      local one, two = Owner { car = Car {} }, Owner { car = Car {} }
+      em:persist(one):persist(two):flush()
+      one.car, two.car = two.car, one.car
+      em:flush()
+      assert.same({ { "2" }, { "1" } }, work.raw:rows "select car_id from owners order by id")
+      local car = one.car
+      one.car = nil
+      one.staff:add(Owner { car = car }) -- reached by the flush only
+      two.car = nil
+      em:flush()
+      assert.same({ { "2" } }, work.raw:rows "select id from cars")
+      assert.same({ { "2" } }, work.raw:rows "select car_id from owners where boss_id = 1")
     end)
   end)
 end)

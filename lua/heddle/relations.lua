@@ -86,22 +86,28 @@ relations.partner_of = partner_of
 
 -- Orphans --------------------------------------------------------------------------------------------------
 
--- Of an instance whose relation has one side only.
-local NO_PROPERTY = {}
-
--- The next flush deletes it unless it has found another place by then.
+-- The next flush deletes it unless it has found another place by then: in `prop`, its own side of the relation, or in
+-- { owners, name }, the relation that has none.
 local function make_orphan(e, prop)
   local box = getmetatable(e).box
   local em = box and box.shelf and box.shelf.em
   if not em then return end
   undo.note(em, { kind = "orphan", em = em, e = e, former = em.orphans[e] })
-  em.orphans[e] = prop or NO_PROPERTY
+  em.orphans[e] = prop
+end
+
+local function has_owner(e, relation)
+  local shelf = relation.owners.shelf
+  for slot, overlay in pairs(shelf and shelf.overlay or {}) do
+    if overlay.rel[relation.name] == e and not shelf.removed[slot] then return true end
+  end
+  return false
 end
 
 ---Whether an instance still has no place in the relation that it left.
----@param prop table its own property of that relation, as em.orphans has it
+---@param prop table as em.orphans has it
 function relations.is_orphan(e, prop)
-  if prop == NO_PROPERTY then return true end
+  if prop.owners then return not has_owner(e, prop) end
   if instance.kind_of(prop) == "one" then return relate.peek(e, prop) == nil end
   local state = relations.known(e, prop.name)
   return not (state and state:known()[1])
@@ -114,7 +120,7 @@ local function leave(e, prop, old)
   local state = other and relations.known(old, other.name)
   if state then state:drop(e) end
   if other and other.orphan_removal then make_orphan(e, prop) end
-  if prop.orphan_removal then make_orphan(old, other) end
+  if prop.orphan_removal then make_orphan(old, other or { owners = getmetatable(e).box or {}, name = prop.name }) end
 end
 
 local function arrive(e, prop, new)

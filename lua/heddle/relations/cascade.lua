@@ -46,8 +46,8 @@ local function reach(em, definition, prop, target, fresh)
     refuse(em, definition, prop, ("the %s has a row but is not managed, it was detached or read so; em:merge(it)")
       :format(meta.definition.name))
   elseif not prop.cascade.persist then
-    refuse(em, definition, prop, ("the %s was never persisted, and this relation does not cascade persist"):format(
-      meta.definition.name))
+    refuse(em, definition, prop, ("the %s was never persisted, and this relation does not cascade; em:persist(it)")
+      :format(meta.definition.name))
   end
   cascade.adopt(em, em:mapping(meta.class), target)
   fresh[#fresh + 1] = target
@@ -85,16 +85,16 @@ local function persist_all(em)
     end
   end
   for i = 1, #em.touched do persist_members(em, em.touched[i], fresh) end
-  local next_one = 1
-  while fresh[next_one] do
-    local meta = getmetatable(fresh[next_one])
-    local shelf, slot = meta.box.shelf, meta.slot_of[fresh[next_one]]
+  local at = 1
+  while fresh[at] do
+    local meta = getmetatable(fresh[at])
+    local shelf, slot = meta.box.shelf, meta.slot_of[fresh[at]]
     persist_row(em, shelf, slot, fresh)
     local lists = shelf.collections[slot]
     for _, prop in ipairs(lists and meta.definition.properties or {}) do
       if lists[prop.name] then persist_members(em, lists[prop.name], fresh) end
     end
-    next_one = next_one + 1
+    at = at + 1
   end
   return fresh[1] ~= nil
 end
@@ -241,13 +241,13 @@ local function settle_replaced(em)
   for _, state in ipairs(states) do relations.settle_replaced(state) end
 end
 
-local function remove_orphans(em)
+-- Who has an instance by a relation of one side is known when all that is new was reached.
+local function remove_orphans(em, of_one_side)
   local list, found = {}, false
   for e, prop in pairs(em.orphans) do
-    local meta = getmetatable(e)
-    local shelf = meta.box and meta.box.shelf
-    if shelf and shelf.em == em and relations.is_orphan(e, prop) then
-      list[#list + 1] = { shelf = shelf, slot = meta.slot_of[e], e = e }
+    local box, has_turn = getmetatable(e).box, (prop.owners ~= nil) == of_one_side
+    if has_turn and box and box.shelf and box.shelf.em == em and relations.is_orphan(e, prop) then
+      list[#list + 1] = { shelf = box.shelf, slot = getmetatable(e).slot_of[e], e = e }
     end
   end
   table.sort(list, function(a, b)
@@ -280,9 +280,9 @@ function cascade.run(em, seen)
   local found = false
   repeat
     settle_replaced(em)
-    local more = remove_orphans(em)
+    local more = remove_orphans(em, false)
     more = remove_all(em, seen) or more
-    more = persist_all(em) or more
+    more = persist_all(em) or more or remove_orphans(em, true)
     found = found or more
   until not more
   return found
