@@ -132,3 +132,110 @@ databases.each(function(db)
     end)
   end)
 end)
+
+local Account = orm.entity {
+  name = "Account", table = "accounts",
+  { "id", type = "integer", primary = true },
+  { "owner", type = "string", length = 20 },
+  { "balance", type = "integer", default = 0 },
+  { "version", type = "integer", version = true },
+}
+
+databases.each(function(db)
+  describe("edges: rows that are to be deleted", function()
+    local work, em
+
+    before_each(function()
+      work = unit.open(db, { Account })
+      em = work.em
+    end)
+
+    after_each(function()
+      work:close()
+      db:close()
+    end)
+
+    it("F2: a stale removal is read again by refresh, a lock and refresh = true, and stays pending", function()
+      local a = em:create(Account, { owner = "Ann" })
+      em:persist_and_flush(a)
+      em:remove(a)
+      local version = 1
+      local function write()
+        version = version + 10
+        work.raw:exec("update accounts set owner = 'Ben', version = " .. version)
+      end
+      write()
+      unit.raises("optimistic_lock", em.flush, em)
+      assert.equal(a, em:find(Account, {}, { flush_mode = "commit" })[1])
+      assert.equal(1, a.version)
+      assert.equal(version, em:refresh(a).version)
+      assert.is_false(em:contains(a))
+      write()
+      em:find(Account, {}, { refresh = true, flush_mode = "commit" })
+      assert.equal(version, a.version)
+      write()
+      em:transactional(function() em:lock(a, "pessimistic_write") end)
+      assert.same({}, work.raw:rows "select id from accounts")
+    end)
+
+    it("F2: a removed reference that was refreshed is deleted in the version that was read", function()
+      work.raw:exec "insert into accounts (id, owner, balance, version) values (9, 'Ann', 0, 3)"
+      local a = em:get_reference(Account, 9)
+      em:remove(a)
+      assert.equal("Ann", em:refresh(a).owner)
+      work.raw:exec "update accounts set version = 4"
+      unit.raises("optimistic_lock", em.flush, em)
+      em:refresh(a)
+      em:persist(a)
+      a.balance = 7
+      em:flush()
+      assert.same({ { "7", "5" } }, work.raw:rows "select balance, version from accounts")
+    end)
+  end)
+end)
+
+local salted = {
+  before_create = function(e) e.name = "salted " .. e.name end,
+  before_update = function(e) e.note = "touched" end,
+}
+local User = orm.entity {
+  name = "User", table = "users",
+  { "id", type = "integer", primary = true },
+  { "name", type = "string" },
+  { "note", type = "string", nullable = true },
+  { "writes", type = "integer", on_create = function() return 1 end, on_update = function(e) return e.writes + 1 end },
+  hooks = salted,
+}
+
+databases.each(function(db)
+  describe("edges: a row that is left out", function()
+    it("U1: is as the program had left it; what hooks had set is set by the flush that writes it", function()
+      local work = unit.open(db, { User })
+      local em, vetoes = work.em, true
+      work.instance:on("on_flush", function(changes)
+        for _, change in ipairs(vetoes and changes or {}) do changes:veto(change.entity) end
+      end)
+      local user = em:create(User, { name = "Ann" })
+      em:persist(user)
+      work:forget()
+      em:flush()
+      em:flush()
+      assert.same({}, work:statements())
+      assert.same({ "Ann" }, { user.name, user.writes })
+      vetoes = false
+      em:flush()
+      assert.same({ { "salted Ann", "1" } }, work.raw:rows "select name, writes from users")
+      em:clear()
+      vetoes, user = true, em:find_one(User, user.id, { fields = { "name", "writes" } })
+      user.name = "Ben"
+      em:flush()
+      unit.raises("not_loaded", function() return user.note end)
+      assert.equal(1, user.writes)
+      vetoes = false
+      em:flush()
+      assert.same({ { "Ben", "touched", "2" } }, work.raw:rows "select name, note, writes from users")
+      work:close()
+      db:close()
+    end)
+  end)
+end)

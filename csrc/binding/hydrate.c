@@ -226,9 +226,10 @@ static void push_known(run *r, const hd_row *row, uint32_t slot) {
         break;
     case HD_ROW_PARTIAL:
     case HD_ROW_REFERENCE:
+    case HD_ROW_REMOVED:
         add_late(r, row, slot, false);
         break;
-    default: /* to be inserted or deleted: what is pending stays */
+    default: /* to be inserted: what is pending stays */
         break;
     }
 }

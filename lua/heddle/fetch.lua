@@ -192,7 +192,7 @@ function fetch.drop_changes(list)
   for _, slot in ipairs(shelf and shelf:dirty() or {}) do dirty[slot] = merge.is_dirty(shelf, slot) end
   for _, e in ipairs(list) do
     local slot = shelf.slot_of[e]
-    if dirty[slot] then
+    if dirty[slot] or shelf.removed[slot] then
       merge.drop_changes(shelf, slot, e)
       dropped = true
     end

@@ -131,6 +131,19 @@ local function fresh(shelf, plan, slot)
   reading.fresh(shelf, slot, plan)
 end
 
+local states = { loaded = "managed", partial = "partial", reference = "reference" }
+
+-- A row that is to be deleted is merged only when it is read again for that.
+local function known(shelf, plan, row)
+  local slot = row.slot
+  if not shelf.removed[slot] then return noted(shelf, slot, one, plan, row) end
+  if not shelf.reread[slot] then return end
+  shelf.reread[slot] = nil
+  shelf.shelf:set_state(slot, states[getmetatable(shelf.instances[slot]).load_state])
+  noted(shelf, slot, one, plan, row)
+  shelf.shelf:set_state(slot, "removed")
+end
+
 ---Rows that the hydrator could not finish by itself.
 ---@param shelf table
 ---@param plan table
@@ -138,7 +151,7 @@ end
 function merge.late(shelf, plan, late)
   for _, row in ipairs(late) do
     if row.unknown then kinds.raise_unknown(shelf.mapping, row.value) end
-    if row.fresh then fresh(shelf, plan, row.slot) else noted(shelf, row.slot, one, plan, row) end
+    if row.fresh then fresh(shelf, plan, row.slot) else known(shelf, plan, row) end
   end
 end
 
@@ -205,11 +218,12 @@ function merge.restore(shelf, slot, e, columns)
   if overlay then clear_overlay(shelf, slot, overlay, columns) end
 end
 
----Drops what was changed in memory.
+---Drops what was changed in memory, before the row is read again.
 ---@param columns? table[] of these only
 function merge.drop_changes(shelf, slot, e, columns)
   relations.revert(e, columns)
   noted(shelf, slot, merge.restore, e, columns)
+  shelf.reread[slot] = shelf.removed[slot]
 end
 
 ---Reads a managed row again by its key; changes in memory are dropped. Raises `not_found`.

@@ -27,8 +27,9 @@ function shelf.new(em, map)
   local self = setmetatable({
     em = em, mapping = map, width = #map.columns, shelf = em.session:shelf(em.model, map.id),
     instances = {}, blocks = {}, overlay = {}, collections = {}, related = setmetatable({}, WEAK_KEYS),
-    -- By slot: never written; marked for removal; when it became a new row, told by the em's mark_serial.
-    new = {}, removed = {}, adopted = {},
+    -- By slot: never written; marked for removal, and about to be read again all the same; when it became a new row,
+    -- told by the em's mark_serial.
+    new = {}, removed = {}, reread = {}, adopted = {},
     -- Numbers as values: safe with weak keys on every interpreter.
     slot_of = setmetatable({}, WEAK_KEYS),
   }, Shelf)
@@ -152,7 +153,7 @@ function Shelf:release(slot, keep_slot)
     self.slot_of[e] = nil
   end
   self.instances[slot], self.overlay[slot], self.collections[slot] = nil, nil, nil
-  self.new[slot], self.removed[slot], self.adopted[slot] = nil, nil, nil
+  self.new[slot], self.removed[slot], self.reread[slot], self.adopted[slot] = nil, nil, nil, nil
   for index = 1, self.width do state.set_snapshot(self, slot, index, nil) end
   if not keep_slot then self.shelf:remove(slot) end
 end

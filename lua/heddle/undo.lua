@@ -137,6 +137,16 @@ local function take_back(note)
   end
 end
 
+-- What was changed of a row, without its relations: other sides follow these.
+local function without_relations(note)
+  local kept, columns = {}, note.shelf.mapping.columns
+  for _, change in ipairs(note.changes) do
+    local is_relation = change.part == "rel" or change.part == "assigned" and columns[change.name].view.columns
+    if not is_relation then kept[#kept + 1] = change end
+  end
+  return kept
+end
+
 -- What hooks did to an instance's values.
 function reverse.hooks(note)
   if note.shelf.instances[note.slot] ~= note.e then return end
@@ -178,6 +188,19 @@ function undo.narrow(note)
   end
 end
 
+---What hooks did since a mark to the values of a row that is left out is taken back: they will run again.
+---@param e table
+function undo.leave_out(em, mark, e)
+  for token = #em.notes, mark.notes + 1, -1 do
+    local note = em.notes[token]
+    if note.kind == "hooks" and note.e == e then
+      if note.copy then undo.narrow(note) end
+      note.changes = without_relations(note)
+      take_back(note)
+    end
+  end
+end
+
 -- Marks ----------------------------------------------------------------------------------------------------
 
 ---A mark for a flush: bookkeeping only.
@@ -185,7 +208,8 @@ function undo.mark(em)
   local counts = {}
   for _, shelf in ipairs(em.order) do counts[shelf] = shelf.shelf:count() end
   em.mark_serial = em.mark_serial + 1
-  return { position = em.session:mark(), counts = counts, session = em.session, serial = em.mark_serial }
+  return { position = em.session:mark(), counts = counts, session = em.session, serial = em.mark_serial,
+    notes = #em.notes }
 end
 
 ---A mark for a transaction or savepoint: values too.

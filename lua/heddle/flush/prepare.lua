@@ -20,14 +20,15 @@ end
 
 local function without(rows, vetoed)
   if next(vetoed) == nil then return rows end
-  local rest = { pairs = {}, vetoed = vetoed }
+  local rest, left_out = { pairs = {}, vetoed = vetoed }, {}
   for _, row in ipairs(rows) do
-    if not vetoed[row.e] then rest[#rest + 1] = row end
+    local list = vetoed[row.e] and left_out or rest
+    list[#list + 1] = row
   end
   for _, item in ipairs(rows.pairs) do
     if not vetoed[item.state.owner] then rest.pairs[#rest.pairs + 1] = item end
   end
-  return rest
+  return rest, left_out
 end
 
 ---Runs before_flush, cascades, `before_*` hooks and on_flush.
@@ -35,15 +36,17 @@ end
 function prepare.rows(em)
   local seen, vetoed = {}, {}
   hooks.tell(em, "before_flush", { em = em, name = "before_flush" })
-  local rows = gathered(em, seen)
+  local rows, left_out = gathered(em, seen), nil
   for _, listener in ipairs(not em.plain and em.context.listeners.on_flush or {}) do
     local set = changes.pending(em, rows, vetoed)
     if #set == 0 then break end
     watch.open(em)
     hooks.within(em, "on_flush", nil, listener, set)
-    rows = without(gathered(em, seen), vetoed)
+    rows, left_out = without(gathered(em, seen), vetoed)
   end
   watch.close(em)
+  -- A row that is vetoed stays as the program had left it.
+  for _, row in ipairs(left_out or {}) do undo.leave_out(em, em.flushing.mark, row.e) end
   return rows
 end
 
