@@ -211,6 +211,7 @@ build = {
         ["heddle.merge"] = "lua/heddle/merge.lua",
         ["heddle.naming"] = "lua/heddle/naming.lua",
         ["heddle.nested"] = "lua/heddle/nested.lua",
+        ["heddle.normal_form"] = "lua/heddle/normal_form.lua",
         ["heddle.null"] = "lua/heddle/null.lua",
         ["heddle.op"] = "lua/heddle/op.lua",
         ["heddle.options"] = "lua/heddle/options.lua",

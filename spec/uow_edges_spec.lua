@@ -239,3 +239,59 @@ databases.each(function(db)
     end)
   end)
 end)
+
+-- A type that keeps less than the program gives, alone and inside of embedded values.
+local lower = orm.type { column = "string", to_db = string.lower, from_db = function(value) return value end }
+local words = orm.type {
+  column = "string",
+  to_db = function(list) return table.concat(list, " "):lower() end,
+  from_db = function(text)
+    local list = {}
+    for word in text:gmatch "%S+" do list[#list + 1] = word end
+    return list
+  end,
+}
+local Label = orm.embeddable { name = "Label",
+  { "text", type = lower, nullable = true },
+  { "words", type = words, nullable = true },
+}
+local Box = orm.entity {
+  name = "Box", table = "boxes",
+  { "id", type = "integer", primary = true },
+  { "code", type = lower, nullable = true },
+  { "words", type = words, nullable = true },
+  { "front", embedded = Label, nullable = true },
+  { "back", embedded = Label, object = true, nullable = true },
+  { "others", embedded = Label, array = true, nullable = true },
+}
+
+databases.each(function(db)
+  describe("edges: normal form", function()
+    it("U7: of a type that keeps less than it is given, wherever it stands; tables that say the same stay", function()
+      local work = unit.open(db, { Box })
+      local em, same = work.em, { "c" }
+      local box = em:create(Box, { code = "AB", words = same, front = { text = "AB", words = { "A", "b" } },
+        back = { text = "AB", words = same }, others = { { text = "ab" }, { words = { "X" } } } })
+      local function check()
+        local read = work:fork():find_one(Box, box.id)
+        for _, name in ipairs { "code", "words", "front", "back", "others" } do assert.same(read[name], box[name]) end
+        assert.equal(same, box.words)
+        work:forget()
+        em:flush()
+        assert.same({}, work:statements())
+      end
+      em:persist_and_flush(box)
+      assert.same({ "ab", "ab", "ab", "x" }, { box.code, box.front.text, box.back.text, box.others[2].words[1] })
+      check()
+      box.code, box.front.words[1], box.back.text, box.others[1].text = "C", "C", "C", "C"
+      em:flush()
+      check()
+      box.back.text = "c"
+      box.others[1].text = "C"
+      em:flush()
+      check()
+      work:close()
+      db:close()
+    end)
+  end)
+end)

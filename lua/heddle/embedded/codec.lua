@@ -7,6 +7,7 @@ local array = require("heddle.array")
 local core = require("heddle.core")
 local custom = require("heddle.custom")
 local embedded = require("heddle.embedded")
+local normal_form = require("heddle.normal_form")
 local null = require("heddle.null")
 
 local codec = {}
@@ -56,7 +57,10 @@ end
 local function encode_loosely(member, value, about)
   local stored, normal = member.form:stored(custom.to_db(member.column, value))
   if stored == nil then return value end
-  if not normal and not member.column.converts then about.is_normal = false end
+  if member.column.converts then
+    normal = normal_form.is_same(value, custom.from_db(member.column, (member.form:value(stored)))) ~= false
+  end
+  if not normal then about.is_normal = false end
   return stored
 end
 

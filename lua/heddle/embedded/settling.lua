@@ -4,6 +4,7 @@ local compat = require("heddle.compat")
 local core = require("heddle.core")
 local custom = require("heddle.custom")
 local embedded = require("heddle.embedded")
+local normal_form = require("heddle.normal_form")
 local null = require("heddle.null")
 local state = require("heddle.state")
 local tree = require("heddle.embedded.tree")
@@ -26,6 +27,8 @@ end
 local function is_same(prop, a, b)
   if a == nil or b == nil or a == null then return a == b end
   if custom.converts(prop.custom) then
+    local same = normal_form.is_same(a, b)
+    if same ~= nil then return same end
     local equals, column = prop.custom.equals, { custom = prop.custom, converts = true }
     if equals then return equals(a, b) end
     a, b = custom.to_db(column, a), custom.to_db(column, b)
@@ -66,7 +69,8 @@ end
 local function is_settled(column, value, image)
   if value == nil or image == nil then return value == image end
   if value == null then return false end
-  if column.converts then return not state.is_other(column, value, image) end
+  if column.converts and column.custom.embedded then return not state.is_other(column, value, image) end
+  if column.converts then return (normal_form.of(column, value, image)) end
   if state.is_mutable(column) then return core.same_image(value, image) end
   return is_identical(value, image)
 end

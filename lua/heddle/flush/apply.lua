@@ -5,6 +5,7 @@ local collection = require("heddle.collection")
 local custom = require("heddle.custom")
 local deleted = require("heddle.relations.deleted")
 local embedded_settling = require("heddle.embedded.settling")
+local normal_form = require("heddle.normal_form")
 local null = require("heddle.null")
 local renamed = require("heddle.relations.renamed")
 local row_state = require("heddle.state")
@@ -57,14 +58,17 @@ local function keep_virtual(row)
   return kept
 end
 
--- A property of a custom type holds what a read would give, unless it does already.
+-- A property of a custom type holds what a read would give.
 local function settle_custom(note, row)
   local shelf, slot = row.shelf, row.slot
   for _, column in ipairs(custom.columns(shelf.mapping)) do
-    local image, value = row_state.snapshot(shelf, slot, column.index), rawget(row.e, column.property)
-    if column.view.raw and row_state.is_other(column, value, image) then
-      note.given[#note.given + 1] = { e = row.e, property = column.property, value = value }
-      rawset(row.e, column.property, row_state.value(column, image))
+    if column.view.raw then
+      local image, value = row_state.snapshot(shelf, slot, column.index), rawget(row.e, column.property)
+      local is_settled, fresh = normal_form.of(column, value, image)
+      if not is_settled then
+        note.given[#note.given + 1] = { e = row.e, property = column.property, value = value }
+        rawset(row.e, column.property, fresh)
+      end
     end
   end
 end
