@@ -295,3 +295,27 @@ databases.each(function(db)
     end)
   end)
 end)
+
+databases.each(function(db)
+  describe("edges: data", function()
+    it("U6: a list with holes or names, an instance or nil are refused, never passed over", function()
+      local work = unit.open(db, { Account })
+      local em = work.em
+      local one = function() return { owner = "Ann", id = 7 } end
+      for _, method in ipairs { "insert_many", "upsert_many" } do
+        local refused = { one(), { one(), owner = "Ben" }, { [2] = one() }, { one(), [3] = one() }, Account(one()), Account,
+          orm.op.eq(1), orm.null, "x" }
+        for _, list in ipairs(refused) do unit.raises("validation", em[method], em, Account, list) end
+        unit.raises("validation", em[method], em, Account, nil)
+        assert.same({}, em[method](em, Account, {}))
+      end
+      unit.raises("validation", em.upsert, em, Account, nil)
+      for _, method in ipairs { "insert", "upsert" } do
+        unit.raises("validation", em[method], em, Account, orm.null)
+      end
+      assert.same({}, work.raw:rows "select id from accounts")
+      work:close()
+      db:close()
+    end)
+  end)
+end)

@@ -1,11 +1,13 @@
 --- Data of rows that are written beside the unit of work: through an identity map of their own they get what a flush
 --- gives a new entity (defaults, on_create, conversions, U4), and become database values by column.
+local array = require("heddle.array")
 local core = require("heddle.core")
 local errors = require("heddle.errors")
 local gather = require("heddle.flush.gather")
 local instance = require("heddle.instance")
 local null = require("heddle.null")
 local op = require("heddle.op")
+local relate = require("heddle.relate")
 local resolve = require("heddle.resolve")
 
 local row_data = {}
@@ -35,18 +37,26 @@ local function check_raw(map, view, name)
   return columns[1]
 end
 
----A copy of one row's data with keys in place of instances, and what in it is an expression.
+---Raises `validation` for what is no row's data.
 ---@param em table the entity manager whose call it is
 ---@param map table
 ---@param data any
 ---@param what string the call, for messages
+function row_data.check(em, map, data, what)
+  if type(data) == "table" and getmetatable(data) == nil then return end
+  errors.raise("validation", ("%s of %s takes plain tables of its properties, not %s"):format(what, map.name,
+    relate.describe(data)), { context = em.context_name, entity = map.name })
+end
+
+---A copy of one row's data with keys in place of instances, and what in it is an expression.
+---@param em table
+---@param map table
+---@param data any
+---@param what string
 ---@return table copy
 ---@return table|nil raws { [column index] = orm.raw }
 function row_data.read(em, map, data, what)
-  if type(data) ~= "table" or getmetatable(data) ~= nil then
-    errors.raise("validation", ("%s of %s takes plain tables of its properties, not %s"):format(what, map.name,
-      instance.meta_of(data) and "an instance" or "a " .. type(data)), { context = em.context_name, entity = map.name })
-  end
+  row_data.check(em, map, data, what)
   local copy, raws = {}, nil
   for name, value in pairs(data) do
     local view = map.props[name]
@@ -64,6 +74,27 @@ function row_data.read(em, map, data, what)
     copy[name] = value
   end
   return copy, raws
+end
+
+local function is_list(list)
+  if type(list) ~= "table" or getmetatable(list) ~= nil and not array.is_array(list) then return false end
+  local count = 0
+  for _ in next, list do count = count + 1 end
+  for i = 1, count do
+    if list[i] == nil then return false end
+  end
+  return true
+end
+
+---Raises `validation` for what is no list: names and what stands behind a hole would be left out in silence.
+---@param em table
+---@param map table
+---@param list any
+---@param what string the call, for messages
+function row_data.check_list(em, map, list, what)
+  if is_list(list) then return end
+  errors.raise("validation", ("%s of %s takes a list of tables, without holes and names, not %s"):format(what, map.name,
+    relate.describe(list)), { context = em.context_name, entity = map.name })
 end
 
 -- Relations of rows to rows of their own entity.

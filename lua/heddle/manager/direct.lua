@@ -122,10 +122,7 @@ end
 function Manager:insert_many(entity, list)
   self:check_global()
   self:enter()
-  if type(list) ~= "table" then
-    errors.raise("validation", ("insert_many of %s takes a list of tables, not a %s"):format(self:mapping(entity).name,
-      type(list)), { context = self.context_name })
-  end
+  row_data.check_list(self, self:mapping(entity), list, "insert_many")
   return insert_rows(self, entity, list, "insert_many")
 end
 

@@ -8,6 +8,7 @@ local hooks = require("heddle.hooks")
 local manager = require("heddle.manager")
 local merge = require("heddle.merge")
 local readonly = require("heddle.readonly")
+local row_data = require("heddle.row_data")
 local undo = require("heddle.undo")
 local upsert_options = require("heddle.upsert.options")
 local upsert_rows = require("heddle.upsert.rows")
@@ -196,6 +197,7 @@ end
 ---@return table e
 ---@return boolean inserted
 function Manager:upsert(entity, data, opts)
+  row_data.check(self, self:mapping(entity), data, "upsert")
   local list, flags = upsert(self, entity, { data }, opts)
   return list[1], flags[1]
 end
@@ -207,10 +209,7 @@ end
 ---@return table[] entities
 ---@return boolean[] inserted
 function Manager:upsert_many(entity, list, opts)
-  if type(list) ~= "table" or getmetatable(list) ~= nil then
-    errors.raise("validation", ("upsert_many of %s takes a list of tables, not a %s"):format(self:mapping(entity).name,
-      type(list)), { context = self.context_name })
-  end
+  row_data.check_list(self, self:mapping(entity), list, "upsert_many")
   return upsert(self, entity, list, opts)
 end
 
