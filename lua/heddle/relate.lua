@@ -59,31 +59,31 @@ local function check_new(meta, other, prop)
     .. "gives one's own"):format(other.definition.name))
 end
 
-local function check_one(em, meta, prop, target, seen)
+-- What nobody manages yet is to be looked at too.
+local function check_one(em, meta, prop, target, run)
   local other = instance.meta_of(target)
-  if other and other.box then
-    check_owner(em, meta, other, prop)
-  elseif other then
-    check_new(meta, other, prop)
-    relate.check_reach(em, target, seen)
-  end
+  if other and other.box then return check_owner(em, meta, other, prop) end
+  if not other or run.seen[target] then return end
+  check_new(meta, other, prop)
+  run.seen[target], run[#run + 1] = true, target
 end
 
 ---Checks what an instance of no entity manager leads to, now that one is about to write it.
 ---@param em table
 ---@param e table
----@param seen table?
-function relate.check_reach(em, e, seen)
-  local meta = getmetatable(e)
-  if meta.box or not meta.own or not seen and not group.is_doubtful(em, e) then return end
-  seen = seen or {}
-  if seen[e] then return end
-  seen[e] = true
-  for name, target in pairs(meta.own.values) do
-    check_one(em, meta, meta.definition.by_name[name], target, seen)
-  end
-  for name, list in pairs(meta.own.lists) do
-    for _, target in ipairs(list:known()) do check_one(em, meta, meta.definition.by_name[name], target, seen) end
+function relate.check_reach(em, e)
+  local own = getmetatable(e).own
+  if getmetatable(e).box or not own or not group.is_doubtful(em, e) then return end
+  local run, at = { e, seen = { [e] = true } }, 1
+  while run[at] do
+    local meta = getmetatable(run[at])
+    for name, target in pairs(meta.own and meta.own.values or {}) do
+      check_one(em, meta, meta.definition.by_name[name], target, run)
+    end
+    for name, list in pairs(meta.own and meta.own.lists or {}) do
+      for _, target in ipairs(list:known()) do check_one(em, meta, meta.definition.by_name[name], target, run) end
+    end
+    at = at + 1
   end
 end
 

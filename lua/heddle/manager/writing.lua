@@ -99,6 +99,14 @@ local function let_go(shelf, slot)
   end
 end
 
+-- A new row leaves.
+local function forget(self, e)
+  local meta = getmetatable(e)
+  local shelf, slot = meta.box.shelf, meta.slot_of[e]
+  undo.note(self, { kind = "forgotten", shelf = shelf, slot = slot, e = e, since = shelf.adopted[slot] })
+  let_go(shelf, slot)
+end
+
 local function remove(self, e)
   local shelf, slot, map = self:locate(e, "em:remove")
   if not shelf then
@@ -108,9 +116,8 @@ local function remove(self, e)
   end
   readonly.check(self, family.map_of(e), "em:remove")
   if shelf.new[slot] then
-    cascade.forget(self, e)
-    undo.note(self, { kind = "forgotten", shelf = shelf, slot = slot, e = e, since = shelf.adopted[slot] })
-    let_go(shelf, slot)
+    local list = withdrawn.forget(self, e)
+    for i = #list, 1, -1 do forget(self, list[i]) end
   elseif not shelf.removed[slot] then
     shelf.removed[slot] = true
     shelf.shelf:set_state(slot, "removed")

@@ -6,7 +6,6 @@ local null = require("heddle.null")
 local relate = require("heddle.relate")
 local relations = require("heddle.relations")
 local undo = require("heddle.undo")
-local withdrawn = require("heddle.relations.withdrawn")
 
 local cascade = {}
 
@@ -113,6 +112,7 @@ local function removing_props(definition)
   end
   return list
 end
+cascade.removing_props = removing_props
 
 local function remove_target(em, target)
   local meta = getmetatable(target)
@@ -121,6 +121,7 @@ local function remove_target(em, target)
   cascade.remove(em, target)
   return true
 end
+cascade.remove_target = remove_target
 
 -- Members of a relation of many owners at once: one query, however many are removed.
 local function load_members(em, by_prop)
@@ -258,18 +259,6 @@ local function remove_orphans(em, of_one_side)
     if remove_target(em, item.e) then found = true end
   end
   return found
-end
-
----A new row is not to be written after all, nor what it would take along.
----@param em table
----@param e table
-function cascade.forget(em, e)
-  withdrawn.withdraw(em, e)
-  for _, prop in ipairs(removing_props(getmetatable(e).definition)) do
-    local list = {}
-    for i, member in ipairs(relations.members(e, prop)) do list[i] = member end
-    for _, member in ipairs(list) do remove_target(em, member) end
-  end
 end
 
 ---What cascades from everything that is pending; true when it made more pending.

@@ -102,14 +102,14 @@ end
 
 -- After --------------------------------------------------------------------------------------------------------
 
-local function take_along(shelf, slot, note, dead, gone)
+-- `run` is what one flush follows: its note, dead instances, what is gone and was not looked at, rows by foreign key.
+local function take_along(shelf, slot, run)
   local e = shelf.instances[slot]
-  note.deleted[#note.deleted + 1] = { shelf = shelf, slot = slot, e = e, overlay = shelf.overlay[slot],
+  run.note.deleted[#run.note.deleted + 1] = { shelf = shelf, slot = slot, e = e, overlay = shelf.overlay[slot],
     meta = getmetatable(e), snapshot = state.snapshots(shelf, slot), was_removed = shelf.removed[slot],
     since = shelf.adopted[slot] }
-  gone[shelf] = gone[shelf] or {}
-  gone[shelf][key_of(shelf, slot)] = true
-  dead[e] = true
+  run.gone[#run.gone + 1] = { shelf = shelf, key = key_of(shelf, slot) }
+  run.dead[e] = true
   shelf.removed[slot] = true
   shelf:release(slot)
 end
@@ -122,36 +122,61 @@ local function empty(shelf, slot, foreign, note)
   end
 end
 
--- Follows one rule through the rows of a shelf; true when rows went.
-local function follow(em, shelf, foreign, gone, note, dead)
-  local keys = gone[em.shelves[foreign.target]]
-  if not keys then return false end
-  local found = false
+-- Slots by what a foreign key holds, looked up once, however deep the rules lead.
+local function slots_by_key(shelf, foreign, run)
+  local slots = run.slots[foreign]
+  if slots then return slots end
+  slots = {}
   for slot = 1, shelf.shelf:count() do
-    local e = shelf.instances[slot]
-    local key = e and not shelf.new[slot] and foreign_key_of(shelf, slot, foreign.columns)
-    if key and keys[key] then
+    local key = shelf.instances[slot] and not shelf.new[slot] and foreign_key_of(shelf, slot, foreign.columns)
+    if key then
+      slots[key] = slots[key] or {}
+      table.insert(slots[key], slot)
+    end
+  end
+  run.slots[foreign] = slots
+  return slots
+end
+
+-- Follows one rule for one key that is gone.
+local function follow(shelf, foreign, key, run)
+  for _, slot in ipairs(slots_by_key(shelf, foreign, run)[key] or {}) do
+    -- Another rule may have been here.
+    if shelf.instances[slot] and foreign_key_of(shelf, slot, foreign.columns) == key then
       if foreign.on_delete == "cascade" then
-        take_along(shelf, slot, note, dead, gone)
-        found = true
+        take_along(shelf, slot, run)
       else
-        empty(shelf, slot, foreign, note)
+        empty(shelf, slot, foreign, run.note)
       end
     end
   end
-  return found
+end
+
+-- The rules of an em's foreign keys, by the shelf that they lead to.
+local function rules_of(em)
+  local rules = {}
+  for _, shelf in ipairs(em.order) do
+    for _, foreign in ipairs(shelf.mapping.foreign_keys) do
+      local target = em.shelves[foreign.target]
+      if target and (foreign.on_delete == "cascade" or EMPTYING[foreign.on_delete]) then
+        rules[target] = rules[target] or {}
+        table.insert(rules[target], { shelf = shelf, foreign = foreign })
+      end
+    end
+  end
+  return rules
 end
 
 local function follow_rules(em, gone, note, dead)
-  local again = true
-  while again do
-    again = false
-    for _, shelf in ipairs(em.order) do
-      for _, foreign in ipairs(shelf.mapping.foreign_keys) do
-        local rule = foreign.on_delete
-        if (rule == "cascade" or EMPTYING[rule]) and follow(em, shelf, foreign, gone, note, dead) then again = true end
-      end
+  local rules, run, at = rules_of(em), { note = note, dead = dead, gone = {}, slots = {} }, 1
+  for shelf, keys in pairs(gone) do
+    for key in pairs(keys) do run.gone[#run.gone + 1] = { shelf = shelf, key = key } end
+  end
+  while run.gone[at] do
+    for _, rule in ipairs(rules[run.gone[at].shelf] or {}) do
+      follow(rule.shelf, rule.foreign, run.gone[at].key, run)
     end
+    at = at + 1
   end
 end
 

@@ -1,6 +1,7 @@
 --- Instances that leave their entity manager without their row being deleted: new ones that are not to be written after
 --- all, and those that are detached. Collections do not hold what nobody manages: a flush could not write it, and
 --- another instance may stand for the row by and by.
+local cascade = require("heddle.relations.cascade")
 local instance = require("heddle.instance")
 local relate = require("heddle.relate")
 local relations = require("heddle.relations")
@@ -53,6 +54,33 @@ function withdrawn.withdraw(em, e)
     local list = back and relations.known(target, back.name)
     if list and list:has(e) then let_go(list, e) end
   end
+end
+
+local function is_new(em, e)
+  local box = getmetatable(e).box
+  return box and box.shelf and box.shelf.em == em and box.shelf.new[getmetatable(e).slot_of[e]] ~= nil
+end
+
+---A new row is not to be written after all, nor what it would take along; rows among that are marked for removal.
+---@param em table
+---@param e table
+---@return table[] list the new rows that the caller lets go of, those first that took others along
+function withdrawn.forget(em, e)
+  local list, seen, at = { e }, { [e] = true }, 1
+  while list[at] do
+    withdrawn.withdraw(em, list[at])
+    for _, prop in ipairs(cascade.removing_props(getmetatable(list[at]).definition)) do
+      for _, member in ipairs(relations.members(list[at], prop)) do
+        if not is_new(em, member) then
+          cascade.remove_target(em, member)
+        elseif not seen[member] then
+          seen[member], list[#list + 1] = true, member
+        end
+      end
+    end
+    at = at + 1
+  end
+  return list
 end
 
 return withdrawn
