@@ -41,7 +41,7 @@ typedef struct hd_statement {
     bool simple;     /* may hold several statements, no parameters (schema scripts) */
     bool flush;      /* PostgreSQL: ask the server to send results so far after this one */
     bool unconfined; /* SQLite: CHECK constraints are not looked at while it runs */
-    bool settles;    /* SQLite: behind it no foreign key may be broken that is checked at COMMIT only */
+    bool settles; /* SQLite: behind it no foreign key may be broken whose check a flush put off */
     /* Given back by the driver. */
     int64_t affected; /* rows touched or returned, summed over executions; -1 not run */
     int64_t last_id;  /* SQLite: last_insert_rowid after the last execution of an INSERT; else 0 */

@@ -224,6 +224,20 @@ static bool is_unsettled(hd_sqlite_conn *conn) {
     return broken > 0;
 }
 
+static int take_flag(void *flag, int count, char **values, char **names) {
+    (void)names;
+    *(bool *)flag = count > 0 && values[0] && values[0][0] == '1';
+    return 0;
+}
+
+/* Whether every check was put off in this transaction. Otherwise those that are open are of foreign
+ * keys that the schema itself defers, which may stay broken until COMMIT. */
+static bool is_deferring(hd_sqlite_conn *conn) {
+    bool deferring = false;
+    sqlite3_exec(conn->db, "PRAGMA defer_foreign_keys", take_flag, &deferring, NULL);
+    return deferring;
+}
+
 /* No single statement is to blame. */
 static hd_step fail_unsettled(hd_sqlite_conn *conn, hd_error *err) {
     hd_sqlite_broken_reference(err);
@@ -264,7 +278,7 @@ hd_step hd_sqlite_step(hd_conn *base, hd_wait *wait, hd_error *err) {
         if (hd_sqlite_is_busy(code)) return wait_for_lock(conn, code, wait, err);
         if (code != SQLITE_DONE) return fail(conn, code, err);
         bool settles = conn->statements[conn->at].settles && !conn->unsettled;
-        if (settles && is_unsettled(conn)) return fail_unsettled(conn, err);
+        if (settles && is_unsettled(conn) && is_deferring(conn)) return fail_unsettled(conn, err);
         finish(conn, &conn->statements[conn->at]);
         conn->at++;
     }
