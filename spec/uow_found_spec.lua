@@ -22,6 +22,15 @@ local Topic = orm.entity {
   { "name", type = "string" },
   { "people", many_to_many = "Person", mapped_by = "topics" },
 }
+-- Parked values go below these, whatever the type.
+local Mark = orm.entity {
+  name = "Mark", table = "marks",
+  { "id", type = "integer", primary = true },
+  { "code", type = "integer", unique = true },
+  { "price", type = "decimal", precision = 6, scale = 2, unique = true },
+  { "day", type = "date", unique = true },
+  { "seen", type = "timestamp", unique = true },
+}
 local Lock = orm.entity {
   name = "Lock", table = "locks",
   { "id", type = "integer", primary = true },
@@ -38,7 +47,7 @@ databases.each(function(db)
     local work, em
 
     before_each(function()
-      work = unit.open(db, { Team, Person, Topic, Lock, Key })
+      work = unit.open(db, { Team, Person, Topic, Lock, Key, Mark })
       em = work.em
     end)
 
@@ -136,6 +145,29 @@ databases.each(function(db)
       em:persist(other):flush()
       assert.same(rest, other.ranking:load():items())
       assert.equal("2", work.raw:value("select count(*) from persons_ranking"))
+    end)
+
+    it("O2: rows that swap unique values are not put aside at values that others take", function()
+      local function set(mark, n)
+        mark.code, mark.price, mark.day, mark.seen = n, ("%d.00"):format(n), ("2020-01-%02d"):format(n), n
+        return mark
+      end
+      local rows = {}
+      for n = 11, 20 do
+        rows[n] = set(Mark {}, n)
+        em:persist(rows[n])
+      end
+      em:flush()
+      set(rows[11], 12)
+      set(rows[12], 11)
+      for n = 13, 20 do set(rows[n], n - 10) end
+      em:persist(set(Mark {}, 1), set(Mark {}, 2))
+      em:flush()
+      assert.equal("1 2 3 4 5 6 7 8 9 10 11 12", (function()
+        local codes = {}
+        for i, row in ipairs(work.raw:rows("select code from marks order by code")) do codes[i] = row[1] end
+        return table.concat(codes, " ")
+      end)())
     end)
 
     it("I1: a key that was to be taken over is again that of the row whose removal is pending", function()

@@ -223,6 +223,7 @@ static const hd_batch *build_batch(hd_flush *flush, hd_error *err) {
     uint32_t wave = flush->writes[order->nodes[order->runs[flush->next_run].first]].wave;
     flush->batch = (hd_batch){.sink = hd_flush_sink, .sink_ctx = flush};
     flush->parts = NULL;
+    flush->least.entity = NULL;
     flush->statement_capacity = 0;
     if (first && !build_deferral(flush, true)) hd_error_memory(err);
     for (; !err->kind && flush->next_run < order->run_count; flush->next_run++) {

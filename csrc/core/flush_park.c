@@ -14,6 +14,7 @@
  * deleted is neither checked nor counted when it is parked: its DELETE does both. */
 #include <string.h>
 
+#include "base/text.h"
 #include "flush_parts.h"
 
 #define NONE UINT32_MAX
@@ -202,4 +203,36 @@ bool hd_flush_park_chains(hd_flush *flush, const hd_edges *edges, bool *parked) 
         *parked = true;
     }
     return true;
+}
+
+/* ---- what is to come ---- */
+
+static bool is_less(const hd_value *a, const hd_value *b) {
+    int64_t x = 0, y = 0;
+    if (a->kind == HD_DECIMAL) return hd_decimal_compare(a->as.p, a->len, b->as.p, b->len) < 0;
+    if (a->kind != HD_DATE) return a->as.i < b->as.i;
+    hd_timestamp_parse(a->as.p, a->len, &x);
+    hd_timestamp_parse(b->as.p, b->len, &y);
+    return x < y;
+}
+
+static bool has_order(const hd_value *value) {
+    return value->kind == HD_INT || value->kind == HD_TIMESTAMP || value->kind == HD_DECIMAL ||
+           value->kind == HD_DATE;
+}
+
+hd_value hd_flush_least_coming(hd_flush *flush, const hd_entity *entity, uint16_t column) {
+    hd_value least = hd_null(), value;
+    if (flush->least.entity == entity && flush->least.column == column) return flush->least.value;
+    for (uint32_t i = 0; i < flush->write_count; i++) {
+        const hd_write *w = &flush->writes[i];
+        if (w->change->entity != entity || w->op == HD_DELETE || w->parks) continue;
+        if (!hd_flush_resolve(flush, w->change, column, hd_write_after(w, column), &value))
+            continue;
+        if (has_order(&value) && (!has_order(&least) || is_less(&value, &least))) least = value;
+    }
+    flush->least.entity = entity;
+    flush->least.column = column;
+    flush->least.value = least;
+    return least;
 }

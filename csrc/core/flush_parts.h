@@ -58,6 +58,11 @@ struct hd_flush {
     uint8_t *dropped; /* by label of a constraint: its edges do not count; NULL: none */
     hd_spare *spares; /* by label, see hd_flush_spare_of; NULL: none was asked for */
     hd_spare_source spare_source;
+    struct { /* of the batch that is built, see hd_flush_least_coming */
+        const hd_entity *entity;
+        uint16_t column;
+        hd_value value;
+    } least;
     bool bare, deferred;
     bool roomy; /* see hd_flush_make_room */
     hd_key_request *requests;
@@ -102,6 +107,9 @@ bool hd_flush_park_chains(hd_flush *flush, const hd_edges *edges, bool *parked);
 bool hd_flush_can_park(hd_flush *flush, const hd_edges *edges, const hd_order_edge *edge);
 /* Parks every row that gives up a value by this constraint. */
 bool hd_flush_park(hd_flush *flush, const hd_edges *edges, uint32_t label);
+/* The least value that the rows of the flush have in the column behind it, NULL when none is
+ * known: what is put below all others has to stay below these, too. */
+hd_value hd_flush_least_coming(hd_flush *flush, const hd_entity *entity, uint16_t column);
 
 /* flush_keys.c: takes a row of the keys batch; hands all keys out when it has ended. */
 hd_error_kind hd_flush_take_key(hd_flush *flush, const hd_row *row, hd_error *err);

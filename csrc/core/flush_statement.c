@@ -20,9 +20,14 @@ static hd_value *copy_params(const hd_expression *x, hd_value *to) {
 static bool slot_value(const asker *a, uint32_t row, uint32_t slot, hd_value *out) {
     const hd_write *w = &a->flush->writes[a->flush->order.nodes[row]];
     uint16_t column = a->shape->slots[slot];
-    const hd_value *value = a->shape->reads                        ? hd_write_after(w, column)
-                            : hd_write_slot_is_old(a->shape, slot) ? hd_write_old(w, column)
-                                                                   : hd_write_new(w, column);
+    bool is_old = hd_write_slot_is_old(a->shape, slot);
+    if (!is_old && a->shape->how && a->shape->how[column] == HD_SPARE_BELOW) {
+        *out = hd_flush_least_coming(a->flush, a->shape->entity, column);
+        return true;
+    }
+    const hd_value *value = a->shape->reads ? hd_write_after(w, column)
+                            : is_old        ? hd_write_old(w, column)
+                                            : hd_write_new(w, column);
     if (hd_flush_resolve(a->flush, w->change, column, value, out)) return true;
     hd_error_set(a->err, HD_E_COMMIT_ORDER,
                  "%s.%s: the value it refers to is not known before the row is written",

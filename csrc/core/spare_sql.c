@@ -1,8 +1,8 @@
 /* Spare values that only the statement can find (PostgreSQL): below the least value that the table
- * has, a step for each row of the statement; above the greatest where the type ends. The table is
- * seen as it was before the statement, so the rows cannot meet each other. Where the column is part
- * of one unique key alone, only rows with the same other columns count, which that key's index
- * finds at once. */
+ * has or the flush is going to write, a step for each row of the statement; above the greatest of
+ * the table where the type ends. The table is seen as it was before the statement, so the rows
+ * cannot meet each other. Where the column is part of one unique key alone, only rows with the same
+ * other columns count, which that key's index finds at once. */
 #include "spare.h"
 #include "sql_writer.h"
 
@@ -57,24 +57,32 @@ static void put_steps(hd_sql_writer *w, const hd_column *column, bool joined) {
         hd_buffer_str(w->out, n);
 }
 
-void hd_sql_below(hd_sql_writer *w, uint16_t i, bool joined) {
-    uint16_t at = w->shape->below[i];
+/* hd_m: the least value that the table has or is to get. */
+void hd_sql_below(hd_sql_writer *w, uint32_t slot, bool joined) {
+    uint16_t at = w->shape->slots[slot];
     const hd_column *column = hd_sql_column(w, at);
     const char *least = least_of(column);
+    hd_buffer_str(w->out, "(SELECT ");
     if (least) {
-        hd_buffer_str(w->out, "CASE WHEN ");
-        put_extreme(w, "min", at, joined);
-        hd_buffer_fmt(w->out, " >= %s + ", least);
+        hd_buffer_fmt(w->out, "CASE WHEN hd_m.v >= %s + ", least);
         put_steps(w, column, joined);
         hd_buffer_str(w->out, " THEN ");
     }
+    hd_buffer_str(w->out, "hd_m.v - ");
+    put_steps(w, column, joined);
+    if (least) {
+        hd_buffer_str(w->out, " ELSE ");
+        put_extreme(w, "max", at, joined);
+        hd_buffer_str(w->out, " + ");
+        put_steps(w, column, joined);
+        hd_buffer_str(w->out, " END");
+    }
+    hd_buffer_str(w->out, " FROM (SELECT least(");
     put_extreme(w, "min", at, joined);
-    hd_buffer_str(w->out, " - ");
-    put_steps(w, column, joined);
-    if (!least) return;
-    hd_buffer_str(w->out, " ELSE ");
-    put_extreme(w, "max", at, joined);
-    hd_buffer_str(w->out, " + ");
-    put_steps(w, column, joined);
-    hd_buffer_str(w->out, " END");
+    hd_buffer_str(w->out, ", ");
+    if (joined)
+        hd_sql_slot(w, slot);
+    else
+        hd_sql_value(w, slot, true);
+    hd_buffer_str(w->out, ") AS v) AS hd_m)");
 }

@@ -180,7 +180,9 @@ void hd_sql_assignments(hd_sql_writer *w, bool joined) {
     uint32_t count = 0;
     for (uint16_t s = 0; s < shape->set_count; s++) {
         put_target(w, shape->slots[s], &count);
-        if (joined)
+        if (shape->how && shape->how[shape->slots[s]] == HD_SPARE_BELOW)
+            hd_sql_below(w, s, joined);
+        else if (joined)
             hd_sql_slot(w, s);
         else
             hd_sql_value(w, s, false);
@@ -192,10 +194,6 @@ void hd_sql_assignments(hd_sql_writer *w, bool joined) {
     if (shape->counts) {
         put_target(w, (uint16_t)shape->entity->version, &count);
         put_next_version(w, old);
-    }
-    for (uint16_t i = 0; i < shape->below_count; i++) {
-        put_target(w, shape->below[i], &count);
-        hd_sql_below(w, i, joined);
     }
     if (count) return;
     put_target(w, shape->entity->key[0], &count);

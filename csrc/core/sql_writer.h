@@ -36,8 +36,8 @@ void hd_sql_assignments(hd_sql_writer *w, bool joined);
 void hd_sql_where(hd_sql_writer *w);      /* the row by key and version */
 void hd_sql_update_row(hd_sql_writer *w); /* UPDATE .. SET .. WHERE */
 
-/* spare_sql.c: a value below all others, for column `below[i]`. */
-void hd_sql_below(hd_sql_writer *w, uint16_t i, bool joined);
+/* spare_sql.c: a value below all others, for a slot whose parameter is the least that is to come. */
+void hd_sql_below(hd_sql_writer *w, uint32_t slot, bool joined);
 
 /* write_guarded.c: the whole statement; and of one the rows that it takes, "hd_i (..) AS (..)",
  * and the UPDATE or DELETE that is joined with them. */

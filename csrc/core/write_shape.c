@@ -89,26 +89,22 @@ bool hd_write_describe(hd_arena *arena, const hd_write *w, bool guarded, hd_writ
     *out = (hd_write_shape){
         .entity = e, .op = w->op, .versioned = hd_write_versioned(w), .has_array_form = true};
     out->parks = w->parks;
+    out->how = w->parks ? w->parking->how : NULL;
     out->guarded = guarded && e->check_rows && !w->unchecked;
     out->may_exist = w->op == HD_INSERT && w->unchecked;
     out->counts = hd_write_counts(w);
     out->expressions = hd_write_is_expressed(w) ? w->change->expressions : NULL;
     out->set_count = UINT16_MAX; /* none of the slots is WHERE yet */
     out->slots =
-        hd_arena_alloc(arena, (e->column_count * 4u + e->key_count + 1u) * sizeof(uint16_t));
+        hd_arena_alloc(arena, (e->column_count * 3u + e->key_count + 1u) * sizeof(uint16_t));
     if (!out->slots) return false;
     out->back = out->slots + e->column_count + e->key_count + 1;
     out->resets = out->back + e->column_count;
-    out->below = out->resets + e->column_count;
     for (uint16_t c = 0; c < e->column_count; c++) {
         if (comes_back(w, c)) out->back[out->back_count++] = c;
         if (hd_write_resets(w, c)) out->resets[out->reset_count++] = c;
         if (!hd_write_sets(w, c)) continue;
         if (w->parks && (e->columns[c].flags & HD_COL_CHECKED)) out->unconfined = true;
-        if (w->parks && w->parking->how[c] == HD_SPARE_BELOW) {
-            out->below[out->below_count++] = c;
-            continue;
-        }
         add_slot(out, c);
         if (e->columns[c].flags & HD_COL_AUTO_KEY) out->writes_auto_key = true;
     }

@@ -48,9 +48,8 @@ typedef struct hd_write_shape {
     const hd_expression *const *expressions; /* per column; NULL: no slot has one */
     uint16_t *resets; /* columns that get their declared default (row switch) */
     uint16_t reset_count;
-    uint16_t *below; /* columns that get a value below all others (parking) */
-    uint16_t below_count;
-    uint16_t *back; /* columns that the database fills in */
+    const uint8_t *how; /* per column: hd_spare_kind of rows that are parked; NULL: of none */
+    uint16_t *back;     /* columns that the database fills in */
     uint16_t back_count;
 } hd_write_shape;
 

@@ -127,9 +127,10 @@ static int find_row(const model *m, const hd_statement *s, const hd_write_shape 
     return -1;
 }
 
-/* As spare_sql.c has it: below the least of the table, a step for each row. */
-static hd_value below(const model *m, int table, uint16_t column, uint32_t n) {
-    int64_t least = 0;
+/* As spare_sql.c has it: below the least of the table and what is to come, a step for each row. */
+static hd_value below(const model *m, int table, uint16_t column, const hd_value *coming,
+                      uint32_t n) {
+    int64_t least = coming->kind == HD_INT ? coming->as.i : INT64_MAX;
     for (int i = 0; i < ROWS; i++) {
         const model_row *row = &m->rows[table][i];
         if (row->alive && row->values[column].kind == HD_INT && row->values[column].as.i < least)
@@ -159,15 +160,16 @@ static effect effect_of(model *m, const hd_statement *s, const hd_write_shape *s
         memcpy(out.values, m->rows[out.table][out.row].values, sizeof out.values);
     }
     out.gone = shape->op == HD_DELETE;
-    for (uint32_t slot = 0; slot < shape->set_count; slot++)
-        set_value(m, s, shape, shape->slots[slot], param_of(s, shape, base, r, slot), &out);
+    for (uint32_t slot = 0; slot < shape->set_count; slot++) {
+        uint16_t column = shape->slots[slot];
+        hd_value value = *param_of(s, shape, base, r, slot);
+        if (shape->how && shape->how[column] == HD_SPARE_BELOW)
+            value = below(m, out.table, column, &value, n);
+        set_value(m, s, shape, column, &value, &out);
+    }
     for (uint16_t i = 0; i < shape->reset_count; i++) {
         hd_value null = hd_null();
         set_value(m, s, shape, shape->resets[i], &null, &out);
-    }
-    for (uint16_t i = 0; i < shape->below_count; i++) {
-        hd_value value = below(m, out.table, shape->below[i], n);
-        set_value(m, s, shape, shape->below[i], &value, &out);
     }
     return out;
 }

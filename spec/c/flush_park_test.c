@@ -48,16 +48,14 @@ static void a_number_goes_below_all_others_in_its_scope(void **state) {
     next_body();
     assert_int_equal(batch->count, 2);
     expect_text(
-        0, "WITH hd_i (c0, c1, n) AS (SELECT * FROM unnest($1::int4[], $2::int4[]) WITH ORDINALITY)"
-           ", hd_w (n) AS (UPDATE \"seats\" AS hd_t SET \"place\" = CASE WHEN"
-           " (SELECT min(hd_s.\"place\") FROM \"seats\" AS hd_s WHERE hd_s.\"hall\" = "
-           "hd_t.\"hall\")"
-           " >= -2147483648 + hd_i.n"
-           " THEN (SELECT min(hd_s.\"place\") FROM \"seats\" AS hd_s WHERE hd_s.\"hall\" = "
-           "hd_t.\"hall\") - hd_i.n"
+        0, "WITH hd_i (c0, c1, c2, n) AS (SELECT * FROM unnest($1::int4[], $2::int4[], $3::int4[])"
+           " WITH ORDINALITY), hd_w (n) AS (UPDATE \"seats\" AS hd_t SET \"place\" ="
+           " (SELECT CASE WHEN hd_m.v >= -2147483648 + hd_i.n THEN hd_m.v - hd_i.n"
            " ELSE (SELECT max(hd_s.\"place\") FROM \"seats\" AS hd_s WHERE hd_s.\"hall\" = "
            "hd_t.\"hall\") + hd_i.n END"
-           " FROM hd_i WHERE hd_t.\"id\" = hd_i.c0 AND hd_t.\"version\" = hd_i.c1 RETURNING hd_i.n)"
+           " FROM (SELECT least((SELECT min(hd_s.\"place\") FROM \"seats\" AS hd_s"
+           " WHERE hd_s.\"hall\" = hd_t.\"hall\"), hd_i.c0) AS v) AS hd_m)"
+           " FROM hd_i WHERE hd_t.\"id\" = hd_i.c1 AND hd_t.\"version\" = hd_i.c2 RETURNING hd_i.n)"
            " SELECT ('heddle_stale:' || min(n))::int FROM hd_i WHERE n NOT IN (SELECT n FROM hd_w)"
            " HAVING min(n) IS NOT NULL");
     assert_null(strstr(batch->statements[1].sql, "\"version\" = hd_i.c3")); /* checked once */
@@ -76,7 +74,27 @@ static void a_column_of_several_keys_goes_below_the_whole_table(void **state) {
     plan();
     next_body();
     assert_non_null(strstr(batch->statements[0].sql,
-                           "(SELECT min(hd_s.\"place\") FROM \"seats\" AS hd_s) - hd_i.n"));
+                           "least((SELECT min(hd_s.\"place\") FROM \"seats\" AS hd_s), hd_i.c0)"));
+}
+
+static void a_value_to_come_is_no_spare_one(void **state) {
+    (void)state;
+    make_seats(true);
+    begin(&server);
+    move_seat(1, 10, 11);
+    move_seat(2, 11, 10);
+    move_seat(3, 12, 8);
+    move_seat(4, 13, 9);
+    plan();
+    next_body();
+    const hd_statement *park = batch->statements;
+    while (!strstr(park->sql, "least(")) park++;
+    const hd_list *below = park->params[0].as.list;
+    assert_int_equal(below->count, 2);
+    for (uint32_t i = 0; i < below->count; i++) {
+        assert_int_equal(below->items[i].kind, HD_INT);
+        assert_int_equal(below->items[i].as.i, 8);
+    }
 }
 
 /* The column of a foreign key, as there is no other, or the other is not written. */
@@ -88,15 +106,15 @@ static void which_column_is_spare_depends_on_what_ties_it(void **state) {
         bool refers, deferrable, deferred;
         const char *set; /* NULL: refused */
     } cases[] = {
-        {0, 0, false, false, false, "\"hall\" = CASE"},
+        {0, 0, false, false, false, "\"hall\" = (SELECT CASE"},
         {HD_COL_NULLABLE, 0, false, false, false, "\"hall\" = hd_i.c0"},
         {HD_COL_NULLABLE, 0, true, false, false, "\"hall\" = hd_i.c0"},
-        {0, HD_COL_CHECKED, false, false, false, "\"hall\" = CASE"},
-        {0, HD_COL_CHECKED, true, true, true, "\"hall\" = CASE"},
+        {0, HD_COL_CHECKED, false, false, false, "\"hall\" = (SELECT CASE"},
+        {0, HD_COL_CHECKED, true, true, true, "\"hall\" = (SELECT CASE"},
         {0, HD_COL_CHECKED, true, false, false, NULL},
         {0, HD_COL_CHECKED | HD_COL_NULLABLE, true, false, false, "\"place\" = hd_i.c0"},
-        {0, HD_COL_GENERATED, false, false, false, "\"hall\" = CASE"},
-        {HD_COL_CHECKED, HD_COL_REFERENCED, false, false, true, "\"place\" = CASE"},
+        {0, HD_COL_GENERATED, false, false, false, "\"hall\" = (SELECT CASE"},
+        {HD_COL_CHECKED, HD_COL_REFERENCED, false, false, true, "\"place\" = (SELECT CASE"},
     };
     for (uint32_t i = 0; i < COUNT_OF(cases); i++) {
         make_seats(false);
@@ -265,6 +283,7 @@ static void out_of_memory_is_said_wherever_it_happens(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_number_goes_below_all_others_in_its_scope),
+        TEST(a_value_to_come_is_no_spare_one),
         TEST(a_column_of_several_keys_goes_below_the_whole_table),
         TEST(which_column_is_spare_depends_on_what_ties_it),
         TEST(a_file_takes_bytes_and_is_told_to_overlook_checks),

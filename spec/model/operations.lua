@@ -9,7 +9,8 @@ local rooms = {
   { "spec.model.teams", {
     found = 2, hire = 4, rename = 2, rotate_names = 3, hand_on = 2, come_back = 3,
     take_over_person = 2, transfer = 2, lead = 1,
-    swap_leaders = 1, fire = 2, dissolve = 1, badge = 3, swap_badges = 3, rotate_codes = 1, replace_badge = 1,
+    swap_leaders = 1, fire = 2, dissolve = 1, badge = 3, swap_badges = 3, rotate_codes = 2,
+    lower = 2, replace_badge = 1,
   } },
   { "spec.model.skills", {
     skill = 3, improve = 1, learn = 4, unlearn = 2, arrange = 2, forget_skill = 1, replace_skill = 1,

@@ -134,6 +134,12 @@ end
 
 function teams.rotate_codes(run) rotate(run, staying(run, "Badge"), "code", run.random(3) + 1) end
 
+--- A code below all others.
+function teams.lower(run)
+  local o = any(run, pick(run, { "Badge", "Seat" }))
+  if o then run.step("set", o.n, "code", -number(run)) end
+end
+
 -- A badge is thrown away and its owner gets another one, perhaps with the same code.
 function teams.replace_badge(run)
   local b = any(run, "Badge")
