@@ -296,11 +296,43 @@ databases.each(function(db)
   end)
 end)
 
+local Fixed = orm.entity { name = "Fixed", table = "fixed", readonly = true,
+  { "id", type = "integer", primary = true },
+  { "name", type = "string" },
+}
+
 databases.each(function(db)
   describe("edges: data", function()
+    local work, em
+
+    before_each(function()
+      work = unit.open(db, { Account, Fixed })
+      em = work.em
+    end)
+
+    after_each(function()
+      work:close()
+      db:close()
+    end)
+
+    it("F5: messages name a row by its key and hold none of its values", function()
+      local function check(err, name)
+        assert.truthy(err.message:find(name, 1, true), err.message)
+        assert.is_nil(tostring(err):find("s3cret", 1, true))
+      end
+      local a, b = em:create(Account, { owner = "s3cret" }), em:create(Account, { owner = "s3cret" })
+      em:persist(a, b):flush()
+      work.raw:exec("update accounts set version = 5 where id = " .. a.id)
+      work.raw:exec("delete from accounts where id = " .. b.id)
+      check(unit.raises("optimistic_lock", em.lock, em, a, "optimistic"), "Account#" .. a.id)
+      check(unit.raises("not_found", em.transactional, em, function() em:lock(b, "pessimistic_write") end),
+        "Account#" .. b.id)
+      work.raw:exec "insert into fixed (id, name) values (7, 'x')"
+      em:find_one(Fixed, 7).name = "s3cret"
+      check(unit.raises("read_only", em.flush, em), "Fixed#7")
+    end)
+
     it("U6: a list with holes or names, an instance or nil are refused, never passed over", function()
-      local work = unit.open(db, { Account })
-      local em = work.em
       local one = function() return { owner = "Ann", id = 7 } end
       for _, method in ipairs { "insert_many", "upsert_many" } do
         local refused = { one(), { one(), owner = "Ben" }, { [2] = one() }, { one(), [3] = one() }, Account(one()), Account,
@@ -314,8 +346,6 @@ databases.each(function(db)
         unit.raises("validation", em[method], em, Account, orm.null)
       end
       assert.same({}, work.raw:rows "select id from accounts")
-      work:close()
-      db:close()
     end)
   end)
 end)

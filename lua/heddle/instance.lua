@@ -67,9 +67,16 @@ local function key_text(meta, e)
   return table.concat(parts, ",")
 end
 
+---What messages call an instance: its entity and its key, none of its values.
+---@return string
+function instance.name_of(e)
+  local meta = getmetatable(e)
+  return meta.definition.name .. "#" .. key_text(meta, e)
+end
+
 function instance.raise_not_loaded(meta, e, name, how)
-  errors.raise("not_loaded", ("%s.%s is not loaded (%s#%s); %s"):format(meta.definition.name, name,
-    meta.definition.name, key_text(meta, e), how), { entity = meta.definition.name, property = name,
+  errors.raise("not_loaded", ("%s.%s is not loaded (%s); %s"):format(meta.definition.name, name,
+    instance.name_of(e), how), { entity = meta.definition.name, property = name,
     context = meta.context_name })
 end
 
@@ -93,7 +100,7 @@ function instance.to_string(e)
     if value ~= nil then parts[#parts + 1] = prop.name .. " = " .. (show(value)) end
   end
   local text = #parts > 0 and "{ " .. table.concat(parts, ", ") .. " }" or "{}"
-  return meta.definition.name .. "#" .. key_text(meta, e) .. " " .. text
+  return instance.name_of(e) .. " " .. text
 end
 
 ---The metatables of an entity in one entity manager.

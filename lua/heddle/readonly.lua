@@ -1,6 +1,7 @@
 --- Entities that say `readonly = true`: they are read, and nothing else.
 local errors = require("heddle.errors")
 local family = require("heddle.family")
+local instance = require("heddle.instance")
 
 local readonly = {}
 
@@ -35,13 +36,13 @@ local words = { create = "a new one is reached by a cascade", update = "was chan
 function readonly.check_rows(em, rows)
   for _, row in ipairs(rows) do
     if row.index and getmetatable(row.e).definition.readonly then
-      raise_changed(em, row.e, row.op == "create" and words.create or tostring(row.e) .. " " .. words[row.op])
+      raise_changed(em, row.e, row.op == "create" and words.create or instance.name_of(row.e) .. " " .. words[row.op])
     end
   end
   for _, item in ipairs(rows.pairs or {}) do
     local owner = item.state.owner
     if getmetatable(owner).definition.readonly then
-      raise_changed(em, owner, tostring(owner) .. " has other members of '" .. item.state.prop.name .. "'")
+      raise_changed(em, owner, instance.name_of(owner) .. " has other members of '" .. item.state.prop.name .. "'")
     end
   end
 end

@@ -1,6 +1,7 @@
 --- `em:lock`: one entity, by its version or in the database.
 local errors = require("heddle.errors")
 local fetch = require("heddle.fetch")
+local instance = require("heddle.instance")
 local locks = require("heddle.locks")
 local manager = require("heddle.manager")
 local select = require("heddle.select")
@@ -9,12 +10,12 @@ local state = require("heddle.state")
 local Manager = manager.class
 
 local function raise_stale(self, map, e, what)
-  errors.raise("optimistic_lock", ("%s: %s %s; refresh it and try again"):format("em:lock", tostring(e), what),
+  errors.raise("optimistic_lock", ("%s: %s %s; refresh it and try again"):format("em:lock", instance.name_of(e), what),
     { context = self.context_name, entity = map.name, property = map.version.property })
 end
 
 local function raise_gone(self, map, e)
-  errors.raise("not_found", ("em:lock: %s is not in the database any more"):format(tostring(e)),
+  errors.raise("not_found", ("em:lock: %s is not in the database any more"):format(instance.name_of(e)),
     { context = self.context_name, entity = map.name })
 end
 

@@ -5,6 +5,7 @@ local family = require("heddle.family")
 local fetch = require("heddle.fetch")
 local groups = require("heddle.upsert.groups")
 local hooks = require("heddle.hooks")
+local instance = require("heddle.instance")
 local manager = require("heddle.manager")
 local merge = require("heddle.merge")
 local readonly = require("heddle.readonly")
@@ -83,8 +84,8 @@ local function columns_to_read(map, group)
 end
 
 local function refuse_pending(self, map, e)
-  errors.raise("validation", ("upsert of %s: %s is managed as a new row; flush it first"):format(map.name, tostring(e)),
-    { context = self.context_name, entity = map.name })
+  errors.raise("validation", ("upsert of %s: %s is managed as a new row; flush it first"):format(map.name,
+    instance.name_of(e)), { context = self.context_name, entity = map.name })
 end
 
 local function refuse_alien(self, map)
