@@ -398,8 +398,8 @@ databases.each(function(db)
                     local finish = elsewhere.run(config, "begin", ("insert into users (email, visits, made, version)"
                         .. " values ('%s', 5, 0, 1)"):format(email), 0.6, last)
                     for _ = 1, 200 do
-                        if raw:value [[select count(*) from pg_locks where mode = 'RowExclusiveLock'
-                            and relation = 'users'::regclass]] ~= "0" then break end
+                        if raw:value [[select count(*) from pg_stat_activity where state = 'active'
+                            and datname = current_database() and query = 'select pg_sleep(0.6)']] ~= "0" then break end
                         raw:rows "select pg_sleep(0.01)"
                     end
                     return finish
