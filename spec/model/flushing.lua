@@ -26,6 +26,14 @@ local function statements(run)
   return #run.work.log
 end
 
+-- What was deleted is new again, and who leads to it brings it back: left to other specs.
+local function leads_to_gone(run)
+  local fresh = rows.cascade(run.model)
+  local wrong = rows.fault(run.model)
+  for _, o in ipairs(fresh) do o.mark = "fresh" end
+  return wrong and wrong.what == "dangling" and wrong.o.to[wrong.name].mark == "gone"
+end
+
 -- Runs fn, which flushes, with a failure on order. Gives whether it succeeded; the model stays as it was.
 local function attempt(run, fault, fn)
   local fresh = rows.cascade(run.model)
@@ -72,6 +80,7 @@ local function give_up(run, err)
 end
 
 actions.add("flush", function(run, fault)
+  if leads_to_gone(run) then return false end
   local ok, err = attempt(run, fault, function() run.em:flush() end)
   if not ok and orm.is_error(err, "connection") then give_up(run, err) end
   if fault then inject.disarm(run.work, run.em, fault) end
@@ -94,7 +103,7 @@ actions.add("begin", function(run)
 end, function() return "em:begin()" end)
 
 actions.add("commit", function(run, fault)
-  if #run.model.saved == 0 then return false end
+  if #run.model.saved == 0 or leads_to_gone(run) then return false end
   local depth = #run.em.transactions
   local ok, err = attempt(run, fault, function() run.em:commit() end)
   if ok then

@@ -103,7 +103,8 @@ local function settle(self)
   local depth = #self.model.saved
   if depth > 0 and self.random(5) == 1 then return self.step("rollback") end
   local name = depth > 0 and self.random(2) == 1 and "commit" or "flush"
-  if self.random(8) == 1 then faults.random(self) else faults.mend(self) end
+  faults.mend(self)
+  if self.random(6) == 1 then faults.random(self) end
   if self.random(3) == 1 then self.step(name, random_fault(self)) else self.step(name) end
   faults.mend(self)
   self.step("flush")
@@ -124,7 +125,10 @@ local function perform(self)
   faults.mend(self)
   self.step("flush")
   for _ = 1, 4 do round(self) end
-  while #self.model.saved > 0 do self.step(self.random(2) == 1 and "rollback" or "commit") end
+  while #self.model.saved > 0 do
+    faults.mend(self)
+    self.step(self.random(2) == 1 and "rollback" or "commit")
+  end
   faults.mend(self)
   self.step("flush")
 end
