@@ -335,8 +335,8 @@ databases.each(function(db)
     it("U6: a list with holes or names, an instance or nil are refused, never passed over", function()
       local one = function() return { owner = "Ann", id = 7 } end
       for _, method in ipairs { "insert_many", "upsert_many" } do
-        local refused = { one(), { one(), owner = "Ben" }, { [2] = one() }, { one(), [3] = one() }, Account(one()), Account,
-          orm.op.eq(1), orm.null, "x" }
+        local refused = { one(), { one(), owner = "Ben" }, { [2] = one() }, { one(), [3] = one() }, Account(one()),
+          Account, orm.op.eq(1), orm.null, "x" }
         for _, list in ipairs(refused) do unit.raises("validation", em[method], em, Account, list) end
         unit.raises("validation", em[method], em, Account, nil)
         assert.same({}, em[method](em, Account, {}))
