@@ -83,10 +83,9 @@ static void a_batch_can_say_that_foreign_keys_have_to_be_whole_behind_it(void **
 
 static void what_the_schema_defers_may_stay_broken(void **state) {
     (void)state;
-    hd_statement s[] = {
-        text_of("CREATE TABLE t (id INTEGER PRIMARY KEY, up INTEGER REFERENCES t "
-                "DEFERRABLE INITIALLY DEFERRED)"),
-        text_of("BEGIN"), text_of("INSERT INTO t VALUES (1, 2)")};
+    hd_statement s[] = {text_of("CREATE TABLE t (id INTEGER PRIMARY KEY, up INTEGER REFERENCES t "
+                                "DEFERRABLE INITIALLY DEFERRED)"),
+                        text_of("BEGIN"), text_of("INSERT INTO t VALUES (1, 2)")};
     s[2].settles = true;
     assert_int_equal(db_run(&d, s, 3), HD_DONE);
 }
