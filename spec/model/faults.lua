@@ -103,15 +103,15 @@ function faults.fault(run)
   return wrong
 end
 
---- Until a flush can succeed.
+--- Until a flush can succeed. What cannot be mended, because nobody is left to refer to, is given up.
 function faults.mend(run)
   for _ = 1, 100 do
     local wrong = faults.fault(run)
     if not wrong then return end
     mend[wrong.what](run, wrong.o, wrong.name)
   end
-  local wrong = faults.fault(run)
-  error(("the model cannot be mended: %s of o%d is %s"):format(wrong.name, wrong.o.n, wrong.what), 0)
+  while #run.model.saved > 0 do run.step("rollback") end
+  run.step("reload")
 end
 
 return faults
