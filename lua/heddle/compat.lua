@@ -109,6 +109,31 @@ local function pcall_51(fn, ...)
   return pass(co, coroutine.resume(co, ...))
 end
 
+-- Whether a function's bytecode has a loop over `pairs` or `next`.
+local function has_traversal(util, proto)
+  local ITERN = 70 -- in the bytecode of LuaJIT 2.1
+  for pc = 1, util.funcinfo(proto).bytecodes - 1 do
+    if util.funcbc(proto, pc) % 256 == ITERN then return true end
+  end
+  return false
+end
+
+---LuaJIT 2.1.0-beta3 on x64 (the one of Debian 12) may compile a loop over `pairs` wrongly: where registers are short it
+---swaps a pointer with a counter in 32 bits, and the process dies. Functions of Heddle's that have such loops and are loaded
+---from here on are left to its interpreter; the rest is compiled. Does nothing under any other interpreter.
+---@return fun() stop
+function compat.guard_traversals()
+  local jit = rawget(_G, "jit")
+  if not jit or jit.version ~= "LuaJIT 2.1.0-beta3" or jit.arch ~= "x64" then return function() end end
+  local ok, util = pcall(require, "jit.util")
+  if not ok then return function() end end
+  local function guard(proto)
+    if has_traversal(util, proto) then jit.off(proto) end
+  end
+  jit.attach(guard, "bc")
+  return function() jit.attach(guard) end
+end
+
 ---`pcall` that may be yielded across.
 compat.pcall = compat.is_51 and not rawget(_G, "jit") and pcall_51 or pcall
 

@@ -1,6 +1,7 @@
 --- Heddle: a data-mapper ORM for several databases at once.
 ---
 --- Usage: `local orm = require "heddle"`
+local unguard = require("heddle.compat").guard_traversals()
 local array = require("heddle.array")
 local construct = require("heddle.construct")
 local context = require("heddle.context")
@@ -152,5 +153,7 @@ function orm.get_context(name)
   end
   return em
 end
+
+unguard()
 
 return orm
