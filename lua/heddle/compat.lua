@@ -118,8 +118,8 @@ local function has_traversal(util, proto)
   return false
 end
 
----LuaJIT 2.1.0-beta3 on x64 (the one of Debian 12) may compile a loop over `pairs` wrongly: where registers are short it
----swaps a pointer with a counter in 32 bits, and the process dies. Functions of Heddle's that have such loops and are loaded
+---LuaJIT 2.1.0-beta3 on x64 (the one of Debian 12) may compile a loop over `pairs` wrongly: where registers are short
+---it swaps a pointer with a counter in 32 bits, and the process dies. Functions that have such loops and are loaded
 ---from here on are left to its interpreter; the rest is compiled. Does nothing under any other interpreter.
 ---@return fun() stop
 function compat.guard_traversals()

@@ -1,11 +1,11 @@
 -- busted under whichever interpreter runs this file (Debian's own script picks one).
 
--- What Heddle does for its own loops under the LuaJIT of Debian 12 (compat.guard_traversals), the libraries of the tests
--- and the specs need as well. Others may listen beside it.
+-- What Heddle does for its own loops under the LuaJIT of Debian 12 (compat.guard_traversals), the libraries of the
+-- tests and the specs need as well. Others may listen beside it.
 if rawget(_G, "jit") then
     local compat = require "heddle.compat"
     local attach, others, own = jit.attach, {}, nil
-    jit.attach = function(fn, event)
+    rawset(jit, "attach", function(fn, event)
         if event == "bc" and not own then
             own = fn
             attach(function(proto)
@@ -19,7 +19,7 @@ if rawget(_G, "jit") then
         else
             attach(fn, event)
         end
-    end
+    end)
     compat.guard_traversals()
 end
 
