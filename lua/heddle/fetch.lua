@@ -1,6 +1,7 @@
 --- Running a plan: statement, rows, instances.
 local compat = require("heddle.compat")
 local core = require("heddle.core")
+local find_options = require("heddle.find_options")
 local hooks = require("heddle.hooks")
 local kinds = require("heddle.kinds")
 local locks = require("heddle.locks")
@@ -41,47 +42,51 @@ local function prepare(self, plan)
 end
 
 -- A value that its column cannot hold: says which one.
-local function raise_refused(self, plan, number)
-  local record = self.link:error()
+local function raise_refused(self, link, plan, number)
+  local record = link:error()
   local column = plan.param_columns[number] or {}
   column = column.column or column
   record.column, record.property, record.entity = nil, column.property, plan.mapping.name
   for _, map in ipairs(plan.reads) do
     if column.index and map.columns[column.index] == column then record.entity = map.name end
   end
-  self.context:raise(self.link, record)
+  self.context:raise(link, record)
 end
 
----Starts a plan on the link: status, and fd, events, timeout of a wait.
-function Manager:start(plan, params)
+---Starts a plan: the status of its first row or its end, and the link that it runs on.
+---@param opts? table of the query that it belongs to
+---@return integer status
+---@return userdata link
+function Manager:start(plan, params, opts)
   self:enter()
   local query = plan.model == self.model and plan.query or prepare(self, plan)
-  local link = self.link or self:open_link()
+  local link = self:link_for(plan, opts)
   if self.test then self.test:guard(self) end
   local status, fd, events, timeout = link:start(query, params, #plan.param_columns)
-  if status == wait.FAILED and fd then raise_refused(self, plan, fd) end
+  if status == wait.FAILED and fd then raise_refused(self, link, plan, fd) end
   if plan.impatient and status == WAIT and fd == nil then locks.raise_taken(self, plan.mapping) end
-  return self:drive(status, fd, events, timeout)
+  if status >= WAIT then status = self:carry(link, status, fd, events, timeout) end
+  return status, link
 end
 
 -- A hydration that fails (out of memory) leaves the operation half read.
-local function hydrate(self, step, ...)
+local function hydrate(self, link, step, ...)
   local ok, status, fd, events, timeout = pcall(step, ...)
   if not ok then
-    self.link:finish()
+    link:finish()
     error(status, 0)
   end
-  if status >= WAIT then return self:drive(status, fd, events, timeout) end
+  if status >= WAIT then return self:carry(link, status, fd, events, timeout) end
   return status
 end
 
 ---Runs a plan: its rows as arrays, of database values by position.
 ---@return any[][] rows
-function fetch.arrays(self, plan, params)
+function fetch.arrays(self, plan, params, opts)
   local rows = {}
-  local status = self:start(plan, params)
-  while status == ROW do status = self:drive(self.link:arrays(plan.query, rows)) end
-  if self.context:is_logged() then self.context:log(self.link) end
+  local status, link = self:start(plan, params, opts)
+  while status == ROW do status = self:carry(link, link:arrays(plan.query, rows)) end
+  if self.context:is_logged() then self.context:log(link) end
   return rows
 end
 
@@ -105,15 +110,15 @@ end
 ---@return table[] results
 ---@return table shelf
 ---@return any[] others what stands behind the entity's columns, row by row
-function fetch.managed(self, plan, params)
+function fetch.managed(self, plan, params, opts)
   local results, late, others = {}, {}, {}
-  local status = self:start(plan, params)
+  local status, link = self:start(plan, params, opts)
   local shelf = self:shelf_of(plan.mapping)
   fetch.watch_loads(self, shelf)
   while status == ROW do
-    status = hydrate(self, core.hydrate, shelf.shelf, self.link, plan.hydrator, shelf, results, late, others)
+    status = hydrate(self, link, core.hydrate, shelf.shelf, link, plan.hydrator, shelf, results, late, others)
   end
-  if self.context:is_logged() then self.context:log(self.link) end
+  if self.context:is_logged() then self.context:log(link) end
   if late[1] then merge.late(shelf, plan, late) end
   return results, shelf, others
 end
@@ -121,14 +126,14 @@ end
 ---Runs a plan: instances of no entity manager.
 ---@return table[] results
 ---@return any[] others as fetch.managed
-function fetch.unmanaged(self, plan, params)
+function fetch.unmanaged(self, plan, params, opts)
   local results, rest, others = {}, {}, {}
-  local status = self:start(plan, params)
+  local status, link = self:start(plan, params, opts)
   while status == ROW do
-    status = hydrate(self, core.hydrate_plain, self.link, plan.hydrator, kinds.stored(plan.mapping), results, rest,
+    status = hydrate(self, link, core.hydrate_plain, link, plan.hydrator, kinds.stored(plan.mapping), results, rest,
       others)
   end
-  if self.context:is_logged() then self.context:log(self.link) end
+  if self.context:is_logged() then self.context:log(link) end
   merge.unmanaged(plan, results, rest)
   if hears_loads(self, plan.mapping.root) then tell_loads(self, results) end
   return results, others
@@ -136,8 +141,8 @@ end
 
 ---Runs a plan of one number.
 ---@return integer
-function fetch.count(self, plan, params)
-  return fetch.arrays(self, plan, params)[1][1]
+function fetch.count(self, plan, params, opts)
+  return fetch.arrays(self, plan, params, opts)[1][1]
 end
 
 ---Calls on_load for what was not loaded before.
@@ -200,13 +205,16 @@ function fetch.drop_changes(list)
   return dropped
 end
 
-local function find_unmanaged(self, map, plan, params, level)
-  local list = fetch.unmanaged(self, plan, params)
+local function find_unmanaged(self, map, plan, params, opts, level)
+  local list = fetch.unmanaged(self, plan, params, opts)
   if #level.views == 0 and #level.lazy == 0 and #populate.eager_views(map) == 0 then return list end
-  local loader = unmanaged.loader(function(target, where, opts)
-    return fetch.unmanaged(self, select.find(target, where, opts))
+  local shared = find_options.shared(opts)
+  local loader = unmanaged.loader(function(target, where)
+    local found, values = select.find(target, where, shared)
+    return fetch.unmanaged(self, found, values, shared)
   end, function(view, keys)
-    return fetch.unmanaged(self, members.find(view, keys, {}, nil, true))
+    local found, values = members.find(view, keys, {}, shared, true)
+    return fetch.unmanaged(self, found, values, shared)
   end)
   loader:know(map, list)
   populate.run(loader, level, list)
@@ -226,15 +234,15 @@ end
 function fetch.run(self, map, plan, params, opts, level)
   locks.check_transaction(self, map, plan.lock)
   fetch.flush_before(self, { reads = populate.reads(level, plan.reads) }, opts)
-  if opts and opts.managed == false then return find_unmanaged(self, map, plan, params, level) end
-  local results, shelf = fetch.managed(self, plan, params)
+  if opts and opts.managed == false then return find_unmanaged(self, map, plan, params, opts, level) end
+  local results, shelf = fetch.managed(self, plan, params, opts)
   local refresh = opts and opts.refresh
   if (refresh or locks.is_pessimistic(plan.lock)) and fetch.drop_changes(results) then
-    results = fetch.managed(self, plan, params)
+    results = fetch.managed(self, plan, params, opts)
   end
   fetch.on_load(self, shelf)
-  if level ~= nothing then populate.run(managed.loader(self, refresh), level, results) end
-  fetch.eager(self, map, results)
+  if level ~= nothing then populate.run(managed.loader(self, opts), level, results) end
+  fetch.eager(self, map, results, opts)
   return results
 end
 
@@ -248,8 +256,10 @@ function fetch.find(self, entity, where, opts, allow_empty)
 end
 
 ---Loads the relations that say `eager = true`.
-function fetch.eager(self, map, results)
-  if #populate.eager_views(map) > 0 then populate.eager(managed.loader(self), map, results) end
+function fetch.eager(self, map, results, opts)
+  if #populate.eager_views(map) > 0 then
+    populate.eager(managed.loader(self, find_options.shared(opts)), map, results)
+  end
 end
 
 return fetch

@@ -50,4 +50,21 @@ function find_options.check(mapping, opts)
   end
 end
 
+local passed_on = { "connection", "timeout", "filters" }
+
+---What every statement of one query shares, those that populate sends included.
+---@param opts table|nil of the query
+---@param into? table options of one of its statements
+---@return table|nil into
+function find_options.shared(opts, into)
+  if opts == nil then return into end
+  for _, name in ipairs(passed_on) do
+    if opts[name] ~= nil then
+      into = into or {}
+      into[name] = opts[name]
+    end
+  end
+  return into
+end
+
 return find_options

@@ -188,13 +188,28 @@ function Manager:open_link()
   return self.link
 end
 
----Carries the link's operation on to a row or to its end; raises its failure.
-function Manager:drive(status, fd, events, timeout)
+---The link that a query runs on.
+---@param plan table
+---@param opts? table of the query
+---@return userdata
+function Manager:link_for(plan, opts) -- luacheck: no unused args
+  return self.link or self:open_link()
+end
+
+---Carries an operation on to a row or to its end; raises its failure.
+---@param link userdata
+---@return integer status
+function Manager:carry(link, status, fd, events, timeout)
   if status >= wait.WAIT then
-    status = wait.drive(self.link, self.context, status, fd, events, timeout)
-    if status == wait.FAILED then self.context:raise(self.link) end
+    status = wait.drive(link, self.context, status, fd, events, timeout)
+    if status == wait.FAILED then self.context:raise(link) end
   end
   return status
+end
+
+---The same on the entity manager's own link.
+function Manager:drive(status, fd, events, timeout)
+  return self:carry(self.link, status, fd, events, timeout)
 end
 
 ---Carries an operation without rows to its end.

@@ -16,6 +16,9 @@ local wait = require("heddle.wait")
 
 local merge = {}
 
+-- What is asked for its newest state.
+local FROM_PRIMARY = { connection = "write" }
+
 -- What reading changes in a row, for a rollback.
 local function noted(shelf, slot, change, ...)
   if not shelf.em.session:has_marks() then return change(shelf, slot, ...) end
@@ -235,11 +238,11 @@ function merge.reread(em, e)
   merge.drop_changes(shelf, slot, e)
   local plan = select.by_key(map, true)
   local results, late = {}, {}
-  local status = em:start(plan, params)
+  local status, link = em:start(plan, params, FROM_PRIMARY)
   while status == wait.ROW do
-    status = em:drive(core.hydrate(shelf.shelf, em.link, plan.hydrator, shelf, results, late))
+    status = em:carry(link, core.hydrate(shelf.shelf, link, plan.hydrator, shelf, results, late))
   end
-  if em.context:is_logged() then em.context:log(em.link) end
+  if em.context:is_logged() then em.context:log(link) end
   merge.late(shelf, plan, late)
   if not results[1] then
     errors.raise("not_found", ("%s#%s is not in the database any more"):format(map.name, table.concat(params, ",")),

@@ -83,7 +83,7 @@ function Manager:find_one(entity, where, opts)
   local e, row = find_managed(self, map, where)
   if row == "removed" or row == "other" then return nil end
   if row == "new" or row == "managed" and answers_from_memory(opts) then
-    if level then populate.run(managed.loader(self), level, { e }) end
+    if level then populate.run(managed.loader(self, opts), level, { e }) end
     return e
   end
   if opts == nil and type(where) ~= "table" and #map.key == 1 and where ~= nil then

@@ -13,11 +13,13 @@ local upsert_sql = require("heddle.upsert.sql")
 
 local Manager = manager.class
 
+local WRITE = { connection = "write" }
+
 local function run(self, plan, params)
-  local status = self:start(plan, params)
-  if status == 1 then self.link:finish() end
-  local affected = self.link:affected()
-  if self.context:is_logged() then self.context:log(self.link) end
+  local status, link = self:start(plan, params, WRITE)
+  if status == 1 then link:finish() end
+  local affected = link:affected()
+  if self.context:is_logged() then self.context:log(link) end
   return affected
 end
 
@@ -67,7 +69,7 @@ local function insert_expressions(self, map, rows)
   for _, row in ipairs(rows) do
     local group = groups.of(map, row)
     local plan = upsert_sql.insert(map, group, 1, true)
-    local told = fetch.arrays(self, plan, upsert_sql.insert_params(group, { row }))
+    local told = fetch.arrays(self, plan, upsert_sql.insert_params(group, { row }), WRITE)
     if not told[1] then
       errors.raise("not_found", ("insert of %s: the database wrote no row; a trigger takes it away"):format(map.name),
         { context = self.context_name, entity = map.name })

@@ -35,7 +35,7 @@ local function lock_optimistic(self, shelf, slot, e, version)
     return e
   end
   local name = map.version.property
-  local row = fetch.unmanaged(self, select.by_key(map), { shelf:key(slot) })[1]
+  local row = fetch.unmanaged(self, select.by_key(map), { shelf:key(slot) }, { connection = "write" })[1]
   if not row or state.differs(shelf, map.version, row[name], known) then
     raise_stale(self, map, e, "was changed or deleted by somebody else since it was read")
   end

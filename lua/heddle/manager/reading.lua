@@ -3,6 +3,7 @@ local compat = require("heddle.compat")
 local errors = require("heddle.errors")
 local family = require("heddle.family")
 local fetch = require("heddle.fetch")
+local find_options = require("heddle.find_options")
 local instance = require("heddle.instance")
 local managed = require("heddle.populate.managed")
 local manager = require("heddle.manager")
@@ -43,7 +44,7 @@ function Manager:count(entity, where, opts)
   local map = self:mapping(entity)
   local plan, params = select.count(map, where, opts, true)
   fetch.flush_before(self, plan, opts)
-  return fetch.count(self, plan, params)
+  return fetch.count(self, plan, params, opts)
 end
 
 ---Items as `find` gives them with limit and offset, and the number of all that the filter finds.
@@ -51,7 +52,8 @@ end
 ---@return integer total
 function Manager:find_and_count(entity, where, opts)
   local items = self:find(entity, where, opts)
-  return items, self:count(entity, where, opts and { flush_mode = opts.flush_mode, all = opts.all })
+  return items, self:count(entity, where, find_options.shared(opts, { flush_mode = opts and opts.flush_mode,
+    all = opts and opts.all }))
 end
 
 local load_rules = { refresh = options.boolean, flush_mode = options.one_of({ "auto", "commit", "always" }) }
@@ -101,7 +103,7 @@ function Manager:load(what, paths, opts)
   local level = populate.plan(map, paths or {})
   local reads = populate.reads(level, {})
   if reads[1] then fetch.flush_before(self, { reads = reads }, opts) end
-  local loader = managed.loader(self, opts.refresh)
+  local loader = managed.loader(self, opts)
   loader:rows(map, list)
   populate.run(loader, level, list)
   return what

@@ -20,6 +20,7 @@ local Manager = manager.class
 local ROWS = 1000
 local MOST_PARAMETERS = { postgres = 65535, sqlite = 32766 }
 local TRIES = 3
+local WRITE = { connection = "write" }
 
 -- Statements ---------------------------------------------------------------------------------------------------
 
@@ -38,7 +39,7 @@ local function write(self, group, chunk, is_common)
   local map = group.mapping
   local plan, params = upsert_sql.insert(map, group, #chunk, is_common), upsert_sql.insert_params(group, chunk)
   if map.driver == "postgres" then
-    local told = fetch.arrays(self, plan, params)
+    local told = fetch.arrays(self, plan, params, WRITE)
     local new, merged = {}, {}
     for i, key in ipairs(keys_from(told, 2)) do
       if told[i][1] then new[groups.key_text(key)] = true else merged[#merged + 1] = key end
@@ -50,7 +51,7 @@ local function write(self, group, chunk, is_common)
     upsert_sql.find_params(group, chunk)), 1)
   local old = {}
   for _, key in ipairs(there) do old[groups.key_text(key)] = true end
-  fetch.arrays(self, plan, params)
+  fetch.arrays(self, plan, params, WRITE)
   return group.ignores and {} or there, function(text) return not old[text] end
 end
 

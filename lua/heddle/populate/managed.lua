@@ -1,4 +1,5 @@
 --- The loader of populate for the instances of an entity manager: references become loaded, collections filled.
+local find_options = require("heddle.find_options")
 local op = require("heddle.op")
 local populate = require("heddle.populate")
 local relations = require("heddle.relations")
@@ -13,9 +14,15 @@ local managed = {}
 managed.load = nil
 
 ---@param em heddle.EntityManager
----@param refresh? boolean what is loaded is read again, what was changed in memory dropped
-function managed.loader(em, refresh)
-  return setmetatable({ em = em, refresh = refresh }, Loader)
+---@param opts? table of the query; `refresh`: what is loaded is read again, what was changed in memory dropped
+function managed.loader(em, opts)
+  return setmetatable({ em = em, opts = opts, refresh = opts and opts.refresh }, Loader)
+end
+
+-- Options of one of the loader's own queries.
+local function own_options(self, more)
+  more.flush_mode = "commit"
+  return find_options.shared(self.opts, more)
 end
 
 local function fill(self, map, keys, opts)
@@ -33,7 +40,7 @@ local function load_rows(self, map, list)
     local slot = shelf.slot_of[e]
     if slot and states[shelf:state(slot)] then keys[#keys + 1] = shelf:program_key(slot) end
   end
-  fill(self, map, keys, { flush_mode = "commit", refresh = self.refresh })
+  fill(self, map, keys, own_options(self, { refresh = self.refresh }))
 end
 
 local function overlay_of(e)
@@ -75,7 +82,7 @@ end
 ---Loads the members of a relation that are not known; gives all members, each once.
 function Loader:members(_, view, list)
   local seen, all = {}, {}
-  managed.load(self.em, view, list, { flush_mode = "commit", refresh = self.refresh })
+  managed.load(self.em, view, list, own_options(self, { refresh = self.refresh }))
   for _, e in ipairs(list) do
     for _, member in ipairs(relations.collection(e, view.name):known()) do
       if not seen[member] then
@@ -104,7 +111,7 @@ function Loader:lazy(map, views, list)
     local slot = shelf.slot_of[e]
     if slot and lacks(shelf.overlay[slot], views) then keys[#keys + 1] = shelf:program_key(slot) end
   end
-  fill(self, map, keys, { flush_mode = "commit", fields = fields })
+  fill(self, map, keys, own_options(self, { fields = fields }))
 end
 
 ---Loads those of a list that are references.

@@ -3,6 +3,7 @@
 local cascade = require("heddle.relations.cascade")
 local errors = require("heddle.errors")
 local fetch = require("heddle.fetch")
+local find_options = require("heddle.find_options")
 local managed = require("heddle.populate.managed")
 local members = require("heddle.relations.members")
 local options = require("heddle.options")
@@ -57,14 +58,15 @@ local function by_owner(shelf, rows, others, width)
 end
 
 local function read_part(em, view, states, keys, opts)
-  local plan, params = members.find(view, keys, {}, { order_by = opts.order_by }, true)
-  local rows, shelf, others = fetch.managed(em, plan, params)
-  if opts.refresh and fetch.drop_changes(rows) then rows, shelf, others = fetch.managed(em, plan, params) end
+  local plan, params = members.find(view, keys, {},
+    find_options.shared(opts, { order_by = opts.order_by }), true)
+  local rows, shelf, others = fetch.managed(em, plan, params, opts)
+  if opts.refresh and fetch.drop_changes(rows) then rows, shelf, others = fetch.managed(em, plan, params, opts) end
   local owners = em:shelf_of(getmetatable(states[1].owner).mapping)
   local lists = by_owner(owners, rows, others, #plan.owner.columns)
   for _, state in ipairs(states) do state:fill(members.distinct(view, lists[state.owner])) end
   fetch.on_load(em, shelf)
-  fetch.eager(em, view.target, rows)
+  fetch.eager(em, view.target, rows, opts)
 end
 
 local rules = {
