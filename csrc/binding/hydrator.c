@@ -9,9 +9,11 @@ static int hydrator_free(lua_State *L) {
     hdl_hydrator *h = hdl_check_hydrator(L, 1);
     hd_free(&hd_allocator_libc, h->columns);
     hd_free(&hd_allocator_libc, h->key);
-    hd_free(&hd_allocator_libc, h->others);
-    h->columns = h->others = NULL;
+    hd_arena_free(&h->arena);
+    hd_arena_init(&h->arena, &hd_allocator_libc);
+    h->columns = NULL;
     h->key = NULL;
+    h->others = NULL;
     h->count = h->other_count = 0;
     return 0;
 }
@@ -48,27 +50,28 @@ static uint16_t pop_index(lua_State *L, const hdl_entity *entity) {
     return (uint16_t)index;
 }
 
-static void read_others(lua_State *L, hdl_hydrator *h, hdl_model *model) {
-    h->other = hdl_check_entity(L, model, 4);
-    luaL_checktype(L, 5, LUA_TTABLE);
-    uint32_t count = (uint32_t)lua_rawlen(L, 5);
-    h->others = hd_alloc_zero(&hd_allocator_libc, (count + 1) * sizeof *h->others);
+static void read_others(lua_State *L, hdl_hydrator *h) {
+    uint32_t count = (uint32_t)lua_rawlen(L, 4);
+    h->others = hd_arena_zero(&h->arena, (count + 1) * sizeof *h->others);
     if (!h->others) luaL_error(L, "not enough memory");
     for (uint32_t i = 0; i < count; i++) {
-        lua_rawgeti(L, 5, (int)i + 1);
-        h->others[i] = pop_index(L, h->other);
+        lua_rawgeti(L, 4, (int)i + 1);
+        hdl_column_read(L, lua_gettop(L), &h->arena, &h->others[i]);
+        lua_pop(L, 1);
     }
     h->other_count = count;
 }
 
-/* core.hydrator(model, id, columns, other, other_columns): columns are 1-based indexes of the entity's columns in the
- * result's order; behind them may stand columns of another entity. */
+/* core.hydrator(model, id, columns, others): columns are 1-based indexes of the entity's columns in the result's order;
+ * others describes the columns, of whatever entity, that stand behind them. */
 static int hydrator_new(lua_State *L) {
     hdl_model *model = hdl_check_model(L, 1);
     const hdl_entity *entity = hdl_check_entity(L, model, 2);
     luaL_checktype(L, 3, LUA_TTABLE);
-    lua_settop(L, 5);
+    lua_settop(L, 4);
+    if (!lua_isnil(L, 4)) luaL_checktype(L, 4, LUA_TTABLE);
     hdl_hydrator *h = hdl_new_userdata(L, sizeof *h, HDL_HYDRATOR);
+    hd_arena_init(&h->arena, &hd_allocator_libc);
     h->entity = entity;
     h->count = (uint32_t)lua_rawlen(L, 3);
     h->columns = hd_alloc_zero(&hd_allocator_libc, (h->count + 1) * sizeof *h->columns);
@@ -91,7 +94,7 @@ static int hydrator_new(lua_State *L) {
     h->full = h->count == entity->core.column_count;
     find_key(L, h);
     find_discriminator(h);
-    if (!lua_isnil(L, 4)) read_others(L, h, model);
+    if (!lua_isnil(L, 4)) read_others(L, h);
     return 1;
 }
 
@@ -119,7 +122,7 @@ const hdl_kind *hdl_push_kind(lua_State *L, const hdl_hydrator *h, const hd_row 
 
 int hdl_add_others(lua_State *L, const hdl_hydrator *h, const hd_row *row, int index, int count) {
     for (uint32_t i = 0; i < h->other_count; i++) {
-        hdl_push_value(L, &row->values[h->count + i], &h->other->columns[h->others[i]]);
+        hdl_push_value(L, &row->values[h->count + i], &h->others[i]);
         lua_rawseti(L, index, ++count);
     }
     return count;

@@ -13,9 +13,9 @@ typedef struct hdl_hydrator {
     int discriminator;       /* position of the column that tells of which kind a row is, or -1 */
     bool full;               /* every column of the entity */
     bool converts;           /* some column is of a custom type: the host finishes every row */
-    const hdl_entity *other; /* whose columns stand behind the entity's */
-    uint32_t other_count;
-    uint16_t *others;
+    uint32_t other_count; /* columns that stand behind the entity's */
+    hdl_column *others;
+    hd_arena arena; /* of the others */
 } hdl_hydrator;
 
 hdl_hydrator *hdl_check_hydrator(lua_State *L, int index);

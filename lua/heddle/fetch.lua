@@ -25,17 +25,14 @@ local function prepare(self, plan)
   if plan.model ~= self.model then
     local indexes = {}
     for i, column in ipairs(plan.columns) do indexes[i] = column.index end
-    local owner = plan.owner
-    local results, others = plan.columns, {}
-    if owner then
+    local results = plan.columns
+    if plan.others then
       results = { compat.unpack(plan.columns) }
-      for i, column in ipairs(owner.columns) do
-        results[#results + 1], others[i] = column, column.index
-      end
+      for _, column in ipairs(plan.others) do results[#results + 1] = column end
     end
     plan.query = core.query(plan.sql, plan.param_columns, results, plan.once and ONCE)
     plan.hydrator = plan.mapping and plan.columns[1] and plan.columns[1].index and
-      core.hydrator(self.model, plan.mapping.id, indexes, owner and owner.mapping.id, others)
+      core.hydrator(self.model, plan.mapping.id, indexes, plan.others)
     plan.model = self.model
   end
   return plan.query

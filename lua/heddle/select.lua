@@ -145,7 +145,7 @@ local function build_find(mapping, to, extra)
   return {
     sql = "SELECT " .. list .. " FROM " .. made:from() .. tail .. locks.sql(made.driver, opts.lock),
     param_columns = made.param_columns, columns = columns, mapping = mapping, partial = partial,
-    reads = made.reads, lock = opts.lock, owner = owner, impatient = locks.is_impatient(mapping, opts.lock),
+    reads = made.reads, lock = opts.lock, others = owner and owner.columns, impatient = locks.is_impatient(mapping, opts.lock),
   }
 end
 

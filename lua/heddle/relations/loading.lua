@@ -63,7 +63,7 @@ local function read_part(em, view, states, keys, opts)
   local rows, shelf, others = fetch.managed(em, plan, params, opts)
   if opts.refresh and fetch.drop_changes(rows) then rows, shelf, others = fetch.managed(em, plan, params, opts) end
   local owners = em:shelf_of(getmetatable(states[1].owner).mapping)
-  local lists = by_owner(owners, rows, others, #plan.owner.columns)
+  local lists = by_owner(owners, rows, others, #plan.others)
   for _, state in ipairs(states) do state:fill(members.distinct(view, lists[state.owner])) end
   fetch.on_load(em, shelf)
   fetch.eager(em, view.target, rows, opts)

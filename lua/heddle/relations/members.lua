@@ -11,9 +11,8 @@ local none = {}
 -- Which columns of a member's row, or of the pair that leads to it, hold the owner's key.
 local function owner_of(view)
   local pivot = view.pivot
-  if not pivot then return { mapping = view.target, columns = view.inverse.columns, prefix = "e0." } end
-  return { mapping = pivot.mapping, columns = view.prop.owner and pivot.owner_columns or pivot.target_columns,
-    prefix = "p." }
+  if not pivot then return { columns = view.inverse.columns, prefix = "e0." } end
+  return { columns = view.prop.owner and pivot.owner_columns or pivot.target_columns, prefix = "p." }
 end
 
 -- The relation's own order, or that in which pairs were added, else that of the key: always the same one.
@@ -30,7 +29,7 @@ local function member_order(view)
 end
 
 ---The plan that reads members of a to-many relation, or of the inverse side of a one_to_one, of some owners, and its
----parameters. With `owned` a row has the owner's key behind the member's columns: `plan.owner`.
+---parameters. With `owned` a row has the owner's key behind the member's columns: `plan.others`.
 ---@param view table the relation, of the owners
 ---@param keys table[] of the owners
 ---@param where any
