@@ -2,7 +2,6 @@
 --
 -- Every answer is one operand: what has an AND, OR or NOT in it stands in parentheses.
 local errors = require("heddle.errors")
-local family = require("heddle.family")
 local placeholders = require("heddle.placeholders")
 local quote = require("heddle.quote")
 local resolve = require("heddle.resolve")
@@ -192,14 +191,46 @@ function words.all(self, scope) return several(self, scope, " AND ", "1 = 1") en
 function words.any(self, scope) return several(self, scope, " OR ", "1 = 0") end
 words["not"] = function(self, scope) return "(NOT " .. word(self, scope) .. ")" end
 
--- The condition of a nested filter, and that there is a row for it to speak of.
-function words.rel(self, scope)
-  local view = scope.mapping.props[self:next_word()]
-  local child = self:child(scope, view)
-  local text = word(self, child)
+-- That a to-one relation leads to a row.
+local function there(self, child)
   local guard = child.alias and child.alias .. "." .. quote.name(child.mapping.key[1].name)
     or self:column(child, child.pairs[1].other)
-  return "(" .. guard .. " IS NOT NULL AND " .. text .. ")"
+  return guard .. " IS NOT NULL"
+end
+
+-- The condition of a nested filter, and that there is a row for it to speak of.
+function words.rel(self, scope)
+  local child = self:child(scope, scope.mapping.props[self:next_word()])
+  local text = word(self, child)
+  return "(" .. there(self, child) .. " AND " .. text .. ")"
+end
+
+-- How sub-selects say whether some, no, or every member fulfils a condition. A condition that is unknown for a member
+-- is one that this member does not fulfil.
+local function reading(self, scope)
+  local view = scope.mapping.props[self:next_word()]
+  if view.kind == "many_to_many" or view.kind == "one_to_many" then return self:members(scope, view) end
+  return nil, self:child(scope, view)
+end
+
+function words.some(self, scope)
+  local level, member = reading(self, scope)
+  local text = word(self, member)
+  if not level then return "((" .. there(self, member) .. " AND " .. text .. ") IS TRUE)" end
+  return "EXISTS (" .. self:select(level, "1", text) .. ")"
+end
+
+function words.none(self, scope)
+  return "(NOT " .. words.some(self, scope) .. ")"
+end
+
+-- The first condition says which members are looked at.
+function words.every(self, scope)
+  local level, member = reading(self, scope)
+  local seen, fulfilled = word(self, member), word(self, member)
+  local failing = (seen == "1 = 1" and "" or seen .. " AND ") .. "(" .. fulfilled .. ") IS NOT TRUE"
+  if not level then return "((" .. there(self, member) .. " AND " .. failing .. ") IS NOT TRUE)" end
+  return "(NOT EXISTS (" .. self:select(level, "1", failing) .. "))"
 end
 
 -- Rows that a pivot table links to some keys of the other side, which the words that follow say.
@@ -216,6 +247,16 @@ function words.eq_raw(self, scope)
   end)
 end
 
+---The condition that stands next in the code, of a scope: one operand, "1 = 1" when it holds for every row.
+---
+---Usage: `local level = to:inner(book); local sql = to:select(level, "1", condition.at(to, level.root))`
+---@param self heddle.Statement
+---@param scope table
+---@return string
+function condition.at(self, scope)
+  return word(self, scope)
+end
+
 ---The condition that stands next in the code, as " WHERE ..."; "" when it holds for every row.
 ---
 ---Usage: `to:open(shape.code, 2); local sql = "DELETE FROM t AS e0" .. condition.where(to)`
@@ -223,7 +264,7 @@ end
 ---@return string
 function condition.where(self)
   local text = word(self, self.root)
-  local own = self.root.alias and family.condition(self.mapping, self.root.alias .. ".")
+  local own = self.root.alias and self.level.terms[1]
   if own then return " WHERE " .. own .. (text == "1 = 1" and "" or " AND " .. text) end
   if text == "1 = 1" then return "" end
   return " WHERE " .. text

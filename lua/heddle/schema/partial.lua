@@ -32,7 +32,7 @@ local function text_of(mapping, where)
   local made = literals(mapping, to.params)
   made:open(to.code, 2)
   local text = condition.where(made)
-  if #made.joins > 0 then
+  if not made:is_alone() then
     return resolve.refuse("metadata", mapping, nil, "the condition of an index",
       "it can only name properties of the entity itself")
   end

@@ -65,7 +65,7 @@ local function where_sql(made, group)
   if not group.where then return own and " WHERE " .. own or "" end
   made:open(group.where.code, 2)
   local text = condition.where(made)
-  if #made.joins > 0 then
+  if not made:is_alone() then
     resolve.refuse("unsupported", made.mapping, nil, "on_conflict_where", "it can only name properties of the entity "
       .. "itself")
   end
