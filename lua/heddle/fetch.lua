@@ -203,8 +203,8 @@ function fetch.drop_changes(list)
 end
 
 local function find_unmanaged(self, map, plan, params, opts, level)
-  local list = fetch.unmanaged(self, plan, params, opts)
-  if #level.views == 0 and #level.lazy == 0 and #populate.eager_views(map) == 0 then return list end
+  local list, others = fetch.unmanaged(self, plan, params, opts)
+  if #level.views == 0 and #level.lazy == 0 and #populate.eager_views(map) == 0 then return list, others end
   local shared = find_options.shared(opts)
   local loader = unmanaged.loader(function(target, where)
     local found, values = select.find(target, where, shared)
@@ -216,7 +216,7 @@ local function find_unmanaged(self, map, plan, params, opts, level)
   loader:know(map, list)
   populate.run(loader, level, list)
   populate.eager(loader, map, list)
-  return list
+  return list, others
 end
 
 local nothing = { views = {}, lazy = {} }
@@ -228,19 +228,20 @@ end
 
 ---What find and its kin do with a plan: flush, statement, instances, relations.
 ---@return table[]
+---@return any[] others what stands behind the entity's columns, row by row
 function fetch.run(self, map, plan, params, opts, level)
   locks.check_transaction(self, map, plan.lock)
   fetch.flush_before(self, { reads = populate.reads(level, plan.reads) }, opts)
   if opts and opts.managed == false then return find_unmanaged(self, map, plan, params, opts, level) end
-  local results, shelf = fetch.managed(self, plan, params, opts)
+  local results, shelf, others = fetch.managed(self, plan, params, opts)
   local refresh = opts and opts.refresh
   if (refresh or locks.is_pessimistic(plan.lock)) and fetch.drop_changes(results) then
-    results = fetch.managed(self, plan, params, opts)
+    results, shelf, others = fetch.managed(self, plan, params, opts)
   end
   fetch.on_load(self, shelf)
   if level ~= nothing then populate.run(managed.loader(self, opts), level, results) end
   fetch.eager(self, map, results, opts)
-  return results
+  return results, others
 end
 
 ---What find and its kin do: filter, and then fetch.run.

@@ -1,6 +1,7 @@
 --- The options that a query takes. An unknown one is refused: an option that is silently not there is a wrong
 --- answer.
 local errors = require("heddle.errors")
+local filter_names = require("heddle.named_filters.names")
 local resolve = require("heddle.resolve")
 local suggest = require("heddle.suggest")
 
@@ -18,14 +19,18 @@ find_options.known = set([[populate fields exclude order_by limit offset strateg
 local flush_modes = { auto = true, commit = true, always = true }
 local flags = set("managed refresh distinct all count")
 
+-- What one kind of query has and others have not.
+local only_page, never_page = set("first last before after count"), set("limit offset distinct")
+
 -- Known, and not there yet.
-local later = set("filters first last before after count group_by having timeout")
+local later = set("group_by having timeout")
 
 ---Raises `unknown_property` for an option that does not exist, `unsupported` for one that Heddle does not have
 ---yet, `validation` for a flag that is none.
 ---@param mapping table
 ---@param opts table
-function find_options.check(mapping, opts)
+---@param kind? "page" of find_by_cursor
+function find_options.check(mapping, opts, kind)
   if type(opts) ~= "table" or getmetatable(opts) ~= nil then
     return errors.raise("validation", "the options of a query on " .. mapping.name .. " are a table, not a "
       .. type(opts), resolve.fields(mapping))
@@ -39,6 +44,11 @@ function find_options.check(mapping, opts)
       return errors.raise("unsupported", "option '" .. name .. "' of a query on " .. mapping.name
         .. " is not supported yet", resolve.fields(mapping))
     end
+    if (kind == "page" and never_page or kind ~= "page" and only_page)[name] then
+      return errors.raise("validation", ("option '%s' goes %s find_by_cursor: query on %s"):format(name,
+        kind == "page" and "not with" or "with", mapping.name), resolve.fields(mapping))
+    end
+    if name == "filters" then filter_names.check(mapping, value) end
     if name == "flush_mode" and not flush_modes[value] then
       return errors.raise("validation", "option 'flush_mode' of a query on " .. mapping.name .. " is \"auto\", "
         .. "\"commit\" or \"always\"", resolve.fields(mapping))

@@ -26,6 +26,7 @@ local types = require("heddle.types")
 local wait = require("heddle.wait")
 
 require("heddle.manager.by_key")
+require("heddle.manager.paging")
 require("heddle.manager.reading")
 require("heddle.manager.creating")
 require("heddle.manager.writing")

@@ -57,9 +57,9 @@ function order.terms(mapping, given)
   return terms
 end
 
-local suffixes = { [""] = "", ["nulls first"] = " NULLS FIRST", ["nulls last"] = " NULLS LAST" }
+local suffixes = { [""] = false, ["nulls first"] = "first", ["nulls last"] = "last" }
 
--- "author.name desc nulls last" -> path, "DESC", " NULLS LAST"
+-- "author.name desc nulls last" -> path, true, "last"
 local function parse(mapping, term)
   local path, rest = term:match("^%s*(%S+)%s*(.-)%s*$")
   if not path then return refuse(mapping, "a term without a name") end
@@ -67,11 +67,11 @@ local function parse(mapping, term)
   local direction, nulls = rest:match("^(%a*) ?(.*)$")
   if direction == "nulls" then direction, nulls = "", rest end
   local suffix = suffixes[nulls]
-  if not suffix or direction ~= "" and direction ~= "asc" and direction ~= "desc" then
+  if suffix == nil or direction ~= "" and direction ~= "asc" and direction ~= "desc" then
     return refuse(mapping, errors.quote(term) .. " is not understood: write \"name\", \"name desc\" or "
       .. "\"name asc nulls first\"")
   end
-  return path, direction == "desc" and " DESC" or "", suffix
+  return path, direction == "desc", suffix or nil
 end
 
 local function step(to, scope, name, nested)
@@ -93,7 +93,7 @@ local function check(mapping, view)
 end
 
 local function append(sorted, to, term)
-  local path, direction, nulls = parse(to.mapping, term)
+  local path, descending, nulls = parse(to.mapping, term)
   local scope, name = to.root, path
   local nested = false
   for relation, rest in path:gmatch("([^.]*)%.()") do
@@ -105,12 +105,39 @@ local function append(sorted, to, term)
   check(scope.mapping, resolve.named(scope.mapping, name, "order_by", nested))
   local columns, owner = to:columns(scope, name)
   for _, column in ipairs(columns) do
-    local placement = nulls
-    if nulls == "" and to.driver == "sqlite" and (column.nullable or owner ~= to.root) then
-      placement = direction == "" and " NULLS LAST" or " NULLS FIRST"
-    end
-    sorted[#sorted + 1] = to:operand(owner, column) .. direction .. placement
+    sorted[#sorted + 1] = {
+      name = path .. ":" .. (column.name or column.property), column = column, scope = owner,
+      nullable = column.nullable or column.json ~= nil or owner ~= to.root, descending = descending,
+      nulls = nulls or (descending and "first" or "last"), asked = nulls ~= nil,
+    }
   end
+end
+
+---What a statement is sorted by, column by column: { name, column, scope, nullable, descending, nulls = "first" or
+---"last", asked = whether the term says so }. Joins what the paths need.
+---@param to heddle.Statement
+---@param terms string[]
+---@return table[]
+function order.columns(to, terms)
+  local sorted = {}
+  for _, term in ipairs(terms) do append(sorted, to, term) end
+  return sorted
+end
+
+---What is sorted by as " ORDER BY ...", "" without columns. SQLite takes NULLs for the smallest values, PostgreSQL for
+---the greatest: where that is not what is wanted, it is said.
+---@param to heddle.Statement
+---@param columns table[] as order.columns gives them
+---@return string
+function order.text(to, columns)
+  if #columns == 0 then return "" end
+  local terms, smallest = {}, to.driver == "sqlite"
+  for i, each in ipairs(columns) do
+    local is_usual = (each.nulls == "first") == (smallest ~= each.descending)
+    terms[i] = to:operand(each.scope, each.column) .. (each.descending and " DESC" or "")
+      .. ((each.asked or each.nullable and not is_usual) and " NULLS " .. each.nulls:upper() or "")
+  end
+  return " ORDER BY " .. table.concat(terms, ", ")
 end
 
 ---" ORDER BY ...", or "" without terms. Joins what the paths need.
@@ -118,10 +145,7 @@ end
 ---@param terms string[]
 ---@return string
 function order.sql(to, terms)
-  local sorted = {}
-  for _, term in ipairs(terms) do append(sorted, to, term) end
-  if #sorted == 0 then return "" end
-  return " ORDER BY " .. table.concat(sorted, ", ")
+  return order.text(to, order.columns(to, terms))
 end
 
 return order

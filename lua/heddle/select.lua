@@ -150,7 +150,7 @@ local function build_find(mapping, to, extra)
 end
 
 -- What relations/members.lua makes plans of its own with.
-select.build_find, select.read_options = build_find, read_options
+select.build_find, select.read_options, select.columns_of = build_find, read_options, columns_of
 
 local function build_count(mapping, to)
   local made = statement.new(mapping)
@@ -198,18 +198,19 @@ end
 ---@param where any a filter, a bare key or an instance
 ---@param opts table?
 ---@param allow_empty boolean? whether `{}` may stand for every row; `opts.all` says so too
+---@param named heddle.NamedFilters?
 ---@return table plan
 ---@return any[] params
-function select.find(mapping, where, opts, allow_empty)
+function select.find(mapping, where, opts, allow_empty, named)
   if opts ~= nil then options.check(mapping, opts) end
   if opts == nil or next(opts) == nil then
-    if is_bare_key(mapping, where) then
+    if is_bare_key(mapping, where) and not (named and named:condition(mapping)) then
       local root = place.root(mapping)
       return select.by_key(mapping), { place.scalar(root, root.key[1], where) }
     end
     opts = none
   end
-  local to = shape.new("find")
+  local to = shape.new("find", named)
   filter.read(to, mapping, where, allow_empty or opts.all == true)
   local terms = opts ~= none and read_options(to, mapping, opts) or nil
   local plan = shape.plan(to, mapping, build_find, { opts = opts, terms = terms })
@@ -221,11 +222,12 @@ end
 ---@param where any
 ---@param opts table?
 ---@param allow_empty boolean?
+---@param named heddle.NamedFilters?
 ---@return table plan its only column is a bigint
 ---@return any[] params
-function select.count(mapping, where, opts, allow_empty)
+function select.count(mapping, where, opts, allow_empty, named)
   if opts ~= nil then options.check(mapping, opts) end
-  local to = shape.new("count")
+  local to = shape.new("count", named)
   filter.read(to, mapping, where, allow_empty or opts ~= nil and opts.all == true)
   return shape.plan(to, mapping, build_count), to.params
 end
