@@ -71,7 +71,7 @@ describe("operators", function()
     end)
 
     it("what is not there yet says so", function()
-        for _, name in ipairs { "some", "none", "every", "json", "contained", "overlaps", "matches" } do
+        for _, name in ipairs { "json", "contained", "overlaps", "matches" } do
             local err = plans.raises("unsupported", op[name], "x")
             assert.truthy(err.message:find("op." .. name, 1, true))
         end

@@ -9,6 +9,7 @@
 --
 -- A nested filter `{ team = { name = "core" } }` says: there is a team, and it is called so. Its negation
 -- finds the rows without a team.
+local collection = require("heddle.filter.collection")
 local list = require("heddle.filter.list")
 local embedded = require("heddle.filter.embedded")
 local null = require("heddle.null")
@@ -26,13 +27,33 @@ local read
 
 local function read_scalar(to, at, value)
   if value == null then return emit(to, "null", at.name) end
-  if is_operator(value) then return words.scalar[value.kind](to, at, value, read) end
+  if is_operator(value) then
+    local word = words.scalar[value.kind]
+    if word then return word(to, at, value, read) end
+    return refuse(at, tostring(value) .. " speaks of " .. words.subject[value.kind] .. ", and this property is of type "
+      .. at.column.type)
+  end
   place.check_equality(at)
   emit(to, "eq", at.name)
   return push(to, place.scalar(at, at.column, value))
 end
 
+-- What an entity's named filters say comes first; unless it stands alone the caller reads one condition more.
+local function read_named(to, map, alone)
+  local named = to.named
+  local own = named and named:condition(map)
+  if not own then return false end
+  if not alone then emit(to, "all", 2) end
+  to.named = nil
+  read(to, place.root(map), own)
+  to.named = named
+  return true
+end
+
 local function read_operator(to, at, operator)
+  if collection.is_quantifier(operator) and not at.root then
+    return collection.quantify(to, at, operator, read, read_named)
+  end
   local word = words.key[operator.kind]
   if at.root and (not word or operator.kind == "is_null" or operator.kind == "not_null") then
     return refuse(at, tostring(operator) .. " needs a property to speak of, as in { name = op.gt(1) }")
@@ -56,20 +77,26 @@ local function names_of(at, where)
 end
 
 local function read_conditions(to, at, where)
-  local only = next(where)
+  local only, nested = next(where), not at.root or at.nested
   if only ~= nil and next(where, only) == nil then
-    if not at.root then emit(to, "rel", at.name) end
-    return read(to, place.of(at.target, only, not at.root), where[only])
+    if not at.root then
+      emit(to, "rel", at.name)
+      read_named(to, at.target)
+    end
+    return read(to, place.of(at.target, only, nested), where[only])
   end
   local names, n = names_of(at, where)
   if n == 0 then
     return refuse(at, "an empty table inside a filter would hold for every row: is a variable in it nil?")
   end
-  if not at.root then emit(to, "rel", at.name) end
+  if not at.root then
+    emit(to, "rel", at.name)
+    read_named(to, at.target)
+  end
   emit(to, "all", n)
   for i = 1, n do
     local name = names[i]
-    read(to, place.of(at.target, name, not at.root), where[name])
+    read(to, place.of(at.target, name, nested), where[name])
   end
 end
 
@@ -87,11 +114,13 @@ end
 function read(to, at, value)
   if at.column then return read_scalar(to, at, value) end
   if at.embedded then return embedded.read(to, at, value, read) end
+  if at.collection then return collection.read(to, at, value, read, read_named) end
   return read_entity(to, at, value)
 end
 
 ---Reads a filter into a shape: a table of conditions, an operator, a bare key, an instance. nil is refused, and
----`{}` unless `allow_empty`: it is what `{ id = nil }` says.
+---`{}` unless `allow_empty`: it is what `{ id = nil }` says. `to.named` (heddle.NamedFilters) adds what entities' named
+---filters say.
 ---@param to heddle.Shape
 ---@param mapping table
 ---@param where any
@@ -102,10 +131,11 @@ function filter.read(to, mapping, where, allow_empty)
       .. " is no filter; find_all reads every row")
   end
   if type(where) == "table" and getmetatable(where) == nil and next(where) == nil then
-    if allow_empty then return emit(to, "all", 0) end
+    if allow_empty then return read_named(to, mapping, true) or emit(to, "all", 0) end
     return place.refuse_filter(mapping, "an empty filter would hold for every row: is a variable in it nil? "
       .. "Say all = true if every row is meant")
   end
+  read_named(to, mapping)
   return read(to, place.root(mapping), where)
 end
 
@@ -118,15 +148,17 @@ end
 function filter.members(to, view, keys, where)
   local pivot = view.pivot and view.pivot.mapping
   local is_every = type(where) == "table" and getmetatable(where) == nil and next(where) == nil
+    and not (to.named and to.named:condition(view.target))
   if not is_every then emit(to, "all", 2) end
   if pivot then
     local side = view.prop.owner and "owner" or "target"
     emit(to, "member", pivot.name, side)
+    read_named(to, pivot)
     list.read(to, place.make(pivot, pivot.props[side], "filter"), { value = keys }, "in")
   else
     list.read(to, place.of(view.target, view.prop.mapped_by), { value = keys }, "in")
   end
-  if not is_every then return filter.read(to, view.target, where) end
+  if not is_every then return filter.read(to, view.target, where, true) end
 end
 
 return filter

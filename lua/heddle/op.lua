@@ -191,6 +191,23 @@ function op.any(conditions) return make("any", list("any", conditions)) end
 ---@return heddle.Operator
 function op.negate(condition) return make("negate", given("negate", condition)) end
 
+---Some member of a relation fulfils the condition: `{ books = op.some { published = true } }`. The condition is a filter
+---of the target, a key or entity of it, or an operator over these; `op.some {}` asks for any member at all.
+---@param condition any
+---@return heddle.Operator
+function op.some(condition) return make("some", given("some", condition)) end
+
+---No member fulfils the condition; `op.none {}`: there is no member.
+---@param condition any
+---@return heddle.Operator
+function op.none(condition) return make("none", given("none", condition)) end
+
+---Every member fulfils the condition, which also holds where there is no member. A member for which it is unknown,
+---because of a NULL, does not fulfil it.
+---@param condition any
+---@return heddle.Operator
+function op.every(condition) return make("every", given("every", condition)) end
+
 local function scalar_argument(value)
   local kind = type(value)
   return kind == "string" or kind == "number" or kind == "boolean" or kind == "cdata" or value == null
@@ -234,9 +251,6 @@ local function later(kind, instead)
   end
 end
 
-later("some", "write the condition with op.raw and EXISTS")
-later("none", "write the condition with op.raw and NOT EXISTS")
-later("every", "write the condition with op.raw and NOT EXISTS")
 later("json", "write the condition with op.raw and the database's json functions")
 later("contained", "write the condition with op.raw")
 later("overlaps", "write the condition with op.raw")

@@ -23,7 +23,9 @@ function place.hooks.key_of() return nil end
 ---@field embedded table? node of an embedded value
 ---@field target table? mapping of the entity whose key belongs here
 ---@field key table[]? that key's columns
----@field root boolean?
+---@field root boolean? the entity itself, not a relation to it
+---@field nested boolean? reached through a relation: hidden properties are no names there
+---@field collection boolean? a to-many relation
 
 ---Raises an error about a place.
 ---@param self heddle.Place
@@ -70,7 +72,9 @@ function place.make(mapping, view, where)
     return self
   end
   if view.kind == "one_to_many" or view.kind == "many_to_many" then
-    return refuse(self, "this is a collection, which a " .. where .. " cannot name yet", "unsupported")
+    self.target, self.key, self.collection = view.target, view.target.key, true
+    if where == "filter" then return self end
+    return refuse(self, "this is a collection, which a statement without the unit of work does not write", "unsupported")
   end
   return refuse(self, "this property has no column of its own", "unsupported")
 end
@@ -102,6 +106,19 @@ function place.root(mapping)
   if not self then
     self = { mapping = mapping, name = "", where = "filter", root = true, target = mapping, key = mapping.key }
     mapping.plans.root = self
+  end
+  return self
+end
+
+---The place of an entity that a relation leads to, as some, none and every speak of it.
+---@param mapping table
+---@return heddle.Place
+function place.member(mapping)
+  local self = mapping.plans.member
+  if not self then
+    self = { mapping = mapping, name = "", where = "filter", root = true, nested = true, target = mapping,
+      key = mapping.key }
+    mapping.plans.member = self
   end
   return self
 end

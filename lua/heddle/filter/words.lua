@@ -111,4 +111,7 @@ function scalar.contains(to, at, operator)
   return text_contains(to, at, operator)
 end
 
-return { scalar = scalar, key = common }
+-- What the operators speak of that no scalar takes, in words.
+local subject = { some = "members", none = "members", every = "members" }
+
+return { scalar = scalar, key = common, subject = subject }
