@@ -7,6 +7,7 @@ local condition = require("heddle.condition")
 local data = require("heddle.bulk.data")
 local errors = require("heddle.errors")
 local filter = require("heddle.filter")
+local filter_names = require("heddle.named_filters.names")
 local quote = require("heddle.quote")
 local resolve = require("heddle.resolve")
 local shape = require("heddle.shape")
@@ -15,16 +16,22 @@ local statement = require("heddle.statement")
 local bulk = {}
 
 local function check_options(mapping, opts)
-  for name, value in pairs(opts or {}) do
-    if name ~= "all" then
+  if opts == nil then return false end
+  if type(opts) ~= "table" or getmetatable(opts) ~= nil then
+    return errors.raise("validation", "the options of a query on " .. mapping.name .. " are a table, not a "
+      .. type(opts), resolve.fields(mapping))
+  end
+  for name, value in pairs(opts) do
+    if name == "filters" then
+      filter_names.check(mapping, value)
+    elseif name ~= "all" then
       return errors.raise("unknown_property", errors.quote(name) .. " is not an option here; there is all = true, for "
-        .. "every row of " .. mapping.name, resolve.fields(mapping))
-    end
-    if type(value) ~= "boolean" then
+        .. "every row of " .. mapping.name .. ", and filters", resolve.fields(mapping))
+    elseif type(value) ~= "boolean" then
       return errors.raise("validation", "option 'all' is true or false, not a " .. type(value), resolve.fields(mapping))
     end
   end
-  return opts ~= nil and opts.all == true
+  return opts.all == true
 end
 
 -- Plans ----------------------------------------------------------------------------------------------------
@@ -65,11 +72,12 @@ end
 ---@param where any
 ---@param given table values by property; orm.null for NULL, op.raw for an expression
 ---@param opts table? `all = true` lets the filter be empty
+---@param named heddle.NamedFilters?
 ---@return table plan
 ---@return any[] params
-function bulk.update(mapping, where, given, opts)
+function bulk.update(mapping, where, given, opts, named)
   local all = check_options(mapping, opts)
-  local to = shape.new("update")
+  local to = shape.new("update", named)
   data.read(to, mapping, given)
   filter.read(to, mapping, where, all)
   return shape.plan(to, mapping, build_update), to.params
@@ -81,11 +89,12 @@ end
 ---@param mapping table
 ---@param where any
 ---@param opts table? `all = true` lets the filter be empty
+---@param named heddle.NamedFilters?
 ---@return table plan
 ---@return any[] params
-function bulk.delete(mapping, where, opts)
+function bulk.delete(mapping, where, opts, named)
   local all = check_options(mapping, opts)
-  local to = shape.new("delete")
+  local to = shape.new("delete", named)
   filter.read(to, mapping, where, all)
   return shape.plan(to, mapping, build_delete), to.params
 end

@@ -7,6 +7,7 @@ local core = require("heddle.core")
 local discovery = require("heddle.discovery")
 local errors = require("heddle.errors")
 local events = require("heddle.events")
+local filters = require("heddle.named_filters.mapped")
 local mapping = require("heddle.mapping")
 local membership = require("heddle.mapping.membership")
 local raw_sql = require("heddle.raw_sql")
@@ -94,6 +95,7 @@ function Context:add(classes)
   end
   local made = mapping.build(self.name, self.driver_name, list, self.config.naming, { schema = self.config.schema })
   membership.fill(made.list)
+  filters.fill(made)
   self.classes, self.mappings = list, made
   self.model = core.model(self.driver, made.list)
 end

@@ -5,6 +5,7 @@ local constraints = require("heddle.constraints")
 local discriminator = require("heddle.discriminator")
 local errors = require("heddle.errors")
 local inherit = require("heddle.inherit")
+local named_filters = require("heddle.named_filters.given")
 local options = require("heddle.options")
 local property = require("heddle.property")
 local relation = require("heddle.relation")
@@ -180,7 +181,7 @@ function definition.entity(given)
   made.check_rows = given.check_rows ~= false
   -- What was said and what was not, for the sake of those that inherit.
   made.given = { readonly = given.readonly, open = given.open, check_rows = given.check_rows }
-  made.hooks, made.filters = {}, given.filters or {}
+  made.hooks, made.filters = {}, named_filters.read(given.filters, fail)
   for event, hook in pairs(given.hooks or {}) do made.hooks[event] = hook end
   options.check(made.hooks, hook_rules, function(message) fail("hooks: " .. message) end)
   check_repository(given.repository, fail)

@@ -23,7 +23,9 @@ local methods = {}
 
 -- One forwarding function a method, made when it is first asked for. What gives the entity manager itself gives the
 -- handle.
-local chained = { persist = true, remove = true, detach = true }
+local chained = {
+  persist = true, remove = true, detach = true, enable_filter = true, disable_filter = true, set_filter_params = true,
+}
 
 local function forward(name)
   local method = manager.class[name]
@@ -70,5 +72,5 @@ function handle.new(name)
 end
 context.handle = handle.new
 
-handle.resolve = resolve
+handle.resolve, handle.chained = resolve, chained
 return handle

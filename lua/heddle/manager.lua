@@ -41,7 +41,7 @@ local function new(item, opts)
   local self = setmetatable({
     context = item, context_name = item.name, instance = item, transactions = {}, scope = opts.scope,
     flush_mode = opts.flush_mode or item.config.flush_mode, link = opts.link, borrowed = opts.link ~= nil,
-    test = opts.test,
+    test = opts.test, filter_states = opts.filter_states or item.global and item.global.filter_states or {},
   }, Manager)
   reset(self)
   return self
@@ -233,7 +233,8 @@ function Manager:fork(opts)
     errors.raise(is_unknown and "unknown_property" or "validation", "em:fork: " .. message,
       { context = self.context_name })
   end)
-  return new(self.context, { flush_mode = opts and opts.flush_mode, link = self.test and self.link, test = self.test })
+  return new(self.context, { flush_mode = opts and opts.flush_mode, link = self.test and self.link, test = self.test,
+    filter_states = self.filter_states })
 end
 
 ---An entity manager with its own identity map on the same connection and transaction.

@@ -30,7 +30,6 @@ local function refuse_unsupported(map)
   for _, option in ipairs({ "expression" }) do
     if meta[option] then fail(map, nil, "option '" .. option .. "' is not supported yet", "unsupported") end
   end
-  if next(meta.filters) then fail(map, nil, "option 'filters' is not supported yet", "unsupported") end
 end
 
 local function new_view(prop)

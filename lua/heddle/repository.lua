@@ -20,7 +20,7 @@ local function method_of(name)
   if type(manager.class[name]) ~= "function" then return nil end
   if of_entity[name] then
     methods[name] = function(self, ...) return self.em[name](self.em, self.entity, ...) end
-  elseif name == "persist" or name == "remove" then
+  elseif handle.chained[name] then
     methods[name] = function(self, ...)
       self.em[name](self.em, ...)
       return self

@@ -16,11 +16,13 @@ local LIMIT = 500
 ---@field params any[]
 ---@field count integer number of params
 ---@field each boolean? lists are written out, value by value
+---@field named heddle.NamedFilters? whose conditions are read too
 
 ---@param verb string first word of the code: "find", "count", "update", "delete"
+---@param named? heddle.NamedFilters
 ---@return heddle.Shape
-function shape.new(verb)
-  return { code = { verb }, n = 1, params = {}, count = 0 }
+function shape.new(verb, named)
+  return { code = { verb }, n = 1, params = {}, count = 0, named = named }
 end
 
 ---Appends words.

@@ -8,6 +8,7 @@ local find_options = require("heddle.find_options")
 local key_form = require("heddle.key_form")
 local managed = require("heddle.populate.managed")
 local manager = require("heddle.manager")
+local named_filters = require("heddle.named_filters")
 local null = require("heddle.null")
 local populate = require("heddle.populate")
 local select = require("heddle.select")
@@ -61,7 +62,7 @@ function Manager:known(map, key)
   return e and not shelf.removed[slot] and e or nil
 end
 
-local simple_options = { populate = true, flush_mode = true, all = true }
+local simple_options = { populate = true, flush_mode = true, all = true, filters = true }
 
 local function answers_from_memory(opts)
   if opts == nil then return true end
@@ -101,7 +102,7 @@ end
 -- The shortest way: by a key of one value, no options. By key nothing is flushed: what is pending is in the identity
 -- map.
 function Manager:read_key(map, key)
-  local plan, params = select.find(map, key)
+  local plan, params = select.find(map, key, nil, nil, map.named and named_filters.of(self))
   local results, shelf = fetch.managed(self, plan, params)
   fetch.on_load(self, shelf)
   fetch.eager(self, map, results)

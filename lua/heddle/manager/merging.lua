@@ -8,6 +8,7 @@ local null = require("heddle.null")
 local Manager = manager.class
 
 local NOT_LOADED = {}
+local UNFILTERED = { filters = false } -- a row that a filter hides is no new one
 
 -- What an instance holds of a property, without raising for what it never had.
 local function value_of(e, meta, view)
@@ -88,7 +89,7 @@ function Manager:merge(e)
     key = custom.key(map.key, type(key) == "table" and key or { key }, custom.from_db)
   end
   if #key < 2 then key = key[1] end
-  local own = key ~= nil and self:find_one(map.class, key) or nil
+  local own = key ~= nil and self:find_one(map.class, key, UNFILTERED) or nil
   if own then
     check_version(self, map, e, own)
     return self:assign(own, data_of(self, map, e, true))

@@ -148,7 +148,7 @@ local function complete(em, e, prop)
   for _, column in ipairs(meta.views[prop.name].columns) do
     if not overlay.loaded[column.index] then
       local key = meta.box.shelf:program_key(meta.slot_of[e])
-      em:find(meta.class, key, { flush_mode = "commit", fields = { prop.name } })
+      em:find(meta.class, key, { flush_mode = "commit", fields = { prop.name }, filters = false })
       return
     end
   end

@@ -6,6 +6,7 @@ local fetch = require("heddle.fetch")
 local find_options = require("heddle.find_options")
 local managed = require("heddle.populate.managed")
 local members = require("heddle.relations.members")
+local named_filters = require("heddle.named_filters")
 local options = require("heddle.options")
 local populate = require("heddle.populate")
 local relations = require("heddle.relations")
@@ -59,7 +60,7 @@ end
 
 local function read_part(em, view, states, keys, opts)
   local plan, params = members.find(view, keys, {},
-    find_options.shared(opts, { order_by = opts.order_by }), true)
+    find_options.shared(opts, { order_by = opts.order_by }), true, view.target.named and named_filters.of(em, opts))
   local rows, shelf, others = fetch.managed(em, plan, params, opts)
   if opts.refresh and fetch.drop_changes(rows) then rows, shelf, others = fetch.managed(em, plan, params, opts) end
   local owners = em:shelf_of(getmetatable(states[1].owner).mapping)
@@ -125,7 +126,7 @@ function loading.count(em, view, owner)
   view = current(view, owner)
   local key = key_of(em, view, owner)
   if key == nil then return 0 end
-  local plan, params = members.count(view, key)
+  local plan, params = members.count(view, key, view.target.named and named_filters.of(em))
   return fetch.count(em, plan, params)
 end
 
@@ -140,14 +141,14 @@ function loading.matching(em, view, owner, where, opts)
   local level = fetch.level(map, opts)
   local key = key_of(em, view, owner, opts)
   if key == nil then return {} end
-  local plan, params = members.find(view, { key }, where, opts)
+  local plan, params = members.find(view, { key }, where, opts, nil, map.named and named_filters.of(em, opts))
   return fetch.run(em, map, plan, params, opts, level)
 end
 
 managed.load = loading.load
 
 function cascade.load(em, view, owners)
-  loading.load(em, view, owners, { flush_mode = "commit" })
+  loading.load(em, view, owners, { flush_mode = "commit", filters = false })
 end
 
 return loading

@@ -35,14 +35,15 @@ end
 ---@param where any
 ---@param opts table?
 ---@param owned boolean?
+---@param named heddle.NamedFilters?
 ---@return table plan
 ---@return any[] params
-function members.find(view, keys, where, opts, owned)
+function members.find(view, keys, where, opts, owned, named)
   local mapping, given = view.target, {}
   if opts ~= nil then options.check(mapping, opts) end
   for name, value in pairs(opts or none) do given[name] = value end
   if given.order_by == nil then given.order_by = member_order(view) end
-  local to = shape.new(owned and "members" or "find")
+  local to = shape.new(owned and "members" or "find", named)
   filter.members(to, view, keys, where)
   local terms = select.read_options(to, mapping, given)
   local extra = { opts = given, terms = terms, owner = owned and owner_of(view) or nil }
@@ -52,10 +53,11 @@ end
 ---The plan that counts the members of one owner, and its parameters.
 ---@param view table
 ---@param key any of the owner
+---@param named heddle.NamedFilters?
 ---@return table plan
 ---@return any[] params
-function members.count(view, key)
-  local to = shape.new("count")
+function members.count(view, key, named)
+  local to = shape.new("count", named)
   filter.members(to, view, { key }, none)
   return shape.plan(to, view.target, select.build_count), to.params
 end
