@@ -1,5 +1,5 @@
--- Q4 as a property: over random tables full of NULLs and ties, in any order, in both directions, with rows coming and going
--- between the pages, the pages together are the table.
+-- Q4 as a property: over random tables full of NULLs and ties, in any order, in both directions, with rows coming and
+-- going between the pages, the pages together are the table.
 --
 -- HEDDLE_SEED and HEDDLE_RUNS choose other runs: the seed of a failing one is in its message.
 

@@ -177,7 +177,8 @@ databases.each(function(db)
         it("a forged value is bound, checked by its column, and nothing else", function()
             local cursor = require "heddle.cursor"
             local page = em:find_by_cursor(User, {}, { order_by = { "age" }, first = 1 })
-            local _, _, order = require "heddle.paging".plan(instance.mappings.by_name.User, {}, { order_by = { "age" } })
+            local map = instance.mappings.by_name.User
+            local _, _, order = require "heddle.paging".plan(map, {}, { order_by = { "age" } })
             assert.is_table(cursor.read(page.end_cursor, order.fingerprint, 2))
             for _, value in ipairs { "1 or 1=1", "'", 1.5, true, 1e300, 0 / 0 } do
                 local text = cursor.write(order.fingerprint, { value, 1 }, 2)

@@ -1,8 +1,8 @@
 --- Pages by cursor: plans that read a part of an ordered result, and the cursors of its rows.
 ---
---- The order always ends with the primary key, so that every row has one place in it; a cursor holds the values by which its
---- row stands there, as the row had them when it was read, and a page is what is behind or before them: rows that come
---- and go elsewhere move nothing (Q4).
+--- The order always ends with the primary key, so that every row has one place in it; a cursor holds the values by
+--- which its row stands there, as the row had them when it was read, and a page is what is behind or before them: rows
+--- that come and go elsewhere move nothing (Q4).
 local condition = require("heddle.condition")
 local cursor = require("heddle.cursor")
 local filter = require("heddle.filter")
