@@ -17,6 +17,9 @@ local GROUP = 200
 ---@return string
 function condition.raw(self)
   local sql, count = self:next_word(), self:next_word()
+  if self.own and self.own.alias ~= "e0" then
+    sql = placeholders.renamed(sql, self.driver, "e0", self:reach(self.own))
+  end
   local text, found = placeholders.rewrite(sql, self.driver, #self.param_columns + 1)
   if found ~= count then
     return errors.raise("validation", ("op.raw has %d placeholders and was given %d values (?? is a literal ?): %s")
@@ -209,8 +212,13 @@ end
 -- is one that this member does not fulfil.
 local function reading(self, scope)
   local view = scope.mapping.props[self:next_word()]
-  if view.kind == "many_to_many" or view.kind == "one_to_many" then return self:members(scope, view) end
-  return nil, self:child(scope, view)
+  if view.kind ~= "many_to_many" and view.kind ~= "one_to_many" then return nil, self:child(scope, view) end
+  local level, member = self:members(scope, view)
+  if self.code[self.at] == "pair" then
+    self:next_word()
+    level.terms[#level.terms + 1] = word(self, level.root)
+  end
+  return level, member
 end
 
 function words.some(self, scope)
@@ -240,6 +248,15 @@ function words.member(self, scope)
 end
 
 function words.raw(self) return condition.raw(self) end
+
+-- The condition of a named filter: wherever it stands, `e0` is its own entity.
+function words.own(self, scope)
+  local outer = self.own
+  self.own = scope
+  local text = word(self, scope)
+  self.own = outer
+  return text
+end
 
 function words.eq_raw(self, scope)
   return each_column(self, scope, function(owner, column)

@@ -38,13 +38,19 @@ local function read_scalar(to, at, value)
   return push(to, place.scalar(at, at.column, value))
 end
 
--- What an entity's named filters say comes first; unless it stands alone the caller reads one condition more.
+---Reads what an entity's named filters say, in a scope of that entity. Unless it stands alone, the caller reads one
+---condition more where this gives true.
+---@param to heddle.Shape
+---@param map table
+---@param alone? boolean
+---@return boolean whether there was something to read
 local function read_named(to, map, alone)
   local named = to.named
   local own = named and named:condition(map)
   if not own then return false end
   if not alone then emit(to, "all", 2) end
   to.named = nil
+  emit(to, "own")
   read(to, place.root(map), own)
   to.named = named
   return true
@@ -63,6 +69,8 @@ local function read_operator(to, at, operator)
   end
   return word(to, at, operator, read)
 end
+
+filter.named = read_named
 
 -- The names of a filter, sorted.
 local function names_of(at, where)

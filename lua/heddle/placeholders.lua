@@ -130,4 +130,30 @@ function placeholders.rewrite(sql, driver, first)
   return table.concat(parts), #pieces - 1
 end
 
+---Gives a table alias another name, where it stands as a word of its own. Usage:
+---`placeholders.renamed("e0.name <> 'e0'", "postgres", "e0", "e2")` gives "e2.name <> 'e0'"
+---@param sql string
+---@param driver "postgres"|"sqlite"
+---@param alias string
+---@param new string
+---@return string text
+function placeholders.renamed(sql, driver, alias, new)
+  local text, copied, at = "", 1, 1
+  local marks = "[" .. alias:sub(1, 1) .. "'\"%-/$`%[]"
+  while true do
+    at = sql:find(marks, at)
+    if not at then break end
+    local mark, stop = sql:sub(at, at), at + #alias
+    if mark ~= alias:sub(1, 1) then
+      at = skip(sql, at, mark, driver == "postgres")
+    elseif sql:sub(at, stop - 1) ~= alias or is_word(sql, at - 1) or is_word(sql, stop)
+      or sql:sub(at - 1, at - 1) == "." then
+      at = at + 1
+    else
+      text, copied, at = text .. sql:sub(copied, at - 1) .. new, stop, stop
+    end
+  end
+  return text .. sql:sub(copied)
+end
+
 return placeholders

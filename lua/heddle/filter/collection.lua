@@ -28,6 +28,11 @@ end
 ---@param read_named fun(to: heddle.Shape, mapping: table, alone: boolean?): boolean
 function collection.quantify(to, at, operator, read, read_named)
   emit(to, operator.kind, at.name)
+  local pivot = at.mapping.props[at.name].pivot
+  if pivot and to.named and to.named:condition(pivot.mapping) then
+    emit(to, "pair")
+    read_named(to, pivot.mapping, true)
+  end
   if operator.kind ~= "every" then return read_condition(to, at, operator.value, read, read_named) end
   -- Members that a named filter hides are none that could fail.
   if not read_named(to, at.target, true) then emit(to, "all", 0) end
