@@ -110,12 +110,13 @@ end
 ---@param mapping table
 ---@param where any
 ---@param opts table checked; `first` or `last`, `after`, `before`, `order_by`, and options of a find
+---@param named heddle.NamedFilters?
 ---@return table plan
 ---@return any[] params
 ---@return table order for paging.cursor
-function paging.plan(mapping, where, opts)
+function paging.plan(mapping, where, opts, named)
   local sorted = order_of(mapping, opts.order_by)
-  local to = shape.new("page")
+  local to = shape.new("page", named)
   filter.read(to, mapping, where, true)
   select.read_options(to, mapping, { order_by = sorted.terms, fields = opts.fields, exclude = opts.exclude,
     lock = opts.lock })

@@ -3,6 +3,7 @@ local errors = require("heddle.errors")
 local fetch = require("heddle.fetch")
 local find_options = require("heddle.find_options")
 local manager = require("heddle.manager")
+local named_filters = require("heddle.named_filters")
 local null = require("heddle.null")
 local paging = require("heddle.paging")
 local resolve = require("heddle.resolve")
@@ -76,7 +77,7 @@ function Manager:find_by_cursor(entity, where, opts)
   self:check_global()
   local map = self:mapping(entity)
   opts = page_options(map, opts)
-  local plan, params, sorted = paging.plan(map, where, opts)
+  local plan, params, sorted = paging.plan(map, where, opts, map.named and named_filters.of(self, opts))
   local results, others = fetch.run(self, map, plan, params, opts, fetch.level(map, opts))
   local items, has_more, first, last = cut(results, opts)
   local page = { items = items }
@@ -87,7 +88,8 @@ function Manager:find_by_cursor(entity, where, opts)
     page.end_cursor = paging.cursor(sorted, others, last)
   end
   if opts.count then
-    local counting, values = select.count(map, where, find_options.shared(opts), true)
+    local counting, values = select.count(map, where, find_options.shared(opts), true,
+      map.named and named_filters.of(self, opts))
     page.total = fetch.count(self, counting, values, opts)
   end
   return page
