@@ -157,6 +157,7 @@ static int link_start(lua_State *L) {
     if (!query->natural && n != query->param_count)
         return luaL_argerror(L, 4, "wrong number of parameters");
     if (bind(L, link, query, 3, n) != HD_OK) {
+        hd_link_ask(link, NULL);
         lua_pushinteger(L, HD_FAILED);
         lua_pushinteger(L, (lua_Integer)link->error.row + 1);
         return 2;
@@ -254,7 +255,7 @@ static int link_affected(lua_State *L) {
     const hd_link *link = open_link(L);
     for (uint32_t i = link->run_count; i-- > 0;) {
         const hd_statement *statement = &link->run[i];
-        if (i >= link->prefix_count && statement->affected >= 0) {
+        if (i >= link->prefix_count && i != link->ask_at && statement->affected >= 0) {
             lua_pushinteger(L, (lua_Integer)statement->affected);
             lua_pushinteger(L, (lua_Integer)statement->last_id);
             lua_pushinteger(L, (lua_Integer)link->column_count);
@@ -368,6 +369,32 @@ static int link_xid(lua_State *L) {
     return 1;
 }
 
+/* link:ask(text): a statement of one short value that travels behind the next operation's. */
+static int link_ask(lua_State *L) {
+    hd_link *link = open_link(L);
+    lua_getuservalue(L, 1);
+    lua_pushvalue(L, 2);
+    lua_setfield(L, -2, "ask");
+    hd_link_ask(link, lua_tostring(L, 2));
+    return 0;
+}
+
+/* link:answer() -> what link:ask was answered, nil for NULL and for no answer. */
+static int link_answer(lua_State *L) {
+    const hd_link *link = open_link(L);
+    if (link->answer[0])
+        lua_pushstring(L, link->answer);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
+/* link:wrote(): whether the transaction that was committed last had written something. */
+static int link_wrote(lua_State *L) {
+    lua_pushboolean(L, open_link(L)->wrote);
+    return 1;
+}
+
 /* Whether the connection says that only a rollback helps. */
 static int link_failed(lua_State *L) {
     const hd_link *link = open_link(L);
@@ -464,6 +491,9 @@ static const luaL_Reg methods[] = {{"start", link_start},
                                    {"queued", link_queued},
                                    {"xid", link_xid},
                                    {"failed", link_failed},
+                                   {"ask", link_ask},
+                                   {"answer", link_answer},
+                                   {"wrote", link_wrote},
                                    {"describe", link_describe},
                                    {"label", link_label},
                                    {"begin", link_begin},

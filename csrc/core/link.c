@@ -70,6 +70,7 @@ void hd_link_reset(hd_link *link) {
     link->state = HD_LINK_IDLE;
     link->need = HD_NEED_NOTHING;
     link->batch = link->parked = NULL;
+    link->ask = NULL;
     link->pinned = false;
     lose_transaction(link);
 }
@@ -86,6 +87,11 @@ void hd_link_free(hd_link *link) {
     memset(link, 0, sizeof *link);
 }
 
+void hd_link_ask(hd_link *link, const char *text) {
+    link->ask = text;
+    link->answer[0] = '\0';
+}
+
 bool hd_link_is_queued(const hd_link *link) {
     return link->state == HD_LINK_ACQUIRE && link->ticket.state == HD_TICKET_QUEUED;
 }
@@ -99,14 +105,15 @@ static const char *xid_text(const hd_link *link) {
     return link->batch->count > 0 ? dialect->transaction_id : dialect->transaction_id_if;
 }
 
-/* Prefix, transaction id, batch and suffix as one array of statements. */
+/* Prefix, transaction id, batch, suffix and question as one array of statements. */
 static int compose(hd_link *link) {
     bool bare = (link->flags & HD_RUN_BARE) != 0;
     size_t prefix = bare ? 0 : link->prefix_length;
     const char *xid_sql = bare ? NULL : xid_text(link);
     bool xid = xid_sql != NULL;
     bool commit = (link->flags & HD_RUN_COMMIT) != 0;
-    size_t total = prefix + xid + link->batch->count + commit;
+    bool ask = !bare && link->ask != NULL;
+    size_t total = prefix + xid + link->batch->count + commit + ask;
     hd_statement *run = hd_arena_alloc(&link->arena, total * sizeof *run);
     if (!run) return -1;
     for (size_t i = 0; i < prefix; i++) {
@@ -122,7 +129,10 @@ static int compose(hd_link *link) {
     }
     link->prefix_count = (uint32_t)(prefix + xid);
     memcpy(run + link->prefix_count, link->batch->statements, link->batch->count * sizeof *run);
-    if (commit) hd_link_control(&run[total - 1], "COMMIT", true);
+    if (commit) hd_link_control(&run[total - ask - 1], "COMMIT", true);
+    if (ask) hd_link_control(&run[total - 1], link->ask, true);
+    link->ask_at = ask ? (uint32_t)total - 1 : UINT32_MAX;
+    if (ask) link->ask = NULL;
     for (size_t i = 0; i < total; i++) {
         run[i].affected = -1;
         run[i].sent = false;
@@ -166,7 +176,7 @@ hd_error_kind hd_link_run(hd_link *link, const hd_batch *batch, unsigned flags, 
     link->flags = flags;
     link->deadline = deadline;
     link->need = HD_NEED_NOTHING;
-    link->waited = false;
+    link->waited = link->wrote = false;
     link->state = hd_link_conn(link) ? HD_LINK_READY : HD_LINK_ACQUIRE;
     return HD_OK;
 }
@@ -175,6 +185,7 @@ hd_error_kind hd_link_run(hd_link *link, const hd_batch *batch, unsigned flags, 
 static hd_step fail_unsent(hd_link *link) {
     link->state = HD_LINK_IDLE;
     link->batch = NULL;
+    link->ask = NULL;
     link->run = NULL;
     link->run_count = 0;
     hd_link_release_if_free(link);
@@ -197,10 +208,12 @@ static hd_step run_done(hd_link *link) {
     link->column_count = conn->name_count;
     link->state = HD_LINK_IDLE;
     link->batch = NULL;
-    if (link->flags & HD_RUN_COMMIT)
+    if (link->flags & HD_RUN_COMMIT) {
+        link->wrote = link->xid[0] != '\0';
         hd_link_forget_transaction(link);
-    else if (link->began && conn->driver->status(conn, false) == HD_CONN_IDLE)
+    } else if (link->began && conn->driver->status(conn, false) == HD_CONN_IDLE) {
         link->over = true;
+    }
     hd_link_release_if_free(link);
     return HD_DONE;
 }
@@ -230,14 +243,20 @@ static hd_step run_failed(hd_link *link) {
     return HD_FAILED;
 }
 
-static void keep_xid(hd_link *link, const hd_row *row) {
+static void keep_text(char out[HD_LINK_XID], const hd_row *row) {
     const hd_value *v = row->count ? row->values : NULL;
     if (v && v->kind == HD_INT) {
-        snprintf(link->xid, sizeof link->xid, "%lld", (long long)v->as.i);
-    } else if (v && hd_has_bytes(v) && v->len < sizeof link->xid) {
-        memcpy(link->xid, v->as.p, v->len);
-        link->xid[v->len] = '\0';
+        snprintf(out, HD_LINK_XID, "%lld", (long long)v->as.i);
+    } else if (v && hd_has_bytes(v) && v->len < HD_LINK_XID) {
+        memcpy(out, v->as.p, v->len);
+        out[v->len] = '\0';
     }
+}
+
+/* A row of a statement that is the link's own. */
+static void keep_own(hd_link *link, const hd_row *row) {
+    if (row->statement == link->xid_at) keep_text(link->xid, row);
+    if (row->statement == link->ask_at) keep_text(link->answer, row);
 }
 
 /* The batch goes on in the driver only so that the connection is quiet again; its rows are of no use. */
@@ -266,7 +285,7 @@ static hd_step step_run(hd_link *link, hd_wait *wait) {
         if (step == HD_ROW) {
             if (conn->row.statement < link->prefix_count ||
                 conn->row.statement >= link->prefix_count + link->batch->count) {
-                if (conn->row.statement == link->xid_at) keep_xid(link, &conn->row);
+                keep_own(link, &conn->row);
                 continue;
             }
             link->row = conn->row;

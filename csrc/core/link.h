@@ -54,9 +54,10 @@ typedef struct hd_link {
     const hd_batch *batch;
     hd_statement
         *run; /* composed: prefix, batch, suffix; kept for the query log until the next run */
-    uint32_t run_count, prefix_count, xid_at; /* xid_at: its statement, or UINT32_MAX */
-    uint32_t column_count; /* of the last result, kept when the connection has gone back */
-    hd_row row;            /* after HD_ROW; statement counts from the batch's first */
+    uint32_t run_count, prefix_count;
+    uint32_t xid_at, ask_at; /* their statements, or UINT32_MAX */
+    uint32_t column_count;   /* of the last result, kept when the connection has gone back */
+    hd_row row;              /* after HD_ROW; statement counts from the batch's first */
     /* The transaction. */
     uint32_t depth; /* 0 none, 1 transaction, 2.. savepoints */
     char **prefix;  /* owned texts not sent yet, oldest first */
@@ -66,7 +67,11 @@ typedef struct hd_link {
     bool lost_conn;        /* over because the connection died */
     bool pinned;           /* keep the connection although no transaction is open */
     bool want_on_connect;  /* the host runs something on each fresh connection */
+    bool wrote;            /* what was committed last had written something, as the database says */
     char xid[HD_LINK_XID]; /* "" unknown */
+    /* A question that travels behind the next batch, and what was answered ("": nothing, or NULL). */
+    const char *ask;
+    char answer[HD_LINK_XID];
     /* Parked operation while the host talks to a fresh connection. */
     const hd_batch *parked;
     unsigned parked_flags;
@@ -87,6 +92,8 @@ void hd_link_finish(hd_link *link);
 /* Gives up whatever runs: its connection is closed. A transaction that was open there is over; only rollback is taken. */
 void hd_link_reset(hd_link *link);
 bool hd_link_is_queued(const hd_link *link); /* waiting for somebody else's connection */
+/* A statement of one short value that the next batch takes along; the text is the caller's and lives as long. */
+void hd_link_ask(hd_link *link, const char *text);
 
 /* After HD_HOST with HD_NEED_ON_CONNECT: hd_link_park, any number of HD_RUN_BARE operations, hd_link_unpark, step
  * again. When the host fails: hd_link_reset. */

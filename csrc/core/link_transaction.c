@@ -143,6 +143,7 @@ hd_step hd_link_rollback_to(hd_link *link) {
 
 hd_step hd_link_commit(hd_link *link) {
     if (!link->began && !link->over) {
+        link->wrote = false;
         hd_link_forget_transaction(link);
         hd_link_release_if_free(link);
         return HD_DONE;

@@ -123,6 +123,66 @@ static void the_transactions_id_is_asked_for_once(void **state) {
     assert_sent("BEGIN;select id;a;b;COMMIT;BEGIN;c;select id if;COMMIT;d;");
 }
 
+static void a_commit_says_whether_anything_was_written(void **state) {
+    (void)state;
+    fake.rows = 1;
+    begin();
+    run("a", 0);
+    end(hd_link_commit);
+    assert_true(link_.wrote);
+    fake.rows = 0; /* no id was given */
+    begin();
+    run("b", 0);
+    assert_false(link_.wrote);
+    end(hd_link_commit);
+    assert_false(link_.wrote);
+    fake.rows = 1;
+    begin();
+    run("c", HD_RUN_XID | HD_RUN_COMMIT);
+    assert_true(link_.wrote);
+    begin();
+    end(hd_link_commit);
+    assert_false(link_.wrote);
+}
+
+static void a_question_travels_behind_one_batch(void **state) {
+    (void)state;
+    fake.rows = 1;
+    hd_link_ask(&link_, "select x");
+    assert_int_equal(start("select a", 0), HD_OK);
+    assert_int_equal(step(), HD_ROW);
+    assert_string_equal(link_.answer, "");
+    assert_int_equal(step(), HD_DONE); /* its row is the link's own */
+    assert_string_equal(link_.answer, "1");
+    assert_int_equal(in_use(), 0);
+    run("b", 0);
+    assert_string_equal(link_.answer, "1");
+    hd_link_ask(&link_, "select y");
+    begin();
+    run("c", HD_RUN_COMMIT);
+    assert_sent("select a;select x;b;BEGIN;c;COMMIT;select y;");
+}
+
+static void what_was_not_sent_asks_nothing_later(void **state) {
+    (void)state;
+    fake.rows = 1;
+    fake.refuse = true;
+    hd_link_ask(&link_, "select x");
+    assert_int_equal(run("a", 0), HD_FAILED);
+    fake.refuse = false;
+    run("b", 0);
+    fake.fail_at = 1;
+    hd_link_ask(&link_, "select x");
+    assert_int_equal(run("c", 0), HD_FAILED);
+    assert_string_equal(link_.answer, "");
+    assert_int_equal(link_.error.statement, 0);
+    run("d", 0);
+    hd_link_ask(&link_, "select x");
+    hd_link_reset(&link_);
+    run("e", 0);
+    assert_sent("b;c;d;e;");
+}
+
 /* ---- Rows ---- */
 
 static void rows_are_the_batchs_own(void **state) {
@@ -360,6 +420,9 @@ int main(void) {
         TEST(what_waited_inside_a_savepoint_dies_with_it),
         TEST(a_commit_can_travel_behind_the_batch),
         TEST(the_transactions_id_is_asked_for_once),
+        TEST(a_commit_says_whether_anything_was_written),
+        TEST(a_question_travels_behind_one_batch),
+        TEST(what_was_not_sent_asks_nothing_later),
         TEST(rows_are_the_batchs_own),
         TEST(reading_may_stop_early),
         TEST(a_sink_takes_every_row_or_ends_the_batch),

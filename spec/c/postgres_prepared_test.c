@@ -177,8 +177,13 @@ static void an_altered_table_is_prepared_again(void **state) {
     assert_runs(&p, again, 3);
     assert_rows(&p, "('7', null)");
     assert_query(&p, PREPARED, "(1)");
-    /* A batch of several is not run again: its first statement might be run twice. */
+    /* A batch of several is run again when nothing of it has run yet. */
     execute(&other, "alter table prepared_altered drop b");
+    hd_statement first[] = {s, spare};
+    assert_runs(&p, first, 2);
+    assert_rows(&p, "('7')(1)");
+    assert_int_equal(first[0].affected, 1);
+    execute(&other, "alter table prepared_altered add b int4");
     hd_statement both[] = {spare, s};
     assert_fails(&p, both, 2, HD_E_DRIVER);
     assert_int_equal(p.err.statement, 1);

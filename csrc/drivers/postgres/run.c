@@ -2,8 +2,8 @@
  * waits here; when libpq has neither room nor input the caller is told what to wait for.
  *
  * A prepared statement that the server cannot use any more (its table was altered, its name is
- * gone) empties the cache. If the batch was that one statement, outside a transaction, nothing has
- * happened yet and it runs once more. */
+ * gone) empties the cache. If that was the first statement of its batch, outside a transaction,
+ * nothing has happened yet and the batch runs once more. */
 #include <string.h>
 
 #include "connection.h"
@@ -83,7 +83,7 @@ static bool handle_stale(hd_pg *pg) {
     run->stale = HD_PG_FRESH;
     if (stale == HD_PG_FRESH || pg->broken) return false;
     hd_pg_statements_clear(&pg->cache, stale == HD_PG_NAME_GONE);
-    if (!run->reused || run->retried || run->count != 1 || run->statements->repeat > 1 ||
+    if (!run->reused || run->retried || run->error.statement != 0 || run->statements->repeat > 1 ||
         !run->was_idle || PQtransactionStatus(pg->pq) != PQTRANS_IDLE) {
         return false;
     }
