@@ -43,7 +43,9 @@ hd_error_kind hdl_to_natural(lua_State *L, int index, hd_arena *arena, hd_value 
 /* Pushes a value as the column's Lua form (column NULL: natural). Exactly one Lua value; NULL is nil. */
 void hdl_push_value(lua_State *L, const hd_value *value, const hdl_column *column);
 /* Values of this column change inside (tables): their snapshot is hdl_push_image's string. */
-bool hdl_is_mutable(const hdl_column *column);
+static inline bool hdl_is_mutable(const hdl_column *column) {
+    return column->core->type == HD_T_JSON || column->core->type == HD_T_ARRAY;
+}
 /* Snapshot of the mutable value at index: 16 bytes of structural hash, then its JSON text. nil for nil. A value
  * that json cannot hold gives a string that equals no other. */
 void hdl_push_image(lua_State *L, int index);
@@ -165,6 +167,8 @@ void hdl_open_link(lua_State *L);
 void hdl_open_query(lua_State *L);
 void hdl_open_session(lua_State *L);
 void hdl_open_hydrate(lua_State *L);
+void hdl_open_joined(lua_State *L);
+void hdl_open_instance(lua_State *L);
 void hdl_open_flush(lua_State *L);
 void hdl_open_handle(lua_State *L);
 void hdl_open_member(lua_State *L);

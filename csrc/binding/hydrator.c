@@ -98,10 +98,10 @@ static int hydrator_new(lua_State *L) {
     return 1;
 }
 
-const hdl_kind *hdl_push_kind(lua_State *L, const hdl_hydrator *h, const hd_row *row, int kinds,
-                              const char *meta) {
+const hdl_kind *hdl_push_kind(lua_State *L, const hdl_hydrator *h, const hd_value *values,
+                              int kinds, const char *meta) {
     const hdl_column *column = &h->entity->columns[h->entity->discriminator];
-    hdl_push_value(L, &row->values[h->discriminator], column);
+    hdl_push_value(L, &values[h->discriminator], column);
     lua_pushvalue(L, -1);
     if (lua_isnil(L, -1) || hdl_rawget(L, kinds) != LUA_TTABLE) {
         lua_pop(L, 1);
@@ -128,31 +128,28 @@ int hdl_add_others(lua_State *L, const hdl_hydrator *h, const hd_row *row, int i
     return count;
 }
 
-/* Where things stand in hydrate_plain: names, then the metatable of one row, its instance, and what of it is not raw. */
-enum { NAMES = 7, META, INSTANCE, REST };
-
-/* Pushes the instance of a row and what of it is not raw, or nil. */
-static void push_plain(lua_State *L, const hdl_hydrator *h, const hd_row *row,
-                       const hdl_kind *kind) {
-    lua_createtable(L, 0, (int)h->raw_count);
-    lua_pushnil(L);
+void hdl_fill_plain(lua_State *L, const hdl_hydrator *h, const hd_value *values,
+                    const hdl_kind *kind, int names) {
+    int rest = 0, instance = lua_gettop(L);
     for (uint32_t i = 0; i < h->count; i++) {
         const hdl_column *column = &h->entity->columns[h->columns[i]];
-        const hd_value *value = &row->values[i];
         if (!hdl_owns(kind, h->columns[i])) continue;
-        if (column->raw && value->kind != HD_NULL) {
-            lua_rawgeti(L, NAMES, (int)i + 1);
-            hdl_push_value(L, value, column);
-            lua_rawset(L, INSTANCE);
+        if (column->raw && values[i].kind != HD_NULL) {
+            lua_rawgeti(L, names, (int)i + 1);
+            hdl_push_value(L, &values[i], column);
+            lua_rawset(L, instance);
         } else if (!column->raw) {
-            if (lua_isnil(L, REST)) {
+            if (rest == 0) {
                 lua_newtable(L);
-                lua_replace(L, REST);
+                rest = lua_gettop(L);
+                lua_pushvalue(L, instance);
+                lua_setfield(L, rest, "instance");
             }
-            hdl_push_value(L, value, column);
-            lua_rawseti(L, REST, h->columns[i] + 1);
+            hdl_push_value(L, &values[i], column);
+            lua_rawseti(L, rest, h->columns[i] + 1);
         }
     }
+    if (rest == 0) lua_pushnil(L);
 }
 
 /* core.hydrate_plain(link, hydrator, meta, results, rest, others) -> step...: instances of no entity manager. `rest` gets,
@@ -163,6 +160,7 @@ static int hydrate_plain(lua_State *L) {
     const hdl_hydrator *h = hdl_check_hydrator(L, 2);
     hd_wait wait = {-1, 0, HD_NEVER};
     hd_step step = HD_ROW;
+    enum { NAMES = 7 };
     lua_settop(L, 6);
     if (h->other_count > 0) luaL_checktype(L, 6, LUA_TTABLE);
     lua_getuservalue(L, 2);
@@ -170,25 +168,24 @@ static int hydrate_plain(lua_State *L) {
     int others = h->other_count > 0 ? (int)lua_rawlen(L, 6) : 0;
     bool has_kinds = hdl_has_kinds(L, h);
     while (step == HD_ROW) {
+        const hd_value *values = link->row.values;
         const hdl_kind *kind = NULL;
         if (!has_kinds)
             lua_pushvalue(L, 3);
-        else if (!(kind = hdl_push_kind(L, h, &link->row, 3, "stored_meta")))
+        else if (!(kind = hdl_push_kind(L, h, values, 3, "stored_meta")))
             lua_rawseti(L, 5, ++rest); /* the host raises */
         if (!has_kinds || kind) {
-            push_plain(L, h, &link->row, kind);
-            lua_pushvalue(L, META);
-            lua_setmetatable(L, INSTANCE);
-            if (!lua_isnil(L, REST)) {
-                lua_pushvalue(L, INSTANCE);
-                lua_setfield(L, REST, "instance");
+            lua_createtable(L, 0, (int)h->raw_count);
+            hdl_fill_plain(L, h, values, kind, NAMES);
+            if (lua_isnil(L, -1))
+                lua_pop(L, 1);
+            else
                 lua_rawseti(L, 5, ++rest);
-            }
-            lua_settop(L, INSTANCE);
+            lua_insert(L, -2);
+            lua_setmetatable(L, -2);
             lua_rawseti(L, 4, ++results);
             others = hdl_add_others(L, h, &link->row, 6, others);
         }
-        lua_settop(L, NAMES);
         step = hd_link_step(link, &wait);
     }
     return hdl_push_step(L, step, &wait);

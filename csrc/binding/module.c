@@ -140,6 +140,8 @@ int luaopen_heddle_core(lua_State *L) {
     hdl_open_query(L);
     hdl_open_session(L);
     hdl_open_hydrate(L);
+    hdl_open_joined(L);
+    hdl_open_instance(L);
     hdl_open_flush(L);
     hdl_open_handle(L);
     hdl_open_member(L);

@@ -150,10 +150,6 @@ void hdl_push_value(lua_State *L, const hd_value *value, const hdl_column *colum
 
 /* ---- Images ---- */
 
-bool hdl_is_mutable(const hdl_column *column) {
-    return column->core->type == HD_T_JSON || column->core->type == HD_T_ARRAY;
-}
-
 /* A buffer that Lua frees when an error passes by. */
 typedef struct scratch {
     hd_buffer buffer;

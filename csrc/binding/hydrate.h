@@ -1,0 +1,36 @@
+/* One run of hydration: rows go into one shelf. `hydrate.c` runs it over whole rows, `joined.c` one for each part of rows
+ * that hold several entities. */
+#ifndef HDL_HYDRATE_H
+#define HDL_HYDRATE_H
+
+#include "hydrator.h"
+
+typedef struct hdl_run {
+    lua_State *L;
+    hd_link *link;
+    hdl_shelf *shelf;
+    const hdl_hydrator *h;
+    const hdl_kind *kind; /* of the row, where entities share the table */
+    int base;             /* what it has on the stack stands above */
+    int part;             /* which part of a row it reads; 0: rows are whole */
+    int columns;          /* of the entity */
+    int block_number;     /* which one stands at BLOCK */
+    int result_count;
+    int *late_count; /* runs may share a list */
+    int others;      /* how many values are in the list at OTHERS */
+    bool has_overlay, has_marks, has_loads, has_kinds;
+} hdl_run;
+
+/* Enters a run: above `base` stand shelf, link, hydrator, state, results, late and others. It needs what it puts there
+ * until its end. */
+void hdl_run_enter(lua_State *L, hdl_run *r, int base, int *late_count);
+/* Pushes the instance of a row and gives its slot. HD_NO_SLOT: nobody knows its kind, nothing is pushed. */
+uint32_t hdl_run_row(hdl_run *r, const hd_value *values);
+
+#define HDL_FEW 32 /* rows that are not worth stopping the collector for */
+
+/* Calls fn with what stands on the stack, in a protected call, while the collector stands still. Gives the number of
+ * results. */
+int hdl_undisturbed(lua_State *L, lua_CFunction fn);
+
+#endif
