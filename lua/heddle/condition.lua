@@ -30,145 +30,11 @@ function condition.raw(self)
   return "(" .. text .. (text:find("--", 1, true) and "\n)" or ")")
 end
 
--- One test for each column of a property, joined.
-local function each_column(self, scope, test, glue)
-  local columns, owner = self:columns(scope, self:next_word())
-  local terms = {}
-  for i, column in ipairs(columns) do terms[i] = test(owner, column) end
-  if #terms == 1 then return terms[1] end
-  return "(" .. table.concat(terms, glue) .. ")"
-end
-
 local words = {}
 
 local function word(self, scope)
   return words[self:next_word()](self, scope)
 end
-
-local function equals(self, scope)
-  return each_column(self, scope, function(owner, column)
-    return self:operand(owner, column) .. " = " .. self:placeholder(column)
-  end, " AND ")
-end
-
-words.eq = equals
-
-function words.ne(self, scope)
-  if #self:columns(scope, self.code[self.at]) > 1 then return "(NOT " .. equals(self, scope) .. ")" end
-  return each_column(self, scope, function(owner, column)
-    return self:operand(owner, column) .. " <> " .. self:placeholder(column)
-  end)
-end
-
--- A reference of several columns is none as soon as one of them is NULL.
-function words.null(self, scope)
-  return each_column(self, scope, function(owner, column)
-    return self:column(owner, column) .. " IS NULL"
-  end, " OR ")
-end
-
-function words.not_null(self, scope)
-  return each_column(self, scope, function(owner, column)
-    return self:column(owner, column) .. " IS NOT NULL"
-  end, " AND ")
-end
-
--- An embedded value is there as soon as one of its columns is.
-function words.absent(self, scope)
-  return each_column(self, scope, function(owner, column)
-    return self:column(owner, column) .. " IS NULL"
-  end, " AND ")
-end
-
-function words.present(self, scope)
-  return each_column(self, scope, function(owner, column)
-    return self:column(owner, column) .. " IS NOT NULL"
-  end, " OR ")
-end
-
-for name, sign in pairs({ gt = ">", gte = ">=", lt = "<", lte = "<=" }) do
-  words[name] = function(self, scope)
-    return each_column(self, scope, function(owner, column)
-      return self:operand(owner, column) .. " " .. sign .. " " .. self:placeholder(column)
-    end)
-  end
-end
-
-function words.between(self, scope)
-  return each_column(self, scope, function(owner, column)
-    local low, high = self:placeholder(column), self:placeholder(column)
-    return "(" .. self:operand(owner, column) .. " BETWEEN " .. low .. " AND " .. high .. ")"
-  end)
-end
-
-local function like(sign)
-  return function(self, scope)
-    return each_column(self, scope, function(owner, column)
-      return self:column(owner, column) .. sign .. self:placeholder(TEXT) .. " ESCAPE '\\'"
-    end)
-  end
-end
-
-words.like = like(" LIKE ")
-words.not_like = like(" NOT LIKE ")
-
-local postgres_ilike = like(" ILIKE ")
-
-function words.ilike(self, scope)
-  if self.driver == "postgres" then return postgres_ilike(self, scope) end
-  return each_column(self, scope, function(owner, column)
-    return "hd_lower(" .. self:column(owner, column) .. ") LIKE hd_lower(" .. self:placeholder(TEXT)
-      .. ") ESCAPE '\\'"
-  end)
-end
-
--- `count` placeholders, or as many rows of them as an IN over several columns takes.
-local function expanded(self, columns, count)
-  local rows = {}
-  for i = 1, count do
-    local row = {}
-    for k, column in ipairs(columns) do row[k] = self:placeholder(column) end
-    rows[i] = #row == 1 and row[1] or "(" .. table.concat(row, ", ") .. ")"
-  end
-  local values = #columns > 1 and self.driver == "sqlite" and "VALUES " or ""
-  return "(" .. values .. table.concat(rows, ", ") .. ")"
-end
-
-local function arrays(self, columns)
-  local lists = {}
-  for i, column in ipairs(columns) do
-    lists[i] = self:placeholder({ list = true, column = column, type = column.type })
-  end
-  return table.concat(lists, ", ")
-end
-
-local function membership(self, scope, negated)
-  local columns, owner = self:columns(scope, self:next_word())
-  local how, nulls = self:next_word(), self:next_word()
-  local operands = {}
-  for i, column in ipairs(columns) do operands[i] = self:operand(owner, column) end
-  local operand = #operands == 1 and operands[1] or "(" .. table.concat(operands, ", ") .. ")"
-  local text
-  if how == "bulk" then
-    local lists = arrays(self, columns)
-    if #columns == 1 then
-      text = operand .. (negated and " <> ALL(" or " = ANY(") .. lists .. ")"
-    else
-      text = operand .. (negated and " NOT" or "") .. " IN (SELECT * FROM unnest(" .. lists .. "))"
-    end
-  elseif how == "json" then
-    local list = self:placeholder({ type = "array", array_of = columns[1].type })
-    text = operand .. (negated and " NOT" or "") .. " IN (SELECT value FROM json_each(" .. list .. "))"
-  else
-    text = operand .. (negated and " NOT IN " or " IN ") .. expanded(self, columns, how)
-  end
-  if nulls == "-" then return text end
-  local first = self:column(owner, columns[1])
-  return "(" .. text .. (negated and " AND " .. first .. " IS NOT NULL)" or " OR " .. first .. " IS NULL)")
-end
-
-words["in"] = function(self, scope) return membership(self, scope, false) end
-words.not_in = function(self, scope) return membership(self, scope, true) end
 
 -- In groups of groups: SQLite takes a chain of a thousand terms for an expression too deep.
 local function joined(terms, glue)
@@ -208,16 +74,20 @@ function words.rel(self, scope)
   return "(" .. there(self, child) .. " AND " .. text .. ")"
 end
 
+-- What the named filters say of pairs that are rows of an entity; nil when nothing stands in the code.
+local function pairs_condition(self, pivot, scope)
+  if self.code[self.at] ~= "pair" then return nil end
+  self:next_word()
+  return word(self, { mapping = pivot.entity, alias = scope.alias, level = scope.level, children = {} })
+end
+
 -- How sub-selects say whether some, no, or every member fulfils a condition. A condition that is unknown for a member
 -- is one that this member does not fulfil.
 local function reading(self, scope)
   local view = scope.mapping.props[self:next_word()]
   if view.kind ~= "many_to_many" and view.kind ~= "one_to_many" then return nil, self:child(scope, view) end
   local level, member = self:members(scope, view)
-  if self.code[self.at] == "pair" then
-    self:next_word()
-    level.terms[#level.terms + 1] = word(self, level.root)
-  end
+  level.terms[#level.terms + 1] = pairs_condition(self, view.pivot, level.root)
   return level, member
 end
 
@@ -244,7 +114,10 @@ end
 -- Rows that a pivot table links to some keys of the other side, which the words that follow say.
 function words.member(self, scope)
   local pivot, side = scope.mapping.pivots[self:next_word()], self:next_word()
-  return word(self, self:join_pivot(pivot, side == "owner" and "target" or "owner"))
+  local scope = self:join_pivot(pivot, side == "owner" and "target" or "owner")
+  local own = pairs_condition(self, pivot.pivot, scope)
+  local text = word(self, scope)
+  return own and "(" .. own .. " AND " .. text .. ")" or text
 end
 
 function words.raw(self) return condition.raw(self) end

@@ -161,7 +161,7 @@ function filter.members(to, view, keys, where)
   if pivot then
     local side = view.prop.owner and "owner" or "target"
     emit(to, "member", pivot.name, side)
-    read_named(to, pivot)
+    collection.pairs(to, view.pivot, read_named)
     list.read(to, place.make(pivot, pivot.props[side], "filter"), { value = keys }, "in")
   else
     list.read(to, place.of(view.target, view.prop.mapped_by), { value = keys }, "in")

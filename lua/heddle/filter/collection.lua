@@ -20,6 +20,17 @@ local function read_condition(to, at, condition, read, read_named)
   return read(to, place.member(at.target), condition)
 end
 
+---Reads what named filters say of the pairs of a many_to_many, where these are rows of an entity.
+---@param to heddle.Shape
+---@param pivot table|nil of the relation
+---@param read_named fun(to: heddle.Shape, mapping: table, alone: boolean?): boolean
+function collection.pairs(to, pivot, read_named)
+  local entity = to.named and pivot and pivot.entity
+  if not entity or not to.named:condition(entity) then return end
+  emit(to, "pair")
+  read_named(to, entity, true)
+end
+
 ---Reads `some`, `none` or `every` of a relation.
 ---@param to heddle.Shape
 ---@param at heddle.Place
@@ -28,11 +39,7 @@ end
 ---@param read_named fun(to: heddle.Shape, mapping: table, alone: boolean?): boolean
 function collection.quantify(to, at, operator, read, read_named)
   emit(to, operator.kind, at.name)
-  local pivot = at.mapping.props[at.name].pivot
-  if pivot and to.named and to.named:condition(pivot.mapping) then
-    emit(to, "pair")
-    read_named(to, pivot.mapping, true)
-  end
+  collection.pairs(to, at.mapping.props[at.name].pivot, read_named)
   if operator.kind ~= "every" then return read_condition(to, at, operator.value, read, read_named) end
   -- Members that a named filter hides are none that could fail.
   if not read_named(to, at.target, true) then emit(to, "all", 0) end

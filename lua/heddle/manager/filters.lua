@@ -56,7 +56,7 @@ end
 ---@param params table
 ---@return heddle.EntityManager
 function Manager:set_filter_params(name, params)
-  check(self, name, params == nil and false or params, "em:set_filter_params")
+  check(self, name, params or false, "em:set_filter_params")
   return change(self, name, nil, params)
 end
 
