@@ -22,6 +22,7 @@ local registry = require("heddle.registry")
 local repository = require("heddle.repository")
 local scope = require("heddle.scope")
 local testing = require("heddle.testing")
+local to_table = require("heddle.to_table")
 local types = require("heddle.types")
 local wait = require("heddle.wait")
 
@@ -85,6 +86,7 @@ local orm = {
   config_from_env = env.config,
   is_error = errors.is_error,
   is_initialized = instance.is_initialized,
+  to_table = to_table.to_table,
   contexts = registry.names,
   em = handle.new,
   request_context = scope.request_context,

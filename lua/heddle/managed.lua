@@ -154,6 +154,28 @@ local function write_partial(e, key, value)
   return write_loaded(e, key, value)
 end
 
+---Whether a property of a managed instance was read from its row, or assigned since.
+---@return boolean
+function managed.is_known(e, name)
+  local meta = getmetatable(e)
+  local view, overlay = meta.views[name], meta.overlay[meta.slot_of[e]]
+  if not view.stored or is_loaded(overlay, view) or rawget(e, name) ~= nil or overlay.rel[name] ~= nil then
+    return true
+  end
+  return overlay.assigned[view.stored[1].index] == true
+end
+
+---The key that the columns of a to-one relation hold, as the database has it; nil when it is NULL, or when the relation
+---was assigned.
+---@return any[]|nil
+function managed.stored_key(e, view)
+  local meta = getmetatable(e)
+  local slot = meta.slot_of[e]
+  local overlay = meta.overlay[slot]
+  if overlay and overlay.rel[view.name] ~= nil then return nil end
+  return foreign_key(meta, slot, view)
+end
+
 ---@param shelf table
 ---@param map table of the entity, which may share the shelf with others
 ---@return table loaded
