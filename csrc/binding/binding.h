@@ -79,6 +79,7 @@ int hdl_raise_value(lua_State *L, hd_error *err, const char *entity, const char 
 #define HDL_MODEL    "heddle.model"
 #define HDL_POOL     "heddle.pool"
 #define HDL_LINK     "heddle.link"
+#define HDL_GUARD    "heddle.guard"
 #define HDL_QUERY    "heddle.query"
 #define HDL_SESSION  "heddle.session"
 #define HDL_SHELF    "heddle.shelf"
@@ -145,9 +146,11 @@ hdl_query *hdl_check_query(lua_State *L, int index);
 void hdl_check_key(lua_State *L, hdl_shelf *shelf, int index, hd_value *key);
 /* Does the value at `index` stand for the snapshot's value of the database? False for what cannot be stored. */
 bool hdl_same_value(lua_State *L, hdl_shelf *shelf, int column, int index, int snapshot);
+/* Readies the link for a batch and what it points into. */
+void hdl_link_ready(hd_link *link);
 /* Runs a batch on the link and steps once; pushes the status (and keeps `pin` alive until the next run). */
 int hdl_link_start(lua_State *L, int link_index, const hd_batch *batch, unsigned flags,
-                   hd_time deadline, int pin);
+                   hd_time limit, int pin);
 /* Pushes a step's status, and for WAIT fd, events and seconds. Gives the number of values. */
 int hdl_push_step(lua_State *L, hd_step step, const hd_wait *wait);
 
@@ -164,6 +167,7 @@ void hdl_open_values(lua_State *L);
 void hdl_open_model(lua_State *L);
 void hdl_open_pool(lua_State *L);
 void hdl_open_link(lua_State *L);
+void hdl_open_guard(lua_State *L);
 void hdl_open_query(lua_State *L);
 void hdl_open_session(lua_State *L);
 void hdl_open_hydrate(lua_State *L);

@@ -85,25 +85,23 @@ typedef const hd_batch *(*next_batch)(hd_flush *flush, hd_error *err);
 static int start(lua_State *L, next_batch next, unsigned flags) {
     hdl_flush *f = hdl_check_flush(L, 1);
     hd_link *link = hdl_check_link(L, 2);
-    hd_time deadline =
-        lua_isnoneornil(L, 3) ? HD_NEVER : hd_now() + (hd_time)(luaL_checknumber(L, 3) * 1e6);
     hd_error err;
     hd_error_init(&err, &hd_allocator_libc);
     const hd_batch *batch = next(f->flush, &err);
     if (!batch) return err.kind == HD_OK ? 0 : hdl_raise(L, &err);
     if (!hd_flush_can_commit(f->flush)) flags &= ~(unsigned)HD_RUN_COMMIT;
-    hd_link_prepare(link);
-    return hdl_link_start(L, 2, batch, flags, deadline, 1);
+    hdl_link_ready(link);
+    return hdl_link_start(L, 2, batch, flags, HD_NEVER, 1);
 }
 
 static int flush_keys(lua_State *L) {
     return start(L, hd_flush_keys, HD_RUN_XID);
 }
 
-/* flush:body(link, timeout, commit) */
+/* flush:body(link, commit) */
 static int flush_body(lua_State *L) {
     unsigned flags = HD_RUN_XID;
-    if (lua_toboolean(L, 4)) flags |= HD_RUN_COMMIT;
+    if (lua_toboolean(L, 3)) flags |= HD_RUN_COMMIT;
     return start(L, hd_flush_body, flags);
 }
 

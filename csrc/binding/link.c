@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/text.h"
 
@@ -65,13 +66,24 @@ static void pin(lua_State *L, int link_index, int value) {
     lua_pop(L, 1);
 }
 
+static bool is_idle(const hd_link *link) {
+    return link->state == HD_LINK_IDLE;
+}
+
+/* A result that nobody reads on, though nobody waits either: an error, such as an interpreter's at Ctrl-C, came between
+ * it and its reader. */
+void hdl_link_ready(hd_link *link) {
+    if (link->state == HD_LINK_RUN && !link->waited) hd_link_finish(link);
+    if (is_idle(link)) hd_link_prepare(link);
+}
+
 int hdl_link_start(lua_State *L, int link_index, const hd_batch *batch, unsigned flags,
-                   hd_time deadline, int pinned) {
+                   hd_time limit, int pinned) {
     hd_link *link = hdl_check_link(L, link_index);
     hd_wait wait = no_wait();
     pin(L, link_index, pinned);
     hd_step step = HD_FAILED;
-    if (hd_link_run(link, batch, flags, deadline) == HD_OK) step = hd_link_step(link, &wait);
+    if (hd_link_run(link, batch, flags, limit) == HD_OK) step = hd_link_step(link, &wait);
     return hdl_push_step(L, step, &wait);
 }
 
@@ -108,11 +120,13 @@ static int core_sleep(lua_State *L) {
     return 0;
 }
 
-/* ---- Queries ---- */
-
-static bool is_idle(const hd_link *link) {
-    return link->state == HD_LINK_IDLE;
+/* core.is_terminal() -> whether standard error is one. */
+static int core_is_terminal(lua_State *L) {
+    lua_pushboolean(L, isatty(STDERR_FILENO));
+    return 1;
 }
+
+/* ---- Queries ---- */
 
 /* Converts the parameters in the table at `params` (n of them) into the link's arena. */
 static hd_error_kind bind(lua_State *L, hd_link *link, hdl_query *query, int params, uint32_t n) {
@@ -138,9 +152,11 @@ static hd_error_kind bind(lua_State *L, hd_link *link, hdl_query *query, int par
     return HD_OK;
 }
 
-static hd_time deadline_of(lua_State *L, int index) {
-    return lua_isnoneornil(L, index) ? HD_NEVER
-                                     : hd_now() + (hd_time)(luaL_checknumber(L, index) * 1e6);
+/* Seconds, or nil; at least a microsecond, and no more than a clock can count. */
+static hd_time limit_of(lua_State *L, int index) {
+    lua_Number seconds = luaL_optnumber(L, index, 1e12);
+    if (!(seconds < 1e12)) return HD_NEVER;
+    return seconds * 1e6 < 1 ? 1 : (hd_time)(seconds * 1e6 + 0.5);
 }
 
 /* link:start(query, params, n, timeout, bare) -> step; FAILED and a number: the parameter that its column refuses */
@@ -149,11 +165,11 @@ static int link_start(lua_State *L) {
     hdl_query *query = hdl_check_query(L, 2);
     uint32_t n = (uint32_t)luaL_optinteger(L, 4, 0);
     hd_wait wait = no_wait();
+    hdl_link_ready(link);
     if (!is_idle(link)) {
         hd_error_set(&link->error, HD_E_BUSY, "an operation is running on this connection");
         return hdl_push_step(L, HD_FAILED, &wait);
     }
-    hd_link_prepare(link);
     if (!query->natural && n != query->param_count)
         return luaL_argerror(L, 4, "wrong number of parameters");
     if (bind(L, link, query, 3, n) != HD_OK) {
@@ -172,7 +188,7 @@ static int link_start(lua_State *L) {
     *batch = query->batch;
     *statement = query->statement;
     batch->statements = statement;
-    return hdl_link_start(L, 1, batch, lua_toboolean(L, 6) ? HD_RUN_BARE : 0, deadline_of(L, 5), 2);
+    return hdl_link_start(L, 1, batch, lua_toboolean(L, 6) ? HD_RUN_BARE : 0, limit_of(L, 5), 2);
 }
 
 /* ---- Plain rows ---- */
@@ -412,6 +428,14 @@ static int link_describe(lua_State *L) {
     return 1;
 }
 
+/* link:comment(place): where its statements come from, in a comment behind them; nil: none. */
+static int link_comment(lua_State *L) {
+    size_t len = 0;
+    const char *place = luaL_optlstring(L, 2, NULL, &len);
+    hd_link_comment(open_link(L), place, len);
+    return 0;
+}
+
 /* link:label(text): who holds the connection, for messages. */
 static int link_label(lua_State *L) {
     hd_link *link = open_link(L);
@@ -450,25 +474,25 @@ static int control(lua_State *L, hd_link *link, hd_step step) {
 /* link:hold() -> step...: has a connection, sends nothing. */
 static int link_hold(lua_State *L) {
     hd_link *link = open_link(L);
-    if (is_idle(link)) hd_link_prepare(link);
+    hdl_link_ready(link);
     return control(L, link, hd_link_hold(link));
 }
 
 static int link_rollback_to(lua_State *L) {
     hd_link *link = open_link(L);
-    if (is_idle(link)) hd_link_prepare(link);
+    hdl_link_ready(link);
     return control(L, link, hd_link_rollback_to(link));
 }
 
 static int link_commit(lua_State *L) {
     hd_link *link = open_link(L);
-    if (is_idle(link)) hd_link_prepare(link);
+    hdl_link_ready(link);
     return control(L, link, hd_link_commit(link));
 }
 
 static int link_rollback(lua_State *L) {
     hd_link *link = open_link(L);
-    if (is_idle(link)) hd_link_prepare(link);
+    hdl_link_ready(link);
     return control(L, link, hd_link_rollback(link));
 }
 
@@ -496,6 +520,7 @@ static const luaL_Reg methods[] = {{"start", link_start},
                                    {"wrote", link_wrote},
                                    {"describe", link_describe},
                                    {"label", link_label},
+                                   {"comment", link_comment},
                                    {"begin", link_begin},
                                    {"hold", link_hold},
                                    {"savepoint", link_savepoint},
@@ -504,9 +529,11 @@ static const luaL_Reg methods[] = {{"start", link_start},
                                    {"commit", link_commit},
                                    {"rollback", link_rollback},
                                    {NULL, NULL}};
-static const luaL_Reg functions[] = {{"sleep", core_sleep}, {NULL, NULL}};
+static const luaL_Reg functions[] = {
+    {"sleep", core_sleep}, {"is_terminal", core_is_terminal}, {NULL, NULL}};
 
 void hdl_open_link(lua_State *L) {
     hdl_new_class(L, HDL_LINK, methods, link_free);
     luaL_setfuncs(L, functions, 0);
+    hdl_open_guard(L);
 }

@@ -14,7 +14,7 @@
 #include "base/value.h"
 #include "step.h"
 
-#define HD_DRIVER_ABI 1
+#define HD_DRIVER_ABI 2
 
 typedef struct hd_conn hd_conn;
 typedef struct hd_driver hd_driver;
@@ -86,6 +86,9 @@ struct hd_conn {
     hd_time opened, used; /* pool */
     hd_conn *next;        /* pool */
     bool fresh;           /* pool: on_connect has not run yet */
+    hd_time
+        deadline; /* link: when the batch shall end, HD_NEVER. Whoever waits looks at it; a driver whose step
+                         itself takes long ends it then, as HD_E_CANCELED */
 };
 
 typedef struct hd_services {
@@ -133,7 +136,8 @@ struct hd_driver {
 
     /* Where it stands. With `probe` it also looks, without waiting, whether the peer has closed it. */
     hd_conn_status (*status)(hd_conn *conn, bool probe);
-    /* Asks the server to stop what runs; may be called at any time; PostgreSQL's blocks shortly. */
+    /* Asks the server to stop what runs, which a step then reports (HD_E_CANCELED); may be called at any time.
+     * PostgreSQL's blocks for a round trip or two: libpq has no other way before 17. */
     void (*cancel)(hd_conn *conn);
     void (*close)(hd_conn *conn); /* goodbye, free; any state */
     void (*discard)(

@@ -28,53 +28,6 @@ void hd_link_release_if_free(hd_link *link) {
         hd_pool_release(&link->ticket);
 }
 
-/* Brings a connection whose user is gone back to rest, as far as that needs no waiting (SQLite: always; an
- * in-memory database would die with its connection). False: only closing helps. */
-static bool settle(hd_link *link) {
-    hd_conn *conn = hd_link_conn(link);
-    if (!conn) return false;
-    const hd_driver *driver = conn->driver;
-    if (driver->status(conn, false) == HD_CONN_BUSY) driver->abandon(conn);
-    if (driver->status(conn, false) == HD_CONN_TRANSACTION) {
-        hd_statement rollback;
-        hd_wait wait;
-        hd_link_control(&rollback, "ROLLBACK", true);
-        if (driver->start(conn, &rollback, 1, &link->error) != HD_OK) return false;
-        if (driver->step(conn, &wait, &link->error) != HD_DONE) return false;
-    }
-    return driver->status(conn, false) == HD_CONN_IDLE;
-}
-
-/* A transaction that the database knew is over, and says so until it is rolled back; one that it never saw begins with
- * the next batch. */
-static void lose_transaction(hd_link *link) {
-    if (!link->began) return;
-    hd_link_prefix_drop(link, link->prefix_length);
-    link->over = link->lost_conn = true;
-}
-
-/* In the child of a fork the connection, and what was under way on it, are the parent's. */
-void hd_link_check_process(hd_link *link) {
-    if (!link->ticket.conn) return;
-    hd_ticket_check(&link->ticket);
-    if (!link->ticket.conn) lose_transaction(link);
-}
-
-void hd_link_reset(hd_link *link) {
-    hd_link_check_process(link);
-    /* A connection that on_connect has not done with is of no use to anybody. */
-    if (!link->parked && settle(link))
-        hd_pool_release(&link->ticket);
-    else
-        hd_pool_give_up(&link->ticket);
-    link->state = HD_LINK_IDLE;
-    link->need = HD_NEED_NOTHING;
-    link->batch = link->parked = NULL;
-    link->ask = NULL;
-    link->pinned = false;
-    lose_transaction(link);
-}
-
 void hd_link_free(hd_link *link) {
     if (!link->mem) return;
     hd_link_reset(link);
@@ -97,6 +50,30 @@ bool hd_link_is_queued(const hd_link *link) {
 }
 
 /* ---- Composing ---- */
+
+void hd_link_comment(hd_link *link, const char *place, size_t len) {
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:/ ";
+    const size_t room = sizeof link->comment - sizeof " /*  */";
+    link->comment[0] = '\0';
+    if (!place) return;
+    char *to = stpcpy(link->comment, " /* ");
+    for (size_t i = 0; i < len && i < room; i++)
+        *to++ = place[i] && strchr(plain, place[i]) ? place[i] : '_';
+    strcpy(to, " */");
+}
+
+static int add_comment(hd_link *link, hd_statement *statement) {
+    size_t comment = strlen(link->comment), len = statement->sql_len + comment;
+    char *text = hd_arena_alloc(&link->arena, len + 1);
+    if (!text) return -1;
+    memcpy(text, statement->sql, statement->sql_len);
+    memcpy(text + statement->sql_len, link->comment, comment);
+    statement->sql = text;
+    statement->sql_len = len;
+    statement->hash = hd_sql_hash(text, len);
+    return 0;
+}
 
 /* The statement that makes the transaction's id known, or NULL when that is not asked for or known already. */
 static const char *xid_text(const hd_link *link) {
@@ -129,6 +106,9 @@ static int compose(hd_link *link) {
     }
     link->prefix_count = (uint32_t)(prefix + xid);
     memcpy(run + link->prefix_count, link->batch->statements, link->batch->count * sizeof *run);
+    for (uint32_t i = 0; link->comment[0] && i < link->batch->count; i++) {
+        if (add_comment(link, &run[link->prefix_count + i]) != 0) return -1;
+    }
     if (commit) hd_link_control(&run[total - ask - 1], "COMMIT", true);
     if (ask) hd_link_control(&run[total - 1], link->ask, true);
     link->ask_at = ask ? (uint32_t)total - 1 : UINT32_MAX;
@@ -162,7 +142,7 @@ void hd_link_prepare(hd_link *link) {
     link->run_count = link->prefix_count = 0;
 }
 
-hd_error_kind hd_link_run(hd_link *link, const hd_batch *batch, unsigned flags, hd_time deadline) {
+hd_error_kind hd_link_run(hd_link *link, const hd_batch *batch, unsigned flags, hd_time limit) {
     if (link->state != HD_LINK_IDLE)
         return hd_error_set(&link->error, HD_E_BUSY, "an operation is running on this connection");
     hd_link_check_process(link);
@@ -174,7 +154,9 @@ hd_error_kind hd_link_run(hd_link *link, const hd_batch *batch, unsigned flags, 
                 : "the transaction is over: the database ended it; roll back and begin again");
     link->batch = batch;
     link->flags = flags;
-    link->deadline = deadline;
+    link->limit = limit;
+    link->canceled = false;
+    link->serial++;
     link->need = HD_NEED_NOTHING;
     link->waited = link->wrote = false;
     link->state = hd_link_conn(link) ? HD_LINK_READY : HD_LINK_ACQUIRE;
@@ -192,7 +174,7 @@ static hd_step fail_unsent(hd_link *link) {
     return HD_FAILED;
 }
 
-static void note_executed_prefix(hd_link *link, uint32_t executed) {
+void hd_link_note_prefix(hd_link *link, uint32_t executed) {
     if (link->flags & HD_RUN_BARE) return;
     uint32_t xid = link->xid_at != UINT32_MAX;
     uint32_t own = link->prefix_count - xid;
@@ -203,7 +185,7 @@ static void note_executed_prefix(hd_link *link, uint32_t executed) {
 
 static hd_step run_done(hd_link *link) {
     hd_conn *conn = hd_link_conn(link);
-    note_executed_prefix(link, link->prefix_count);
+    hd_link_note_prefix(link, link->prefix_count);
     copy_back(link);
     link->column_count = conn->name_count;
     link->state = HD_LINK_IDLE;
@@ -224,8 +206,9 @@ static hd_step run_failed(hd_link *link) {
     hd_conn *conn = hd_link_conn(link);
     int32_t failed = link->error.statement;
     bool alive = conn && hd_pool_driver(link->pool)->status(conn, false) != HD_CONN_CLOSED;
-    note_executed_prefix(link, failed < 0 ? link->prefix_count : (uint32_t)failed);
+    hd_link_note_prefix(link, failed < 0 ? link->prefix_count : (uint32_t)failed);
     copy_back(link);
+    hd_link_word_limit(link);
     /* A write without a transaction is its own commit. */
     bool commits =
         (link->flags & HD_RUN_COMMIT) || ((link->flags & HD_RUN_XID) && link->depth == 0);
@@ -264,16 +247,8 @@ static hd_step sink_failed(hd_link *link) {
     const hd_driver *driver = hd_pool_driver(link->pool);
     hd_conn *conn = hd_link_conn(link);
     driver->abandon(conn);
-    if (driver->status(conn, false) == HD_CONN_BUSY) hd_pool_give_up(&link->ticket);
+    if (driver->status(conn, false) == HD_CONN_BUSY) hd_link_drop(link);
     link->error.statement = -1;
-    return run_failed(link);
-}
-
-static hd_step timed_out(hd_link *link) {
-    const hd_driver *driver = hd_pool_driver(link->pool);
-    driver->cancel(hd_link_conn(link));
-    hd_pool_give_up(&link->ticket);
-    hd_error_set(&link->error, HD_E_TIMEOUT, "the statement did not finish in time");
     return run_failed(link);
 }
 
@@ -297,7 +272,10 @@ static hd_step step_run(hd_link *link, hd_wait *wait) {
         }
         if (step == HD_DONE) return run_done(link);
         if (step == HD_FAILED) return run_failed(link);
-        if (hd_now() >= link->deadline) return timed_out(link);
+        if (link->deadline != HD_NEVER && hd_now() >= link->deadline) {
+            if (hd_link_is_overdue(link)) return run_failed(link);
+            continue;
+        }
         if (wait->until > link->deadline) wait->until = link->deadline;
         link->waited = true;
         return HD_WAIT;
@@ -320,6 +298,8 @@ static hd_step step_ready(hd_link *link) {
         hd_error_memory(&link->error);
         return fail_unsent(link);
     }
+    link->deadline = link->limit == HD_NEVER ? HD_NEVER : hd_now() + link->limit;
+    conn->deadline = link->deadline;
     if (conn->driver->start(conn, link->run, link->run_count, &link->error) != HD_OK)
         return run_failed(link);
     link->state = HD_LINK_RUN;
@@ -355,33 +335,13 @@ hd_step hd_link_step(hd_link *link, hd_wait *wait) {
     return link->state == HD_LINK_RUN ? step_run(link, wait) : HD_DONE;
 }
 
-void hd_link_finish(hd_link *link) {
-    hd_conn *conn = hd_link_conn(link);
-    if (link->state == HD_LINK_IDLE) {
-        hd_link_release_if_free(link);
-        return;
-    }
-    if (link->state != HD_LINK_RUN || !conn) {
-        hd_link_reset(link);
-        return;
-    }
-    conn->driver->abandon(conn);
-    if (conn->driver->status(conn, false) == HD_CONN_BUSY) {
-        hd_link_reset(link);
-        return;
-    }
-    note_executed_prefix(link, link->prefix_count);
-    link->state = HD_LINK_IDLE;
-    link->batch = NULL;
-    hd_link_release_if_free(link);
-}
-
 /* ---- A fresh connection ---- */
 
 void hd_link_park(hd_link *link) {
     link->parked = link->batch;
     link->parked_flags = link->flags;
-    link->parked_deadline = link->deadline;
+    link->parked_limit = link->limit;
+    memcpy(link->parked_comment, link->comment, sizeof link->comment);
     hd_arena_free(&link->parked_arena);
     link->parked_arena = link->arena; /* the parked batch may live there */
     hd_arena_init(&link->arena, link->mem);
@@ -394,7 +354,8 @@ void hd_link_unpark(hd_link *link) {
     link->pinned = false;
     link->batch = link->parked;
     link->flags = link->parked_flags;
-    link->deadline = link->parked_deadline;
+    link->limit = link->parked_limit;
+    memcpy(link->comment, link->parked_comment, sizeof link->comment);
     link->parked = NULL;
     hd_arena_free(&link->arena);
     link->arena = link->parked_arena;

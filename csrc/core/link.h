@@ -1,14 +1,15 @@
 /* Link: the way from one entity manager (or one stream) to the database. It borrows a pooled connection for
  * one batch, or keeps it through a transaction, and holds at most one operation at a time.
  *
- *     hd_link_run(link, batch, flags, deadline);
+ *     hd_link_run(link, batch, flags, limit);
  *     while ((step = hd_link_step(link, &wait)) ...)   DONE, ROW, WAIT, HOST or FAILED (link->error)
  *
  * Transactions: begin, savepoint and release only note a control statement; it travels in front of the next
  * batch (the prefix). Commit and rollbacks run at once, and cost nothing when nothing was sent. The link does
  * not decide when a transaction ends: after a failure inside one the host says rollback.
  *
- * An operation may be left at any step: hd_link_reset closes its connection and forgets everything. */
+ * An operation whose time is over is canceled, and its connection kept where the database answers that soon. One may
+ * also be left at any step: hd_link_reset forgets everything (link_break.c). */
 #ifndef HD_LINK_H
 #define HD_LINK_H
 
@@ -38,7 +39,8 @@ enum hd_run_flags {
     HD_RUN_BARE = 4  /* neither prefix nor suffix: for statements between operations (on_connect) */
 };
 
-#define HD_LINK_XID 24
+#define HD_LINK_XID     24
+#define HD_LINK_COMMENT 128
 
 typedef struct hd_link {
     const hd_allocator *mem;
@@ -50,7 +52,11 @@ typedef struct hd_link {
     uint8_t state, need;
     bool waited; /* the last step answered HD_WAIT on the connection */
     unsigned flags;
-    hd_time deadline; /* of the running batch; HD_NEVER */
+    uint32_t serial;  /* counts operations: what was meant for one does not meet the next */
+    hd_time limit;    /* how long the batch may run, HD_NEVER */
+    hd_time deadline; /* the same as a moment; once it was canceled: until when that may take */
+    bool canceled;    /* the limit was over */
+    char comment[HD_LINK_COMMENT]; /* stands behind each of its statements; "" none */
     const hd_batch *batch;
     hd_statement
         *run; /* composed: prefix, batch, suffix; kept for the query log until the next run */
@@ -75,7 +81,8 @@ typedef struct hd_link {
     /* Parked operation while the host talks to a fresh connection. */
     const hd_batch *parked;
     unsigned parked_flags;
-    hd_time parked_deadline;
+    hd_time parked_limit;
+    char parked_comment[HD_LINK_COMMENT];
     hd_arena parked_arena;
 } hd_link;
 
@@ -84,12 +91,17 @@ void hd_link_free(hd_link *link);
 
 /* Forgets what the last operation left in the arena; call it (idle) before parameters are put there. */
 void hd_link_prepare(hd_link *link);
-/* Starts an operation; batch, its statements and values must live until it ends. HD_OK, or why not (busy, over). */
-hd_error_kind hd_link_run(hd_link *link, const hd_batch *batch, unsigned flags, hd_time deadline);
+/* From now on the text of each statement ends with a comment that says where in the program it comes from. NULL: with
+ * none. What could end a comment, or is no plain letter, does not get into it. */
+void hd_link_comment(hd_link *link, const char *place, size_t len);
+/* Starts an operation; batch, its statements and values must live until it ends. `limit`: microseconds that the batch
+ * may run once it has its connection, HD_NEVER: any time. HD_OK, or why not (busy, over). */
+hd_error_kind hd_link_run(hd_link *link, const hd_batch *batch, unsigned flags, hd_time limit);
 hd_step hd_link_step(hd_link *link, hd_wait *wait);
 /* Stops reading a result (rows left are dropped) and ends the operation. */
 void hd_link_finish(hd_link *link);
-/* Gives up whatever runs: its connection is closed. A transaction that was open there is over; only rollback is taken. */
+/* Gives up whatever runs: the server is told to stop, the connection closed where it is not quiet at once. A transaction
+ * that was open there is over; only rollback is taken. */
 void hd_link_reset(hd_link *link);
 bool hd_link_is_queued(const hd_link *link); /* waiting for somebody else's connection */
 /* A statement of one short value that the next batch takes along; the text is the caller's and lives as long. */

@@ -24,7 +24,8 @@ typedef struct fake_conn {
     int connecting; /* steps left */
     hd_statement *run;
     uint32_t count, at;
-    bool waited;  /* for the statement at hand */
+    bool waited; /* for the statement at hand */
+    bool canceled;
     int64_t rows; /* given of it */
     unsigned savepoints;
 } fake_conn;
@@ -37,6 +38,8 @@ static struct {
     int wait_at;           /* the n-th statement from now waits once, 1: the next; 0: none */
     int fail_at, lose_at;  /* it fails; it takes the connection with it */
     bool stuck;            /* every statement waits for ever */
+    bool obeys;            /* and fails when it is canceled */
+    bool ends;             /* or ends well, since the cancelling came too late */
     bool ends_transaction; /* a failure ends the transaction, as SQLite's may */
     bool cannot_abandon;
     bool shows_ids; /* the statements that ask for the transaction's id are logged too */
@@ -98,7 +101,7 @@ static hd_error_kind fake_start(hd_conn *base, hd_statement *statements, uint32_
     conn->run = statements;
     conn->count = count;
     conn->at = 0;
-    conn->waited = false;
+    conn->waited = conn->canceled = false;
     conn->rows = 0;
     return HD_OK;
 }
@@ -179,6 +182,10 @@ static hd_step run_one(fake_conn *conn, hd_wait *wait, hd_error *err) {
     hd_statement *s = &conn->run[conn->at];
     if (!s->sent) fake_note(s);
     s->sent = true;
+    if (conn->canceled) {
+        conn->canceled = false;
+        return fake_fail(conn, err, HD_E_CANCELED, false);
+    }
     if (fake.stuck || (!conn->waited && conn->rows == 0 && strikes(&fake.wait_at))) {
         conn->waited = true;
         *wait = (hd_wait){3, HD_READ, HD_NEVER};
@@ -225,8 +232,9 @@ static hd_conn_status fake_status(hd_conn *base, bool probe) {
 }
 
 static void fake_cancel(hd_conn *base) {
-    (void)base;
     fake.canceled++;
+    fake_of(base)->canceled = fake.obeys;
+    if (fake.ends) fake.stuck = false;
 }
 
 static void fake_close(hd_conn *base) {

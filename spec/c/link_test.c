@@ -384,22 +384,6 @@ static void a_connection_that_cannot_be_opened_leaves_the_transaction_unbegun(vo
     assert_sent("BEGIN;a;COMMIT;");
 }
 
-static void a_deadline_cancels_and_closes(void **state) {
-    (void)state;
-    run("a", 0);
-    fake.stuck = true;
-    one = text("b");
-    hd_link_prepare(&link_);
-    assert_int_equal(hd_link_run(&link_, &batch, 0, hd_now() + 1000), HD_OK);
-    assert_int_equal(step(), HD_WAIT);
-    assert_true(waiting.until <= hd_now() + 1000);
-    usleep(1500);
-    assert_int_equal(step(), HD_FAILED);
-    assert_int_equal(link_.error.kind, HD_E_TIMEOUT);
-    assert_int_equal(fake.canceled, 1);
-    assert_int_equal(fake.live, 0);
-}
-
 static void one_operation_at_a_time(void **state) {
     (void)state;
     fake.wait_at = 1;
@@ -434,7 +418,6 @@ int main(void) {
         TEST(a_lost_connection_outside_is_replaced),
         TEST(a_lost_commit_is_unknown),
         TEST(a_connection_that_cannot_be_opened_leaves_the_transaction_unbegun),
-        TEST(a_deadline_cancels_and_closes),
         TEST(one_operation_at_a_time),
     };
     return cmocka_run_group_tests_name("link", tests, NULL, NULL);

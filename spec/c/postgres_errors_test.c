@@ -132,7 +132,7 @@ static void locks_and_limits(void **state) {
     assert_runs(&other, &rollback, 1);
     execute(&db, "set statement_timeout = 30");
     check_error(text_of("select pg_sleep(10)"), HD_E_TIMEOUT, "57014",
-                "the statement ran longer than its time limit");
+                "the statement ran longer than the session's statement_timeout allows");
     execute(&db, "reset statement_timeout");
 }
 

@@ -145,7 +145,8 @@ static void word(hd_error *err, const rule *r, const PGresult *result, const cha
         break;
     case HD_E_CANCELED:
         if (ran_too_long(result)) {
-            hd_error_set(err, HD_E_TIMEOUT, "the statement ran longer than its time limit");
+            hd_error_set(err, HD_E_TIMEOUT,
+                         "the statement ran longer than the session's statement_timeout allows");
             break;
         } /* fall through */
     default:

@@ -3,9 +3,10 @@
  *   options.c   text options, checked           connect.c   opening, pragmas
  *   cache.c     prepared statements             script.c    several statements in one text
  *   execute.c   the running batch               busy.c      waiting for locks
+ *   limit.c     how long it may run
  *   bind.c      values to parameters            columns.c   result columns to values
  *   errors.c    result codes to error kinds     driver.c    the table of functions, small answers
- *   functions.c, decimal_sum.c, casefold.c      what SQL can call */
+ *   functions.c, json_functions.c, json_tree.c, decimal_sum.c, casefold.c      what SQL can call */
 #ifndef HD_SQLITE_CONN_H
 #define HD_SQLITE_CONN_H
 
@@ -37,6 +38,7 @@ typedef struct hd_sqlite_options {
     const char *database;
     int open_flags;
     hd_time busy_timeout;
+    hd_time statement_timeout; /* 0: none */
     uint32_t statement_cache;
     hd_sqlite_pragma *pragmas; /* in the order they run in */
     uint32_t pragma_count;
@@ -88,6 +90,14 @@ typedef struct hd_sqlite_busy {
     hd_time pause;
 } hd_sqlite_busy;
 
+typedef struct hd_sqlite_limit {
+    hd_time batch, own; /* the batch's deadline; the statement's own */
+    hd_time until;      /* the sooner of the two; HD_NEVER */
+    hd_time interrupt;  /* when a step is broken off */
+    bool writes;        /* in a transaction: it has a last moment */
+    bool looks;         /* SQLite looks at the clock */
+} hd_sqlite_limit;
+
 struct hd_sqlite_conn {
     hd_conn base; /* first */
     sqlite3 *db;
@@ -97,6 +107,7 @@ struct hd_sqlite_conn {
     hd_sqlite_cache cache;
     hd_sqlite_prepared *named; /* base.names are its */
     hd_sqlite_busy busy;
+    hd_sqlite_limit limit;
     atomic_bool canceled;
 
     /* The running batch. */
@@ -153,6 +164,15 @@ int hd_sqlite_columns(hd_sqlite_conn *conn, uint32_t columns, const hd_statement
 int hd_sqlite_read_row(hd_sqlite_conn *conn, sqlite3_stmt *stmt);
 
 bool hd_sqlite_is_busy(int code); /* worth trying again */
+/* The clock of a batch, and of each statement in it; what a statement is, once it is prepared. */
+void hd_sqlite_limit_batch(hd_sqlite_conn *conn);
+void hd_sqlite_limit_statement(hd_sqlite_conn *conn, hd_time now);
+void hd_sqlite_limit_write(hd_sqlite_conn *conn, sqlite3_stmt *stmt);
+void hd_sqlite_limit_end(hd_sqlite_conn *conn);
+bool hd_sqlite_is_over(const hd_sqlite_conn *conn); /* the statement's time */
+/* Of an interrupted statement: true and the words when statement_timeout is the cause. */
+bool hd_sqlite_limit_error(hd_sqlite_conn *conn, hd_error *err);
+
 /* Waits a little longer than last time, or fails with lock_timeout when the time is over. */
 hd_step hd_sqlite_wait(hd_sqlite_conn *conn, hd_wait *wait, hd_error *err);
 
@@ -166,5 +186,6 @@ int hd_sqlite_path_len(const hd_sqlite_conn *conn);
 
 int hd_sqlite_register(hd_sqlite_conn *conn); /* functions and collation; a result code */
 int hd_sqlite_register_sum(hd_sqlite_conn *conn);
+int hd_sqlite_register_json(hd_sqlite_conn *conn);
 
 #endif

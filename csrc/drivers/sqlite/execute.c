@@ -73,6 +73,7 @@ static int run_quiet(hd_sqlite_conn *conn, hd_statement *s, hd_sqlite_prepared *
     sqlite3 *db = conn->db;
     uint32_t end = repeats(s);
     for (int before = sqlite3_total_changes(db); conn->execution < end; conn->execution++) {
+        if (hd_sqlite_is_over(conn)) return SQLITE_INTERRUPT;
         int code = hd_sqlite_bind(conn, p->stmt, params_of(conn, s), s->param_count, err);
         if (code != SQLITE_OK) return code;
         code = sqlite3_step(p->stmt);
@@ -112,6 +113,7 @@ static int run_rows(hd_sqlite_conn *conn, hd_statement *s, hd_sqlite_prepared *p
     while (conn->execution < repeats(s)) {
         int code = SQLITE_OK;
         if (!conn->reading) {
+            if (hd_sqlite_is_over(conn)) return SQLITE_INTERRUPT;
             code = hd_sqlite_bind(conn, p->stmt, params_of(conn, s), s->param_count, err);
             if (code != SQLITE_OK) return code;
         }
@@ -134,6 +136,7 @@ static int begin_statement(hd_sqlite_conn *conn, hd_statement *s, hd_error *err)
     int code = hd_sqlite_prepare(conn, s, &p, err);
     if (code != SQLITE_OK) return code;
     conn->current = p;
+    hd_sqlite_limit_write(conn, p->stmt);
     if (p->params == s->param_count) return SQLITE_OK;
     hd_error_set(err, HD_E_VALIDATION, "the statement has %u parameters, %u values were given",
                  p->params, s->param_count);
@@ -148,6 +151,7 @@ static int run(hd_sqlite_conn *conn, hd_statement *s, hd_error *err) {
         s->affected = 0;
         s->sent = true;
         conn->began = hd_now();
+        hd_sqlite_limit_statement(conn, conn->began);
     }
     if (s->simple) return hd_sqlite_script(conn, s, err);
     if (!conn->current) {
@@ -160,6 +164,13 @@ static int run(hd_sqlite_conn *conn, hd_statement *s, hd_error *err) {
 }
 
 /* ---- the batch ---- */
+
+static void end_batch(hd_sqlite_conn *conn) {
+    conn->running = false;
+    end_statement(conn);
+    confine(conn, false);
+    hd_sqlite_limit_end(conn);
+}
 
 /* Of a script the piece that failed, or what begins with it when that could not be prepared. */
 static void name_text(hd_sqlite_conn *conn, const hd_statement *s, hd_error *err) {
@@ -174,13 +185,12 @@ static hd_step fail(hd_sqlite_conn *conn, int code, hd_error *err) {
     hd_statement *s = &conn->statements[conn->at];
     bool preparing = !conn->current && !conn->piece;
     if (code != HD_SQLITE_REFUSED) hd_sqlite_error(conn, code, preparing, err);
+    if (err->kind == HD_E_CANCELED) hd_sqlite_limit_error(conn, err);
     err->statement = (int32_t)conn->at;
     err->row = conn->execution;
     name_text(conn, s, err);
     s->elapsed = hd_now() - conn->began;
-    conn->running = false;
-    end_statement(conn);
-    confine(conn, false);
+    end_batch(conn);
     return HD_FAILED;
 }
 
@@ -192,8 +202,11 @@ static hd_step wait_for_lock(hd_sqlite_conn *conn, int code, hd_wait *wait, hd_e
         return fail(conn, HD_SQLITE_REFUSED, err);
     }
     if (conn->current) sqlite3_reset(conn->current->stmt);
+    if (hd_sqlite_is_over(conn)) return fail(conn, SQLITE_INTERRUPT, err);
     hd_step step = hd_sqlite_wait(conn, wait, err);
-    return step == HD_WAIT ? step : fail(conn, HD_SQLITE_REFUSED, err);
+    if (step != HD_WAIT) return fail(conn, HD_SQLITE_REFUSED, err);
+    if (wait->until > conn->limit.until) wait->until = conn->limit.until;
+    return HD_WAIT;
 }
 
 static bool is_read_only(const hd_statement *s) {
@@ -264,6 +277,7 @@ hd_error_kind hd_sqlite_start(hd_conn *base, hd_statement *statements, uint32_t 
     conn->at = 0;
     conn->running = true;
     conn->unsettled = is_unsettled(conn);
+    hd_sqlite_limit_batch(conn);
     atomic_store(&conn->canceled, false);
     return HD_OK;
 }
@@ -282,14 +296,10 @@ hd_step hd_sqlite_step(hd_conn *base, hd_wait *wait, hd_error *err) {
         finish(conn, &conn->statements[conn->at]);
         conn->at++;
     }
-    conn->running = false;
-    confine(conn, false);
+    end_batch(conn);
     return HD_DONE;
 }
 
 void hd_sqlite_abandon(hd_conn *base) {
-    hd_sqlite_conn *conn = hd_sqlite_of(base);
-    conn->running = false;
-    end_statement(conn);
-    confine(conn, false);
+    end_batch(hd_sqlite_of(base));
 }

@@ -78,14 +78,14 @@ static hd_error_kind read_mode(hd_sqlite_options *options, const char *value, hd
     return hd_error_set(err, HD_E_CONFIG, "mode '%s' is none of rwc, rw, ro", value);
 }
 
-static hd_error_kind read_busy_timeout(hd_sqlite_options *options, const char *value,
-                                       hd_error *err) {
+static hd_error_kind read_seconds(hd_time *to, const hd_option *given, hd_error *err) {
     double seconds;
-    if (hd_double_parse(value, strlen(value), &seconds) != 0 || !(seconds >= 0 && seconds <= 1e9)) {
-        return hd_error_set(err, HD_E_CONFIG, "busy_timeout '%s' is not a number of seconds",
-                            value);
+    if (hd_double_parse(given->value, strlen(given->value), &seconds) != 0 ||
+        !(seconds >= 0 && seconds <= 1e9)) {
+        return hd_error_set(err, HD_E_CONFIG, "%s '%s' is not a number of seconds", given->name,
+                            given->value);
     }
-    options->busy_timeout = (hd_time)llround(seconds * 1e6);
+    *to = (hd_time)llround(seconds * 1e6);
     return HD_OK;
 }
 
@@ -108,7 +108,9 @@ static hd_error_kind read_option(hd_sqlite_options *options, const hd_option *gi
     }
     if (strcmp(given->name, "mode") == 0) return read_mode(options, given->value, err);
     if (strcmp(given->name, "busy_timeout") == 0)
-        return read_busy_timeout(options, given->value, err);
+        return read_seconds(&options->busy_timeout, given, err);
+    if (strcmp(given->name, "statement_timeout") == 0)
+        return read_seconds(&options->statement_timeout, given, err);
     if (strcmp(given->name, "statement_cache") == 0) return read_cache(options, given->value, err);
     if (strncmp(given->name, "pragma.", 7) == 0) {
         return read_pragma(options, given->name + 7, given->value, err);

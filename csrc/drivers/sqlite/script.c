@@ -27,14 +27,17 @@ static int prepare_piece(hd_sqlite_conn *conn) {
     int rest = (int)(conn->script_end - conn->script_at);
     const char *tail;
     int code = sqlite3_prepare_v2(conn->db, conn->script_at, rest + 1, &conn->piece, &tail);
-    if (code == SQLITE_OK) conn->script_at = tail;
+    if (code != SQLITE_OK) return code;
+    conn->script_at = tail;
+    hd_sqlite_limit_statement(conn, hd_now());
+    if (conn->piece) hd_sqlite_limit_write(conn, conn->piece);
     return code;
 }
 
 /* SQLITE_DONE, or the code that stopped it. */
 static int run_piece(hd_sqlite_conn *conn, hd_statement *s) {
     int before = sqlite3_total_changes(conn->db), code;
-    do code = sqlite3_step(conn->piece);
+    do code = hd_sqlite_is_over(conn) ? SQLITE_INTERRUPT : sqlite3_step(conn->piece);
     while (code == SQLITE_ROW);
     if (code != SQLITE_DONE) {
         if (hd_sqlite_is_busy(code)) sqlite3_reset(conn->piece);

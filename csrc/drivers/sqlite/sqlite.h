@@ -4,6 +4,7 @@
  *   database         path, ":memory:" or a file: URI; required
  *   mode             "rwc" (default: created when missing), "rw", "ro"
  *   busy_timeout     seconds that a statement waits for another connection's lock, "5"
+ *   statement_timeout  seconds that one statement may run, "0": any time
  *   statement_cache  prepared statements kept for each connection, "100"; "0" keeps none
  *   pragma.NAME      run at connect, in place of the default of that name: journal_mode WAL (files
  *                    that can be written), synchronous NORMAL, foreign_keys ON, case_sensitive_like

@@ -78,7 +78,7 @@ local function write(em, batch, state, may_commit)
     if record then return record, index, again end
   end
   while not state.commits do
-    status, fd, events, timeout = batch:body(link, nil, may_commit)
+    status, fd, events, timeout = batch:body(link, may_commit)
     if not status then break end
     state.commits = state.bare or may_commit and batch:can_commit()
     local record, index, again = run(em, batch, status, fd, events, timeout)

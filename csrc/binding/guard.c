@@ -1,0 +1,45 @@
+/* Guard: what a coroutine holds while it waits for the database. A scheduler may forget a coroutine that it will never
+ * resume; the collector then takes the guard with it, and what it waited for is given up there and then, whoever still
+ * has the link. */
+#include "binding.h"
+
+typedef struct guard {
+    hd_link *link; /* NULL: the wait is over. Its userdata is the user value's */
+    uint32_t serial;
+} guard;
+
+static int guard_free(lua_State *L) {
+    guard *g = luaL_checkudata(L, 1, HDL_GUARD);
+    hd_link *link = g->link;
+    g->link = NULL;
+    if (link && link->mem && link->serial == g->serial) hd_link_reset(link);
+    return 0;
+}
+
+/* guard:release(): the coroutine goes on. */
+static int guard_release(lua_State *L) {
+    guard *g = luaL_checkudata(L, 1, HDL_GUARD);
+    g->link = NULL;
+    return 0;
+}
+
+/* core.guard(link) */
+static int guard_new(lua_State *L) {
+    hd_link *link = hdl_check_link(L, 1);
+    guard *g = hdl_new_userdata(L, sizeof *g, HDL_GUARD);
+    lua_getuservalue(L, -1);
+    lua_pushvalue(L, 1);
+    lua_rawseti(L, -2, 1);
+    lua_pop(L, 1);
+    g->link = link;
+    g->serial = link->serial;
+    return 1;
+}
+
+static const luaL_Reg methods[] = {{"release", guard_release}, {NULL, NULL}};
+static const luaL_Reg functions[] = {{"guard", guard_new}, {NULL, NULL}};
+
+void hdl_open_guard(lua_State *L) {
+    hdl_new_class(L, HDL_GUARD, methods, guard_free);
+    luaL_setfuncs(L, functions, 0);
+}

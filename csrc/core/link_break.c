@@ -1,0 +1,123 @@
+/* How an operation ends before its time: its limit is over, its reader has enough, its waiter is gone, or the process is
+ * not the one that began it. Two rules. What runs on a server is told to stop before its connection is let go, so that
+ * nobody's statement goes on. And a connection is kept where that is safe: after a limit when the database answers within
+ * a short grace, after everything else when it is quiet without any waiting (SQLite always: a database in memory would
+ * die with its connection).
+ *
+ * A statement that ends all the same, because the limit met it on its last steps, has ended: its rows are given, its
+ * commit is one. */
+#include "link_parts.h"
+
+#include <stdio.h>
+
+/* What a server may take to answer that it has stopped. */
+enum { GRACE = 1000000 };
+
+/* ---- Letting go ---- */
+
+void hd_link_drop(hd_link *link) {
+    hd_conn *conn = hd_link_conn(link);
+    if (conn && conn->driver->status(conn, false) == HD_CONN_BUSY) conn->driver->cancel(conn);
+    hd_pool_give_up(&link->ticket);
+}
+
+/* Brings a connection whose user is gone back to rest, as far as that needs no waiting (SQLite: always; an
+ * in-memory database would die with its connection). False: only closing helps. */
+static bool settle(hd_link *link) {
+    hd_conn *conn = hd_link_conn(link);
+    if (!conn) return false;
+    const hd_driver *driver = conn->driver;
+    if (driver->status(conn, false) == HD_CONN_BUSY) driver->abandon(conn);
+    if (driver->status(conn, false) == HD_CONN_TRANSACTION) {
+        hd_statement rollback;
+        hd_wait wait;
+        hd_link_control(&rollback, "ROLLBACK", true);
+        conn->deadline = HD_NEVER;
+        if (driver->start(conn, &rollback, 1, &link->error) != HD_OK) return false;
+        if (driver->step(conn, &wait, &link->error) != HD_DONE) return false;
+    }
+    return driver->status(conn, false) == HD_CONN_IDLE;
+}
+
+/* A transaction that the database knew is over, and says so until it is rolled back; one that it never saw begins with
+ * the next batch. */
+static void lose_transaction(hd_link *link) {
+    if (!link->began) return;
+    hd_link_prefix_drop(link, link->prefix_length);
+    link->over = link->lost_conn = true;
+}
+
+/* In the child of a fork the connection, and what was under way on it, are the parent's. */
+void hd_link_check_process(hd_link *link) {
+    if (!link->ticket.conn) return;
+    hd_ticket_check(&link->ticket);
+    if (!link->ticket.conn) lose_transaction(link);
+}
+
+void hd_link_reset(hd_link *link) {
+    hd_link_check_process(link);
+    /* A connection that on_connect has not done with is of no use to anybody. */
+    if (!link->parked && settle(link))
+        hd_pool_release(&link->ticket);
+    else
+        hd_link_drop(link);
+    link->state = HD_LINK_IDLE;
+    link->serial++;
+    link->need = HD_NEED_NOTHING;
+    link->batch = link->parked = NULL;
+    link->ask = NULL;
+    link->pinned = false;
+    lose_transaction(link);
+}
+
+void hd_link_finish(hd_link *link) {
+    hd_conn *conn = hd_link_conn(link);
+    if (link->state == HD_LINK_IDLE) {
+        hd_link_release_if_free(link);
+        return;
+    }
+    if (link->state != HD_LINK_RUN || !conn) {
+        hd_link_reset(link);
+        return;
+    }
+    conn->driver->abandon(conn);
+    if (conn->driver->status(conn, false) == HD_CONN_BUSY) {
+        hd_link_reset(link);
+        return;
+    }
+    hd_link_note_prefix(link, link->prefix_count);
+    link->state = HD_LINK_IDLE;
+    link->batch = NULL;
+    hd_link_release_if_free(link);
+}
+
+/* ---- Limits ---- */
+
+bool hd_link_is_overdue(hd_link *link) {
+    if (!link->canceled) {
+        hd_conn *conn = hd_link_conn(link);
+        conn->driver->cancel(conn);
+        link->canceled = true;
+        link->deadline = hd_now() + GRACE;
+        return false;
+    }
+    hd_pool_give_up(&link->ticket);
+    hd_error_set(&link->error, HD_E_CANCELED, "the server did not answer that it has stopped");
+    return true;
+}
+
+/* A driver whose steps take long looks at the deadline itself. */
+static bool is_over(const hd_link *link) {
+    return link->canceled || (link->deadline != HD_NEVER && hd_now() >= link->deadline);
+}
+
+void hd_link_word_limit(hd_link *link) {
+    hd_error *err = &link->error;
+    if (err->kind != HD_E_CANCELED || !is_over(link)) return;
+    char text[96];
+    int len = snprintf(text, sizeof text,
+                       "the statement did not finish within %g seconds (option timeout)",
+                       (double)link->limit / 1e6);
+    err->kind = HD_E_TIMEOUT;
+    hd_error_text(err, &err->message, text, (size_t)len);
+}
