@@ -111,7 +111,7 @@ databases.each(function(db)
             assert.equal(1, count_of(function() ann.books:load { refresh = true } end))
             assert.equal("none A2 A1", names(ann.books))
             assert.equal("A1 A2 none", names(em:fork():find_one(Author, 1).books:load { order_by = { "title" } }))
-            raises("unknown_property", function() ann.books:load { where = {} } end, "'where'")
+            raises("unknown_property", function() ann.books:load { wher = {} } end, "'where'")
             raises("validation", function() ann.books:load { refresh = "yes" } end, "refresh")
         end)
 

@@ -1,8 +1,10 @@
 --- Collections in memory: members of a to-many side, or of the inverse side of a one_to_one, which has one at most.
 ---
 --- A collection knows its members (`items`, in order) once it is *initialized*; before, only what was added and
---- removed since the last flush. `snapshot` is what the database holds, as far as it is known. What it
---- and the database make of each other is in `relations/stored.lua`; nothing here knows the other side of a relation.
+--- removed since the last flush. `snapshot` is what the database holds, as far as it is known. One that was read in
+--- part shows these members, and knows of others no more than one that was never read: what is removed from it stands
+--- in `removed`. What it and the database make of each other is in `relations/stored.lua`; nothing here knows the other
+--- side of a relation.
 local undo = require("heddle.undo")
 
 ---@class heddle.Collection
@@ -12,7 +14,8 @@ local undo = require("heddle.undo")
 ---@field initialized boolean
 ---@field snapshot table[]|nil the database's members; nil while nobody knows them
 ---@field added table[] in order, while it is not initialized
----@field removed table[] likewise
+---@field removed table[] likewise, and of one that was read in part
+---@field part heddle.Part|nil what was asked for when it was read, where that was not the usual
 ---@field fate table<table, "added"|"removed"> which of the two an instance is in
 ---@field replaced boolean|nil its members were set while the database's were not known
 local Collection = { __name = "heddle.collection_state" }
@@ -64,12 +67,12 @@ end
 ---Everything that changes, for Collection:restore.
 function Collection:image()
   return { items = copy(self:members()), initialized = self.initialized, snapshot = self.snapshot,
-    added = copy(self.added), removed = copy(self.removed), replaced = self.replaced }
+    added = copy(self.added), removed = copy(self.removed), replaced = self.replaced, part = self.part }
 end
 
 ---@param image table as Collection:image gives it
 function Collection:restore(image)
-  for _, field in ipairs({ "items", "initialized", "snapshot", "added", "removed", "replaced" }) do
+  for _, field in ipairs({ "items", "initialized", "snapshot", "added", "removed", "replaced", "part" }) do
     self[field] = image[field]
   end
   self.place, self.gaps, self.noted, self.fate = nil, nil, nil, {}
@@ -122,10 +125,19 @@ function Collection:places()
   return place
 end
 
+---Whether only some of the members were read.
+---@return boolean
+function Collection:is_partial()
+  return self.part ~= nil and not self.part.is_whole
+end
+
 ---Whether an instance is a member; nil when that is not known.
 ---@return boolean|nil
 function Collection:has(e)
-  if self.initialized then return self:places()[e] ~= nil end
+  if self.initialized then
+    if self:places()[e] then return true end
+    if not self:is_partial() then return false end
+  end
   local fate = self.fate[e]
   if fate then return fate == "added" end
   return nil
@@ -135,13 +147,13 @@ end
 function Collection:take(e)
   if self:has(e) then return end
   self:touch()
+  if self.fate[e] then cut(self.removed, e) end
   if self.initialized then
     local place = self:places()
     self.items[#self.items + 1] = e
-    place[e] = #self.items
+    place[e], self.fate[e] = #self.items, nil
     return
   end
-  if self.fate[e] then cut(self.removed, e) end
   self.added[#self.added + 1], self.fate[e] = e, "added"
 end
 
@@ -152,9 +164,10 @@ function Collection:drop(e)
   if self.initialized then
     self:places()[e] = nil
     self.gaps = true
-    return
+    if not self:is_partial() then return end
+  elseif self.fate[e] then
+    cut(self.added, e)
   end
-  if self.fate[e] then cut(self.added, e) end
   self.removed[#self.removed + 1], self.fate[e] = e, "removed"
 end
 

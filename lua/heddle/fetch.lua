@@ -7,10 +7,10 @@ local kinds = require("heddle.kinds")
 local locks = require("heddle.locks")
 local managed = require("heddle.populate.managed")
 local manager = require("heddle.manager")
-local members = require("heddle.relations.members")
 local merge = require("heddle.merge")
 local named_filters = require("heddle.named_filters")
 local populate = require("heddle.populate")
+local routing = require("heddle.routing")
 local select = require("heddle.select")
 local unmanaged = require("heddle.populate.unmanaged")
 local wait = require("heddle.wait")
@@ -51,20 +51,31 @@ local function raise_refused(self, link, plan, number)
   self.context:raise(link, record)
 end
 
----Starts a plan: the status of its first row or its end, and the link that it runs on.
----@param opts? table of the query that it belongs to
----@return integer status
----@return userdata link
-function Manager:start(plan, params, opts)
-  self:enter()
-  local query = plan.model == self.model and plan.query or prepare(self, plan)
-  local link = self:link_for(plan, opts)
+local function start_on(self, link, plan, params, query)
   if self.test then self.test:guard(self) end
   local status, fd, events, timeout = link:start(query, params, #plan.param_columns)
   if status == wait.FAILED and fd then raise_refused(self, link, plan, fd) end
   if plan.impatient and status == WAIT and fd == nil then locks.raise_taken(self, plan.mapping) end
   if status >= WAIT then status = self:carry(link, status, fd, events, timeout) end
   return status, link
+end
+
+---Starts a plan: the status of its first row or its end, and the link that it runs on. A plan that writes says
+---`connection = "write"`; so does one that reads what has to be the newest.
+---@param opts? table of the query that it belongs to
+---@return integer status
+---@return userdata link
+function Manager:start(plan, params, opts)
+  self:enter()
+  local query = plan.model == self.model and plan.query or prepare(self, plan)
+  if self.context.replicas then return routing.start(self, start_on, plan, opts, params, query) end
+  return start_on(self, self.link or self:open_link(), plan, params, query)
+end
+
+-- A statement has run to its end.
+local function finish(self, link, plan, opts)
+  if self.context:is_logged() then self.context:log(link) end
+  if self.context.replicas then routing.note(self, plan, opts) end
 end
 
 -- A hydration that fails (out of memory) leaves the operation half read.
@@ -84,7 +95,7 @@ function fetch.arrays(self, plan, params, opts)
   local rows = {}
   local status, link = self:start(plan, params, opts)
   while status == ROW do status = self:carry(link, link:arrays(plan.query, rows)) end
-  if self.context:is_logged() then self.context:log(link) end
+  finish(self, link, plan, opts)
   return rows
 end
 
@@ -116,7 +127,7 @@ function fetch.managed(self, plan, params, opts)
   while status == ROW do
     status = hydrate(self, link, core.hydrate, shelf.shelf, link, plan.hydrator, shelf, results, late, others)
   end
-  if self.context:is_logged() then self.context:log(link) end
+  finish(self, link, plan, opts)
   if late[1] then merge.late(shelf, plan, late) end
   return results, shelf, others
 end
@@ -131,7 +142,7 @@ function fetch.unmanaged(self, plan, params, opts)
     status = hydrate(self, link, core.hydrate_plain, link, plan.hydrator, kinds.stored(plan.mapping), results, rest,
       others)
   end
-  if self.context:is_logged() then self.context:log(link) end
+  finish(self, link, plan, opts)
   merge.unmanaged(plan, results, rest)
   if hears_loads(self, plan.mapping.root) then tell_loads(self, results) end
   return results, others
@@ -205,27 +216,29 @@ end
 
 local function find_unmanaged(self, map, plan, params, opts, level)
   local list, others = fetch.unmanaged(self, plan, params, opts)
-  if #level.views == 0 and #level.lazy == 0 and #populate.eager_views(map) == 0 then return list, others end
-  local shared = find_options.shared(opts)
-  local loader = unmanaged.loader(function(target, where)
-    local found, values = select.find(target, where, shared, nil, target.named and named_filters.of(self, shared))
-    return fetch.unmanaged(self, found, values, shared)
-  end, function(view, keys)
-    local found, values = members.find(view, keys, {}, shared, true,
-      map.named and named_filters.of(self, shared))
-    return fetch.unmanaged(self, found, values, shared)
-  end)
+  if #level.views == 0 and #populate.eager_views(map) == 0 then return list, others end
+  local loader = unmanaged.loader(self, opts)
   loader:know(map, list)
   populate.run(loader, level, list)
-  populate.eager(loader, map, list)
+  populate.eager(loader, map, list, level)
   return list, others
 end
 
-local nothing = { views = {}, lazy = {} }
+unmanaged.read = fetch.unmanaged
 
----The levels that a query's `populate` asks for.
+local nothing = { views = {}, below = {}, own = {} }
+local nowhere = {}
+
+---The levels that a query's `populate`, and names with a relation in front in `fields` and `exclude`, ask for.
+---@return heddle.Level
+---@return table|nil opts as the query's own statement takes them
 function fetch.level(map, opts)
-  return opts and opts.populate and populate.plan(map, opts.populate) or nothing
+  if type(opts) ~= "table" then return nothing, opts end
+  if opts.populate == nil and opts.fields == nil and opts.exclude == nil then return nothing, opts end
+  local level, own = populate.plan(map, opts.populate == nil and nowhere or opts.populate, opts), {}
+  for name, value in pairs(opts) do own[name] = value end
+  own.fields, own.exclude = level.own.fields, level.own.exclude
+  return level, own
 end
 
 ---What find and its kin do with a plan: flush, statement, instances, relations.
@@ -233,7 +246,7 @@ end
 ---@return any[] others what stands behind the entity's columns, row by row
 function fetch.run(self, map, plan, params, opts, level)
   locks.check_transaction(self, map, plan.lock)
-  fetch.flush_before(self, { reads = populate.reads(level, plan.reads) }, opts)
+  fetch.flush_before(self, { reads = populate.reads(level, plan.reads, self, opts) }, opts)
   if opts and opts.managed == false then return find_unmanaged(self, map, plan, params, opts, level) end
   local results, shelf, others = fetch.managed(self, plan, params, opts)
   local refresh = opts and opts.refresh
@@ -242,7 +255,7 @@ function fetch.run(self, map, plan, params, opts, level)
   end
   fetch.on_load(self, shelf)
   if level ~= nothing then populate.run(managed.loader(self, opts), level, results) end
-  fetch.eager(self, map, results, opts)
+  fetch.eager(self, map, results, opts, level)
   return results, others
 end
 
@@ -251,15 +264,27 @@ end
 function fetch.find(self, entity, where, opts, allow_empty)
   self:check_global()
   local map = self:mapping(entity)
-  local plan, params = select.find(map, where, opts, allow_empty, map.named and named_filters.of(self, opts))
-  return fetch.run(self, map, plan, params, opts, fetch.level(map, opts))
+  local level, own = fetch.level(map, opts)
+  local plan, params = select.find(map, where, own, allow_empty, map.named and named_filters.of(self, opts))
+  return fetch.run(self, map, plan, params, opts, level)
 end
 
----Loads the relations that say `eager = true`.
-function fetch.eager(self, map, results, opts)
+---Loads the relations that say `eager = true`, but for those that the query speaks of itself.
+---@param level? heddle.Level
+function fetch.eager(self, map, results, opts, level)
   if #populate.eager_views(map) > 0 then
-    populate.eager(managed.loader(self, find_options.shared(opts)), map, results)
+    populate.eager(managed.loader(self, find_options.shared(opts)), map, results, level)
   end
+end
+
+-- Rows that a loader asks for by their keys.
+function managed.read(self, map, where, selected, opts, level)
+  local plan, params = select.find(map, where, selected, true, level.named)
+  local results, shelf = fetch.managed(self, plan, params, opts)
+  if opts.refresh and fetch.drop_changes(results) then results = fetch.managed(self, plan, params, opts) end
+  fetch.on_load(self, shelf)
+  fetch.eager(self, map, results, opts, level)
+  return results
 end
 
 return fetch

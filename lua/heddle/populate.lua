@@ -4,122 +4,90 @@
 --- for the targets of a whole level at once. There are two: one for the instances of an entity manager, one for
 --- those of nobody.
 local compat = require("heddle.compat")
-local errors = require("heddle.errors")
 local family = require("heddle.family")
-local resolve = require("heddle.resolve")
+local find_options = require("heddle.find_options")
+local members = require("heddle.relations.members")
+local named_filters = require("heddle.named_filters")
+local names = require("heddle.named_filters.names")
+local tree = require("heddle.populate.tree")
 local views_of = require("heddle.mapping.family")
 
 local populate = {}
 
-local function is_relation(view)
-  return view.target ~= nil and view.kind ~= "embedded"
-end
+populate.plan, populate.single, populate.is_to_one = tree.plan, tree.single, tree.is_to_one
 
----Whether a relation's targets are in its own columns; those of other relations are asked for by the owners' keys.
-function populate.is_to_one(view)
-  return view.columns ~= nil and #view.columns > 0
-end
-
-local function refuse(map, name, kind, message)
-  return errors.raise(kind, ("populate of %s: %s"):format(map.name, message), { context = map.context,
-    entity = map.name, property = name })
-end
-
----@class heddle.Level
----@field map table
----@field views table[] relations to load, in the order of the paths
----@field below table<string, heddle.Level> what is loaded of their targets, by the relation's name
----@field lazy table[] lazy scalars to load
-local function new_level(map)
-  return { map = map, views = {}, below = {}, lazy = {} }
-end
-
-local function add_relation(level, view)
-  if not level.below[view.name] then
-    level.views[#level.views + 1] = view
-    level.below[view.name] = new_level(view.target)
+---What a query for a relation's targets asks for.
+---@param level heddle.Level
+---@param view table a relation of it
+---@param em heddle.EntityManager
+---@param opts? table of the whole query
+---@return heddle.LevelOptions
+---@return heddle.Part|nil part where it does not ask for all of them in their usual order
+---@return heddle.NamedFilters|nil
+function populate.asked(level, view, em, opts)
+  local below = level.below[view.name]
+  local own = below.own
+  if below.part == nil then
+    local filters = names.layered(opts and opts.filters, own.filters)
+    below.named = (view.target.named or view.pivot and view.pivot.mapping.named) and named_filters.of(em,
+      { filters = filters }) or nil
+    below.part = members.part(view, own, below.named) or false
   end
-  return level.below[view.name]
+  return own, below.part or nil, below.named
 end
 
-local function add_path(level, path)
-  local top = level.map
-  for name, rest in (path .. "."):gmatch("([^.]*)%.()") do
-    local map = level and level.map
-    local view = level and resolve.view(map, name, "populate")
-    if view and view.embedded then
-      if rest <= #path then resolve.member(map, view, path:sub(rest), "populate") end
-      if view.prop.lazy then level.lazy[#level.lazy + 1] = view end
-      return -- a value is loaded as a whole
-    elseif view and is_relation(view) then
-      level = add_relation(level, view)
-    elseif view and view.stored and view.prop.lazy then
-      level.lazy[#level.lazy + 1] = view
-      level = nil -- nothing can follow
-    else
-      refuse(view and map or top, name, "validation", ("'%s' is no relation"):format(view and name or path))
-    end
-  end
+---The options with which the targets of a level are selected.
+---@param own heddle.LevelOptions
+---@param opts? table of the whole query
+---@return table
+function populate.selected(own, opts)
+  return find_options.shared(opts, { fields = own.fields, exclude = own.exclude, order_by = own.order_by,
+    limit = own.limit, offset = own.offset })
 end
 
----The tree of levels that paths stand for. Raises `unknown_property`, `validation`.
----@param map table
----@param paths string[]|string "author", "author.books", a lazy property; "*" for every relation
----@return heddle.Level
-function populate.plan(map, paths)
-  if type(paths) == "string" then paths = { paths } end
-  if type(paths) ~= "table" then refuse(map, nil, "validation", "takes a list of paths, not a " .. type(paths)) end
-  local top = new_level(map)
-  for _, path in ipairs(paths) do
-    if type(path) ~= "string" then
-      refuse(map, nil, "validation", "takes a list of paths, each a string, not a " .. type(path))
-    elseif path == "*" then
-      for _, view in ipairs(map.list) do
-        if is_relation(view) then add_relation(top, view) end
-      end
-    else
-      add_path(top, path)
-    end
-  end
-  return top
-end
-
----The mappings whose tables the queries for a level read, but for those that to-one relations ask for: by its key a row
----is found as it is in memory.
+---The mappings whose tables the queries for a level read, but for those that to-one relations ask for by key alone: a
+---row is found so as it is in memory. Checks what is said about the level.
 ---@param level heddle.Level
 ---@param reads table[] is left alone
+---@param em heddle.EntityManager
+---@param opts? table of the whole query
 ---@return table[] more than `reads`
-function populate.reads(level, reads)
+function populate.reads(level, reads, em, opts)
   if not level.views[1] then return reads end
   local all = { compat.unpack(reads) }
-  local function add(below)
-    for _, view in ipairs(below.views) do
+  local function add(above)
+    for _, view in ipairs(above.views) do
+      local _, part = populate.asked(above, view, em, opts)
+      for _, map in ipairs(part and part.reads or {}) do all[#all + 1] = map end
       if not populate.is_to_one(view) then
         all[#all + 1] = view.target
         all[#all + 1] = view.pivot and view.pivot.mapping
       end
-      add(below.below[view.name])
+      add(above.below[view.name])
     end
   end
   add(level)
   return all
 end
 
-local function targets(loader, map, view, list)
-  if populate.is_to_one(view) then return loader:targets(view, list) end
-  return loader:members(map, view, list)
+local function is_relation(view)
+  return view.target ~= nil and view.kind ~= "embedded"
+end
+
+local function targets(loader, level, view, list)
+  if populate.is_to_one(view) then return loader:targets(level, view, list) end
+  return loader:members(level, view, list)
 end
 
 ---Loads a level and what is below it, for all instances of the list.
----@param loader table with the methods `targets(view, list)` and `members(map, view, list)`, which give what to-one and
----other relations lead to, each once, and `lazy(map, views, list)`
+---@param loader table with the methods `targets(level, view, list)` and `members(level, view, list)`, which give what
+---to-one and other relations lead to, each once, as far as it was asked for
 ---@param level heddle.Level
 ---@param list table[]
 function populate.run(loader, level, list)
   if #list == 0 then return end
-  if level.lazy[1] then loader:lazy(level.map, level.lazy, list) end
   for _, view in ipairs(level.views) do
-    populate.run(loader, level.below[view.name], targets(loader, level.map, view, list))
+    populate.run(loader, level.below[view.name], targets(loader, level, view, list))
   end
 end
 
@@ -148,11 +116,12 @@ local function having(map, view, list)
   return some
 end
 
----Loads them.
-function populate.eager(loader, map, list)
+---Loads them, but for those that the query speaks of itself.
+---@param level? heddle.Level that of the list
+function populate.eager(loader, map, list, level)
   for _, view in ipairs(populate.eager_views(map)) do
-    local owners = having(map, view, list)
-    if #owners > 0 then targets(loader, map, view, owners) end
+    local owners = level and level.below[view.name] and {} or having(map, view, list)
+    if #owners > 0 then targets(loader, tree.single(map, view), view, owners) end
   end
 end
 

@@ -211,7 +211,7 @@ function relations.set(state, list)
     if not wanted[e] then remove(state, e) end
   end
   for _, e in ipairs(distinct) do add(state, e) end
-  if state.initialized then state:arrange(distinct) else state:replace(distinct) end
+  if state.initialized and not state:is_partial() then state:arrange(distinct) else state:replace(distinct) end
 end
 
 ---The members of a collection that was replaced are known now: those that are in it no more leave it.

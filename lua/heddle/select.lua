@@ -49,10 +49,25 @@ local function named(mapping, names, option)
   return set
 end
 
+local BESIDES = { __name = "heddle.besides" }
+
+---What `fields` may be inside: names of what is read besides everything that is not lazy.
+---@param names string[]
+---@return string[] the same list
+function select.besides(names)
+  return setmetatable(names, BESIDES)
+end
+
+local function is_besides(names)
+  return type(names) == "table" and getmetatable(names) == BESIDES
+end
+
 -- The columns to read: those named, or all that are not lazy; the key and the version always, without which a
 -- row could neither be found again nor be written safely.
 local function columns_of(mapping, opts, whole)
   local only = opts.fields and named(mapping, opts.fields, "fields")
+  local besides = is_besides(opts.fields) and only
+  if besides then only = nil end
   local without = opts.exclude and named(mapping, opts.exclude, "exclude")
   local columns = {}
   for _, column in ipairs(mapping.columns) do
@@ -62,7 +77,7 @@ local function columns_of(mapping, opts, whole)
       wanted = only[name]
     else
       -- What no row of the entity has costs nothing, and is known then.
-      wanted = whole or not column.lazy or not family.has_column(mapping, column)
+      wanted = whole or besides and besides[name] or not column.lazy or not family.has_column(mapping, column)
     end
     if without and without[name] then wanted = false end
     if wanted or column.primary or column.version or column.discriminator then columns[#columns + 1] = column end
@@ -73,13 +88,14 @@ end
 -- Shapes ---------------------------------------------------------------------------------------------------
 
 local function emit_names(to, mapping, names, option)
-  if type(names) ~= "table" or getmetatable(names) ~= nil then
+  local besides = option == "fields" and is_besides(names)
+  if type(names) ~= "table" or getmetatable(names) ~= nil and not besides then
     return refuse(mapping, option, "takes a list of names, not a " .. type(names))
   end
   local count = 0
   for _ in pairs(names) do count = count + 1 end
   if count ~= #names then return refuse(mapping, option, "takes a list of names") end
-  shape.emit(to, option, count)
+  shape.emit(to, besides and "besides" or option, count)
   for i = 1, count do
     -- Looked up here too: a name is a word of the shape only when it is one of the entity's.
     shape.emit(to, resolve.root(mapping, names[i], option).name)
@@ -145,12 +161,14 @@ local function build_find(mapping, to, extra)
   return {
     sql = "SELECT " .. list .. " FROM " .. made:from() .. tail .. locks.sql(made.driver, opts.lock),
     param_columns = made.param_columns, columns = columns, mapping = mapping, partial = partial,
-    reads = made.reads, lock = opts.lock, others = owner and owner.columns, impatient = locks.is_impatient(mapping, opts.lock),
+    reads = made.reads, lock = opts.lock, others = owner and owner.columns,
+    impatient = locks.is_impatient(mapping, opts.lock),
   }
 end
 
 -- What relations/members.lua makes plans of its own with.
 select.build_find, select.read_options, select.columns_of = build_find, read_options, columns_of
+select.order_sql = order_sql
 
 local function build_count(mapping, to)
   local made = statement.new(mapping)
@@ -198,19 +216,19 @@ end
 ---@param where any a filter, a bare key or an instance
 ---@param opts table?
 ---@param allow_empty boolean? whether `{}` may stand for every row; `opts.all` says so too
----@param named heddle.NamedFilters?
+---@param filters heddle.NamedFilters?
 ---@return table plan
 ---@return any[] params
-function select.find(mapping, where, opts, allow_empty, named)
+function select.find(mapping, where, opts, allow_empty, filters)
   if opts ~= nil then options.check(mapping, opts) end
   if opts == nil or next(opts) == nil then
-    if is_bare_key(mapping, where) and not (named and named:condition(mapping)) then
+    if is_bare_key(mapping, where) and not (filters and filters:condition(mapping)) then
       local root = place.root(mapping)
       return select.by_key(mapping), { place.scalar(root, root.key[1], where) }
     end
     opts = none
   end
-  local to = shape.new("find", named)
+  local to = shape.new("find", filters)
   filter.read(to, mapping, where, allow_empty or opts.all == true)
   local terms = opts ~= none and read_options(to, mapping, opts) or nil
   local plan = shape.plan(to, mapping, build_find, { opts = opts, terms = terms })
@@ -222,12 +240,12 @@ end
 ---@param where any
 ---@param opts table?
 ---@param allow_empty boolean?
----@param named heddle.NamedFilters?
+---@param filters heddle.NamedFilters?
 ---@return table plan its only column is a bigint
 ---@return any[] params
-function select.count(mapping, where, opts, allow_empty, named)
+function select.count(mapping, where, opts, allow_empty, filters)
   if opts ~= nil then options.check(mapping, opts) end
-  local to = shape.new("count", named)
+  local to = shape.new("count", filters)
   filter.read(to, mapping, where, allow_empty or opts ~= nil and opts.all == true)
   return shape.plan(to, mapping, build_count), to.params
 end

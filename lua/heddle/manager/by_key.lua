@@ -81,6 +81,7 @@ function Manager:find_one(entity, where, opts)
   local map = self:mapping(entity)
   if opts then find_options.check(map, opts) end
   local level = opts and opts.populate and populate.plan(map, opts.populate)
+  if level then populate.reads(level, {}, self, opts) end
   local e, row = find_managed(self, map, where)
   if row == "removed" or row == "other" then return nil end
   if row == "new" or row == "managed" and answers_from_memory(opts) then

@@ -11,6 +11,7 @@ local merge = require("heddle.merge")
 local named_filters = require("heddle.named_filters")
 local options = require("heddle.options")
 local populate = require("heddle.populate")
+local routing = require("heddle.routing")
 local select = require("heddle.select")
 local wait = require("heddle.wait")
 
@@ -57,7 +58,29 @@ function Manager:find_and_count(entity, where, opts)
     all = opts and opts.all }))
 end
 
-local load_rules = { refresh = options.boolean, flush_mode = options.one_of({ "auto", "commit", "always" }) }
+local load_rules = {
+  refresh = options.boolean, flush_mode = options.one_of({ "auto", "commit", "always" }),
+  connection = options.one_of({ "read", "write" }), timeout = options.any, filters = options.any,
+  strategy = options.one_of({ "select_in", "joined" }), where = options.any, order_by = options.any,
+  limit = options.any, offset = options.any, fields = options.any, exclude = options.any,
+}
+
+local of_path = { "where", "order_by", "limit", "offset", "fields", "exclude" }
+
+-- The paths of a load, with what its options say about the only one.
+local function entries(self, paths, opts)
+  local said = {}
+  for _, name in ipairs(of_path) do said[name] = opts[name] end
+  if paths == nil then paths = {} end
+  if next(said) == nil then return paths end
+  local path = type(paths) == "table" and getmetatable(paths) == nil and paths[2] == nil and paths[1] or paths
+  if type(path) ~= "string" then
+    errors.raise("validation", ("em:load: option '%s' is for one path: { { \"path\", %s = ... }, ... } says it of "
+      .. "several"):format(next(said), next(said)), { context = self.context_name })
+  end
+  said[1] = path
+  return { said }
+end
 
 -- The mapping of a list's instances. Raises for what is none of this entity manager's, or of another entity.
 local function check_loadable(self, list)
@@ -84,8 +107,9 @@ end
 ---
 ---Usage: `em:load(author, { "books.tags" })`
 ---@param what table an entity, or a list of entities of one kind
----@param paths? string[]|string as in `populate`
----@param opts? { refresh: boolean, flush_mode: string } `refresh`: read again what is loaded, and drop what was changed
+---@param paths? table|string as in `populate`
+---@param opts? table `refresh`: read again what is loaded, and drop what was changed; `flush_mode connection timeout
+---filters strategy` as for find; `where order_by limit offset fields exclude` of the only path
 ---@return table what
 function Manager:load(what, paths, opts)
   self:check_global()
@@ -101,11 +125,12 @@ function Manager:load(what, paths, opts)
   end
   local map = check_loadable(self, list)
   if not map then return what end
-  local level = populate.plan(map, paths or {})
-  local reads = populate.reads(level, {})
+  local level = populate.plan(map, entries(self, paths, opts), nil, true)
+  level.named = map.named and named_filters.of(self, opts)
+  local reads = populate.reads(level, {}, self, opts)
   if reads[1] then fetch.flush_before(self, { reads = reads }, opts) end
   local loader = managed.loader(self, opts)
-  loader:rows(map, list)
+  loader:rows(level, list, paths ~= nil)
   populate.run(loader, level, list)
   return what
 end
@@ -141,7 +166,7 @@ function Manager:execute(sql, ...)
   self:enter()
   local link = self:open_link()
   if self.test then self.test:guard(self) end
-  local rows, count = self.context:run_sql(link, sql, compat.pack(...))
+  local rows, count = routing.execute(self, link, sql, compat.pack(...))
   return rows or count
 end
 

@@ -1,8 +1,11 @@
 --- The loader of populate for the instances of an entity manager: references become loaded, collections filled.
+local family = require("heddle.family")
+local compat = require("heddle.compat")
 local find_options = require("heddle.find_options")
 local op = require("heddle.op")
 local populate = require("heddle.populate")
 local relations = require("heddle.relations")
+local select = require("heddle.select")
 
 local Loader = {}
 Loader.__index = Loader
@@ -10,8 +13,11 @@ Loader.__index = Loader
 local managed = {}
 
 ---Set by heddle.relations.loading.
----@type fun(em: table, view: table, owners: table[], opts: table): table[]
+---@type fun(em: table, view: table, owners: table[], opts: table, level: heddle.Level)
 managed.load = nil
+---Set by heddle.fetch: reads rows of an entity.
+---@type fun(em: table, map: table, where: any, selected: table, opts: table, more: table): table[]
+managed.read = nil
 
 ---@param em heddle.EntityManager
 ---@param opts? table of the query; `refresh`: what is loaded is read again, what was changed in memory dropped
@@ -20,27 +26,61 @@ function managed.loader(em, opts)
 end
 
 -- Options of one of the loader's own queries.
-local function own_options(self, more)
-  more.flush_mode = "commit"
-  return find_options.shared(self.opts, more)
+local function own_options(self, refresh)
+  return find_options.shared(self.opts, { flush_mode = "commit", refresh = refresh })
 end
 
-local function fill(self, map, keys, opts)
-  for part in populate.parts(map, keys) do self.em:find(map.class, op.one_of(part), opts) end
+-- Reads rows by their keys; gives those that are there.
+local function fill(self, map, keys, below, refresh)
+  local own, found = below.own, {}
+  for part in populate.parts(map, keys) do
+    local where = op.one_of(part)
+    if own.where ~= nil then where = op.all({ where, own.where }) end
+    local list = managed.read(self.em, map, where, { fields = own.fields, exclude = own.exclude },
+      own_options(self, refresh), below)
+    for i = 1, #list do found[#found + 1] = list[i] end
+  end
+  return found
 end
 
-local wanted = { reference = true }
+local function is_among(overlay, columns)
+  for _, column in ipairs(columns) do
+    if not overlay.loaded[column.index] and not overlay.assigned[column.index] then return false end
+  end
+  return true
+end
+
+-- Whether a row lacks some of the columns that are asked for and its entity has.
+local function lacks(shelf, e, slot, columns)
+  local row = shelf:state(slot)
+  if row ~= "partial" then return row == "reference" end
+  local overlay, own = shelf.overlay[slot], {}
+  for _, column in ipairs(family.map_of(e).owned) do
+    if columns[column] then own[#own + 1] = column end
+  end
+  return not is_among(overlay, own)
+end
+
+-- The columns that a level asks for; `named`: by name.
+local function columns_of(map, own, named)
+  local set = {}
+  if named then own = { fields = own.fields and { compat.unpack(own.fields) } or {} } end
+  for _, column in ipairs((select.columns_of(map, own))) do set[column] = true end
+  return set
+end
+
 local refreshed = { reference = true, partial = true, managed = true }
 
--- Reads rows that are not loaded.
-local function load_rows(self, map, list)
-  local shelf, keys = self.em:shelf_of(map), {}
-  local states = self.refresh and refreshed or wanted
+-- The keys of those that lack something.
+local function lacking(self, map, list, own, refresh, named)
+  local shelf, keys, columns = self.em:shelf_of(map), {}, columns_of(map, own, named)
   for _, e in ipairs(list) do
     local slot = shelf.slot_of[e]
-    if slot and states[shelf:state(slot)] then keys[#keys + 1] = shelf:program_key(slot) end
+    if slot and (refresh and refreshed[shelf:state(slot)] or lacks(shelf, e, slot, columns)) then
+      keys[#keys + 1] = shelf:program_key(slot)
+    end
   end
-  fill(self, map, keys, own_options(self, { refresh = self.refresh }))
+  return keys
 end
 
 local function overlay_of(e)
@@ -61,12 +101,27 @@ local function fill_inverse(e, view, target)
   local overlay = overlay_of(e)
   if not getmetatable(e).box or overlay and overlay.rel[view.name] ~= nil then return end
   local state = relations.collection(target, view.inverse.name)
-  if not state.initialized then state:fill({ e }) end
+  if not state.initialized or state:is_partial() and not state:known()[1] then state:fill({ e }) end
 end
 
----Loads the targets of a relation that are only references; gives all targets, each once.
-function Loader:targets(view, list)
-  local seen, targets = {}, {}
+-- Those that are more than references.
+local function loaded(list)
+  local some = {}
+  for _, e in ipairs(list) do
+    if getmetatable(e).load_state ~= "reference" then some[#some + 1] = e end
+  end
+  return some
+end
+
+-- Loads the targets that a condition holds for, and gives them. Whom nothing lies below is not looked at again.
+local function load_some(self, view, targets, below)
+  local keys = lacking(self, view.target, targets, below.own, self.refresh or below.views[1] ~= nil)
+  return keys[1] and fill(self, view.target, keys, below, self.refresh) or {}
+end
+
+---Loads the targets of a relation that lack something; gives all targets, each once.
+function Loader:targets(level, view, list)
+  local seen, targets, below = {}, {}, level.below[view.name]
   for _, e in ipairs(list) do
     local target = target_of(e, view)
     if target ~= nil and not seen[target] then
@@ -75,14 +130,16 @@ function Loader:targets(view, list)
     end
     if target ~= nil and view.kind == "one_to_one" and view.inverse then fill_inverse(e, view, target) end
   end
-  load_rows(self, view.target, targets)
-  return targets
+  populate.asked(level, view, self.em, self.opts)
+  if below.own.where ~= nil then return load_some(self, view, targets, below) end
+  self:rows(below, targets)
+  return loaded(targets)
 end
 
----Loads the members of a relation that are not known; gives all members, each once.
-function Loader:members(_, view, list)
-  local seen, all = {}, {}
-  managed.load(self.em, view, list, own_options(self, { refresh = self.refresh }))
+---Loads the members of a relation that are asked for and not known; gives all that it shows, each once.
+function Loader:members(level, view, list)
+  local seen, all, below = {}, {}, level.below[view.name]
+  managed.load(self.em, view, list, own_options(self, self.refresh), level)
   for _, e in ipairs(list) do
     for _, member in ipairs(relations.collection(e, view.name):known()) do
       if not seen[member] then
@@ -91,32 +148,16 @@ function Loader:members(_, view, list)
       end
     end
   end
+  local keys = lacking(self, view.target, all, below.own)
+  if keys[1] then fill(self, view.target, keys, below) end
   return all
 end
 
-local function lacks(overlay, views)
-  if not overlay or not overlay.loaded then return false end
-  for _, view in ipairs(views) do
-    local index = view.stored[1].index
-    if not overlay.loaded[index] and not overlay.assigned[index] then return true end
-  end
-  return false
-end
-
----Loads lazy properties of those that lack them.
-function Loader:lazy(map, views, list)
-  local shelf, keys, fields = self.em:shelf_of(map), {}, {}
-  for i, view in ipairs(views) do fields[i] = view.name end
-  for _, e in ipairs(list) do
-    local slot = shelf.slot_of[e]
-    if slot and lacks(shelf.overlay[slot], views) then keys[#keys + 1] = shelf:program_key(slot) end
-  end
-  fill(self, map, keys, own_options(self, { fields = fields }))
-end
-
----Loads those of a list that are references.
-function Loader:rows(map, list)
-  load_rows(self, map, list)
+---Loads those of a list that lack something of what a level asks for.
+---@param named? boolean of loaded rows only what the level names counts
+function Loader:rows(level, list, named)
+  local keys = lacking(self, level.map, list, level.own, self.refresh, named)
+  if keys[1] then fill(self, level.map, keys, level, self.refresh) end
 end
 
 return managed

@@ -1,23 +1,30 @@
 --- The loader of populate for instances of nobody. Within one query a row is one instance here too, so that relations
 --- that lead in a circle come to an end.
 local custom = require("heddle.custom")
+local find_options = require("heddle.find_options")
 local given_key = require("heddle.given_key")
 local instance = require("heddle.instance")
 local members = require("heddle.relations.members")
 local op = require("heddle.op")
 local populate = require("heddle.populate")
 local relations = require("heddle.relations")
+local select = require("heddle.select")
 
 local Loader = {}
 Loader.__index = Loader
 
 local unmanaged = {}
 
----@param read fun(map: table, where: table, opts: table|nil): table[] runs a query for unmanaged instances
----@param read_members fun(view: table, keys: table[]): table[], any[] the same for members of a relation, with the keys
----of their owners
-function unmanaged.loader(read, read_members)
-  return setmetatable({ read = read, read_members = read_members, known = {} }, Loader)
+local none = {}
+
+---Set by heddle.fetch: runs a plan.
+---@type fun(em: table, plan: table, params: any[], opts: table|nil): table[], any[]
+unmanaged.read = nil
+
+---@param em heddle.EntityManager
+---@param opts? table of the query
+function unmanaged.loader(em, opts)
+  return setmetatable({ em = em, opts = opts, shared = find_options.shared(opts), known = {} }, Loader)
 end
 
 local function name_of(key)
@@ -39,15 +46,66 @@ local function foreign_key(e, view)
   return own and own.keys and own.keys[view.name]
 end
 
-local function fill(self, map, keys)
-  local known, fresh = known_of(self, map), {}
+-- Reads rows by their keys.
+local function read(self, map, keys, below)
+  local own, found = below.own, {}
   for part in populate.parts(map, keys) do
-    for _, e in ipairs(self.read(map, op.one_of(part))) do
-      known[name_of(given_key.of(e, map))] = e
-      fresh[#fresh + 1] = e
+    local where = op.one_of(part)
+    if own.where ~= nil then where = op.all({ where, own.where }) end
+    local plan, params = select.find(map, where, { fields = own.fields, exclude = own.exclude }, true, below.named)
+    for _, e in ipairs(unmanaged.read(self.em, plan, params, self.shared)) do found[#found + 1] = e end
+  end
+  return found
+end
+
+-- What a row that is known lacked and another reading of it has.
+local function complete(e, row)
+  local own, other = getmetatable(e).own, getmetatable(row).own
+  for _, prop in ipairs(getmetatable(e).definition.properties) do
+    local name = prop.name
+    if own.unloaded[name] and not (other and other.unloaded and other.unloaded[name]) then
+      own.unloaded[name] = false
+      if other and other.values[name] ~= nil then own.values[name] = other.values[name] end
+      if other and other.keys then own.keys[name] = other.keys[name] end
+      rawset(e, name, rawget(row, name))
     end
   end
-  populate.eager(self, map, fresh)
+end
+
+-- Those that are known already get what they lacked.
+local function take(self, map, rows, below)
+  local known, fresh = known_of(self, map), {}
+  for i, row in ipairs(rows) do
+    local name = name_of(given_key.of(row, map))
+    local e = known[name]
+    if not e then
+      known[name], fresh[#fresh + 1] = row, row
+    else
+      if getmetatable(e).own and getmetatable(e).own.unloaded then complete(e, row) end
+      rows[i] = e
+    end
+  end
+  populate.eager(self, map, fresh, below)
+  return rows
+end
+
+local function lacks(e, views)
+  local own = getmetatable(e).own
+  local unloaded = own and own.unloaded
+  for i = 1, unloaded and #views or 0 do
+    if unloaded[views[i].name] then return true end
+  end
+  return false
+end
+
+-- The properties that a level asks for.
+local function views_of(map, own)
+  local views, seen = {}, {}
+  for _, column in ipairs((select.columns_of(map, own))) do
+    if not seen[column.view] then views[#views + 1] = column.view end
+    seen[column.view] = true
+  end
+  return views
 end
 
 ---Notes instances that are there already.
@@ -59,33 +117,50 @@ function Loader:know(map, list)
   end
 end
 
-local function fill_list(e, view, list)
+local function fill_list(e, view, list, part)
   local state = relations.collection(e, view.name)
-  if not state.initialized then state:fill(list) end
+  if not state.initialized then state:fill(list, part) end
 end
 
----Reads the targets of a relation and puts them in their places; gives all targets, each once.
-function Loader:targets(view, list)
-  local known, wanted, keys = known_of(self, view.target), {}, {}
+local function point_to(e, view, target)
+  getmetatable(e).own.values[view.name] = target
+  if view.kind == "one_to_one" and view.inverse then fill_list(target, view.inverse, { e }) end
+end
+
+-- The keys that some lead to and that lack something; with a condition all of them.
+local function wanted_keys(self, view, list, below)
+  local map, known, seen, keys = view.target, known_of(self, view.target), {}, {}
+  local views = views_of(map, below.own)
   for _, e in ipairs(list) do
     local key = foreign_key(e, view)
     local name = key and name_of(key)
-    if name and not wanted[name] then
-      wanted[name] = true
-      if not known[name] then keys[#keys + 1] = custom.key(view.target.key, key, custom.from_db) end
+    if name and not seen[name] then
+      seen[name] = true
+      if below.own.where ~= nil or not known[name] or lacks(known[name], views) then
+        keys[#keys + 1] = custom.key(map.key, key, custom.from_db)
+      end
     end
   end
-  fill(self, view.target, keys)
-  local targets = {}
+  return keys
+end
+
+---Reads the targets of a relation and puts them in their places; gives those that were asked for, each once.
+function Loader:targets(level, view, list)
+  local below, map = level.below[view.name], view.target
+  populate.asked(level, view, self.em, self.opts)
+  local found = {}
+  local keys = wanted_keys(self, view, list, below)
+  if keys[1] then
+    for _, e in ipairs(take(self, map, read(self, map, keys, below), below)) do found[e] = true end
+  end
+  local known, targets, seen = known_of(self, map), {}, {}
   for _, e in ipairs(list) do
     local key = foreign_key(e, view)
-    local name = key and name_of(key)
-    local target = name and known[name]
+    local target = key and known[name_of(key)]
     if target then
-      getmetatable(e).own.values[view.name] = target
-      if view.kind == "one_to_one" and view.inverse then fill_list(target, view.inverse, { e }) end
-      if wanted[name] then targets[#targets + 1] = target end
-      wanted[name] = nil
+      point_to(e, view, target)
+      if not seen[target] and (below.own.where == nil or found[target]) then targets[#targets + 1] = target end
+      seen[target] = true
     end
   end
   return targets
@@ -97,20 +172,14 @@ local function part_of(others, row, width)
   return key
 end
 
--- The rows as instances, each once, and by the names of their owners' keys.
-local function take(self, view, rows, others, lists)
-  local known, fresh = known_of(self, view.target), {}
+-- The members by the names of their owners' keys.
+local function group(rows, others, lists)
   local width = rows[1] and #others / #rows
-  for i, row in ipairs(rows) do
-    local name, owner = name_of(given_key.of(row, view.target)), name_of(part_of(others, i, width))
-    if not known[name] then
-      known[name] = row
-      fresh[#fresh + 1] = row
-    end
+  for i, e in ipairs(rows) do
+    local owner = name_of(part_of(others, i, width))
     lists[owner] = lists[owner] or {}
-    table.insert(lists[owner], known[name])
+    table.insert(lists[owner], e)
   end
-  return fresh
 end
 
 -- The owner is what the member's own side of the relation leads to.
@@ -135,18 +204,21 @@ local function unread(map, view, list)
 end
 
 ---Reads the members of a relation and fills the collections; gives all members, each once.
-function Loader:members(map, view, list)
-  local owners, keys = unread(map, view, list)
-  local lists, fresh = {}, {}
-  for part in populate.parts(map, keys) do
-    local rows, others = self.read_members(view, part)
-    for _, e in ipairs(take(self, view, rows, others, lists)) do fresh[#fresh + 1] = e end
+function Loader:members(level, view, list)
+  local own, part, named = populate.asked(level, view, self.em, self.opts)
+  local below = level.below[view.name]
+  local owners, keys = unread(level.map, view, list)
+  local lists = {}
+  for some in populate.parts(level.map, keys) do
+    local plan, params = members.find(view, some, own.where == nil and none or own.where,
+      populate.selected(own, self.opts), true, named)
+    local rows, others = unmanaged.read(self.em, plan, params, self.shared)
+    group(take(self, view.target, rows, below), others, lists)
   end
   for name, e in pairs(owners) do
     point_back(view, lists[name], e)
-    fill_list(e, view, members.distinct(view, lists[name]))
+    fill_list(e, view, members.distinct(view, lists[name]), part)
   end
-  populate.eager(self, view.target, fresh)
   local seen, all = {}, {}
   for _, e in ipairs(list) do
     for _, member in ipairs(relations.collection(e, view.name):known()) do
@@ -157,23 +229,6 @@ function Loader:members(map, view, list)
     end
   end
   return all
-end
-
----Reads lazy properties.
-function Loader:lazy(map, views, list)
-  local by_name, keys, fields = {}, {}, {}
-  for i, view in ipairs(views) do fields[i] = view.name end
-  for i, e in ipairs(list) do
-    local key = given_key.of(e, map)
-    by_name[name_of(key)] = e
-    keys[i] = custom.key(map.key, key, custom.from_db)
-  end
-  for part in populate.parts(map, keys) do
-    for _, row in ipairs(self.read(map, op.one_of(part), { fields = fields })) do
-      local e = by_name[name_of(given_key.of(row, map))]
-      for _, view in ipairs(views) do e[view.name] = instance.copy(row[view.name]) end
-    end
-  end
 end
 
 return unmanaged

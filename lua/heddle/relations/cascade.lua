@@ -173,7 +173,7 @@ local function load_removed(em, list)
         complete(em, e, prop)
       else
         local state = relations.collection(e, prop.name)
-        if (not state.initialized or state.replaced) and is_readable(e) then
+        if (not state.initialized or state.replaced or state:is_partial()) and is_readable(e) then
           by_prop[prop] = by_prop[prop] or {}
           table.insert(by_prop[prop], e)
         end

@@ -3,7 +3,6 @@
 local cascade = require("heddle.relations.cascade")
 local errors = require("heddle.errors")
 local fetch = require("heddle.fetch")
-local find_options = require("heddle.find_options")
 local managed = require("heddle.populate.managed")
 local members = require("heddle.relations.members")
 local named_filters = require("heddle.named_filters")
@@ -12,6 +11,13 @@ local populate = require("heddle.populate")
 local relations = require("heddle.relations")
 
 local loading = {}
+
+local none = {}
+
+local query_rules = {
+  refresh = options.boolean, flush_mode = options.one_of({ "auto", "commit", "always" }),
+  connection = options.one_of({ "read", "write" }), timeout = options.any,
+}
 
 -- Entities may have been registered since the relation was looked up.
 local function current(view, owner)
@@ -24,8 +30,17 @@ local function reads_of(view)
   return { view.target, view.pivot and view.pivot.mapping }
 end
 
--- The collections whose members nobody knows yet, with the keys of their owners. New rows have none.
-local function unknown(em, view, owners, refresh)
+-- Whether what is known of a collection is not what is asked for. One that was set is what it was set to, and is read
+-- only to learn what has to go.
+local function is_wanted(state, part, refresh)
+  if state.replaced then return not part and (refresh or not state.snapshot) end
+  if refresh or not state.initialized then return true end
+  if part then return not members.is_same(state.part, part) end
+  return state:is_partial()
+end
+
+-- The collections that have to be read, with the keys of their owners. New rows have none.
+local function unknown(em, view, owners, part, refresh)
   local list, keys, seen = {}, {}, {}
   for _, owner in ipairs(owners) do
     local meta = getmetatable(owner)
@@ -33,7 +48,7 @@ local function unknown(em, view, owners, refresh)
     local slot = shelf and shelf.em == em and not seen[owner] and meta.slot_of[owner]
     local state = slot and not shelf.new[slot] and relations.collection(owner, view.name)
     seen[owner] = true
-    if state and (refresh or not state.initialized or state.replaced and not state.snapshot) then
+    if state and is_wanted(state, part, refresh) then
       list[#list + 1], keys[#keys + 1] = state, shelf:program_key(slot)
     end
   end
@@ -58,56 +73,68 @@ local function by_owner(shelf, rows, others, width)
   return lists
 end
 
-local function read_part(em, view, states, keys, opts)
-  local plan, params = members.find(view, keys, {},
-    find_options.shared(opts, { order_by = opts.order_by }), true, view.target.named and named_filters.of(em, opts))
+local function read_some(em, view, states, keys, opts, level)
+  local own, part, named = populate.asked(level, view, em, opts)
+  local plan, params = members.find(view, keys, own.where == nil and none or own.where, populate.selected(own, opts),
+    true, named)
   local rows, shelf, others = fetch.managed(em, plan, params, opts)
   if opts.refresh and fetch.drop_changes(rows) then rows, shelf, others = fetch.managed(em, plan, params, opts) end
   local owners = em:shelf_of(getmetatable(states[1].owner).mapping)
   local lists = by_owner(owners, rows, others, #plan.others)
-  for _, state in ipairs(states) do state:fill(members.distinct(view, lists[state.owner])) end
+  for _, state in ipairs(states) do state:fill(members.distinct(view, lists[state.owner]), part) end
   fetch.on_load(em, shelf)
-  fetch.eager(em, view.target, rows, opts)
+  fetch.eager(em, view.target, rows, opts, level.below[view.name])
 end
 
-local rules = {
-  order_by = options.table, refresh = options.boolean,
-  flush_mode = options.one_of({ "auto", "commit", "always" }),
-}
-
----Raises `unknown_property` and `validation` for what loading a collection does not take. `where` is matching's: a part
----of a collection could not be told from the whole.
----@param view table
----@param opts table|nil
-function loading.check(view, opts)
-  local function fail(message, is_unknown)
-    errors.raise(is_unknown and "unknown_property" or "validation", ("load of %s: %s"):format(view.name, message),
-      { property = view.name })
-  end
-  if opts ~= nil and type(opts) ~= "table" then fail("its options are a table, not a " .. type(opts)) end
-  options.check(opts or {}, rules, fail)
-end
-
----Reads the members of a relation of many owners, one query for all whose members are not known. Each gets its
----collection filled; what was added and removed in memory stays.
+---Reads the members of a relation of many owners, one query for all of whom other members are known than are asked for.
+---Each gets its collection filled; what was added and removed in memory stays.
 ---
 ---Usage: `loading.load(em, views.books, authors)`
 ---@param em heddle.EntityManager
 ---@param view table the relation, of the owners
 ---@param owners table[] managed by that entity manager; others are passed over
----@param opts? { order_by: table, refresh: boolean, flush_mode: string }
-function loading.load(em, view, owners, opts)
+---@param opts? table of the query: refresh, flush_mode, what statements share
+---@param level? heddle.Level of the owners, which says what is asked for
+function loading.load(em, view, owners, opts, level)
   opts = opts or {}
   if not owners[1] then return end
-  fetch.flush_before(em, { reads = reads_of(current(view, owners[1])) }, opts)
   view = current(view, owners[1])
-  local list, keys = unknown(em, view, owners, opts.refresh)
+  level = level or populate.single(getmetatable(owners[1]).mapping, view)
+  fetch.flush_before(em, { reads = populate.reads(level, none, em, opts) }, opts)
+  view = current(view, owners[1])
+  local _, part = populate.asked(level, view, em, opts)
+  local list, keys = unknown(em, view, owners, part, opts.refresh)
   if not list[1] then return end
-  for part, first in populate.parts(getmetatable(list[1].owner).mapping, keys) do
+  for some, first in populate.parts(getmetatable(list[1].owner).mapping, keys) do
     local states = {}
-    for i = 1, #part do states[i] = list[first + i - 1] end
-    read_part(em, view, states, part, opts)
+    for i = 1, #some do states[i] = list[first + i - 1] end
+    read_some(em, view, states, some, opts, level)
   end
+end
+
+---Raises `validation` for options that are no table.
+function loading.check(name, opts)
+  if opts == nil or type(opts) == "table" and getmetatable(opts) == nil then return end
+  errors.raise("validation", ("load of %s: its options are a table, not a %s"):format(name, type(opts)),
+    { property = name })
+end
+
+local of_query = { "refresh", "flush_mode", "connection", "timeout" }
+
+---Reads the members of one collection as the options say, unless those are there.
+---@param owner table managed
+---@param opts? table those of an entry of `populate`, and of em:load
+function loading.collection(em, view, owner, opts)
+  em:check_global()
+  local entry, query = { view.name }, {}
+  for name, value in pairs(opts or none) do entry[name] = value end
+  for _, name in ipairs(of_query) do query[name], entry[name] = entry[name], nil end
+  options.check(query, query_rules, function(message)
+    errors.raise("validation", ("load of %s: %s"):format(view.name, message), { property = view.name })
+  end)
+  local level = populate.plan(getmetatable(owner).mapping, { entry })
+  fetch.flush_before(em, { reads = populate.reads(level, none, em, query) }, query)
+  populate.run(managed.loader(em, query), level, { owner })
 end
 
 local function key_of(em, view, owner, opts)
@@ -138,15 +165,16 @@ end
 function loading.matching(em, view, owner, where, opts)
   view = current(view, owner)
   local map = view.target
-  local level = fetch.level(map, opts)
+  local level, own = fetch.level(map, opts)
   local key = key_of(em, view, owner, opts)
   if key == nil then return {} end
-  local plan, params = members.find(view, { key }, where, opts, nil, map.named and named_filters.of(em, opts))
+  local plan, params = members.find(view, { key }, where, own, nil, map.named and named_filters.of(em, opts))
   return fetch.run(em, map, plan, params, opts, level)
 end
 
 managed.load = loading.load
 
+-- What is to be written is decided by all that there is.
 function cascade.load(em, view, owners)
   loading.load(em, view, owners, { flush_mode = "commit", filters = false })
 end

@@ -118,18 +118,19 @@ function methods.iter(handle)
   return ipairs(methods.items(handle))
 end
 
----Reads the members unless they are there; `{ refresh = true }` reads again. Raises `not_managed`, `unknown_property`
----for an option that it has not, and what a query raises.
+---Reads the members unless they are there; `{ refresh = true }` reads again. With `where`, `limit` or `offset` the
+---collection shows what these find. Raises `not_managed`, `unknown_property` for an option that it has not, and what a
+---query raises.
 ---
 ---Usage: `for i, book in author.books:load():iter() do ... end`
----@param opts? { refresh: boolean, order_by: table, flush_mode: string }
+---@param opts? table those of an entry of `populate`; `refresh flush_mode connection timeout` as em:load takes them
 ---@return userdata the collection
 function methods.load(handle, opts)
   local state = state_of(handle, "load")
-  loading.check(state.prop, opts)
-  if state.initialized and not (opts and opts.refresh) then return handle end
+  loading.check(state.prop.name, opts)
+  if opts == nil and state.initialized and not state:is_partial() then return handle end
   local em, view = source(state)
-  loading.load(em, view, { state.owner }, opts)
+  loading.collection(em, view, state.owner, opts)
   return handle
 end
 

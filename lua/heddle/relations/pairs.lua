@@ -35,7 +35,8 @@ end
 -- Of an owner that is removed, and whose row another instance takes over, only what it had lost before is written.
 local function differences(em, state)
   local is_leaving = is_removed(em, state.owner)
-  if state.initialized and state.prop.fixed_order and not is_leaving then return reordered(state) end
+  local is_all = state.initialized and not state:is_partial()
+  if is_all and state.prop.fixed_order and not is_leaving then return reordered(state) end
   local added, removed = state:differences()
   return is_leaving and {} or added, removed
 end

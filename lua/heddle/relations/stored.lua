@@ -20,26 +20,27 @@ end
 Collection.belongs = nil
 
 -- Nobody has had to do with it before.
-local function open(self, rows)
+local function open(self, rows, part)
   local items = {}
   for i = 1, #rows do
     if self:belongs(rows[i]) then items[#items + 1] = rows[i] end
   end
-  self.items, self.snapshot, self.initialized = items, rows, true
+  self.items, self.snapshot, self.initialized, self.part = items, rows, true, part
 end
 
 ---Takes the database's members in their order. What was added and removed in memory stays so.
 ---@param rows table[] instances, each once; the list is the collection's from here on
-function Collection:fill(rows)
+---@param part heddle.Part|nil what was asked for, where that is not all of them in the usual order
+function Collection:fill(rows, part)
   self:note()
-  if not self.initialized and not self.added[1] and not self.removed[1] then return open(self, rows) end
+  if not self.initialized and not self.added[1] and not self.removed[1] then return open(self, rows, part) end
   if self.replaced then
     self.snapshot = copy(rows)
     return
   end
   -- Read again: what differs from what was known is the program's.
-  local added, removed = self:differences()
-  removed = set_of(removed)
+  local added, left = self:differences()
+  local removed = set_of(left)
   local items, there = {}, {}
   for _, e in ipairs(rows) do
     if not removed[e] and not there[e] and self:belongs(e) then
@@ -50,8 +51,11 @@ function Collection:fill(rows)
   for _, e in ipairs(added) do
     if not there[e] then items[#items + 1] = e end
   end
-  self.items, self.place, self.gaps, self.snapshot = items, nil, nil, copy(rows)
+  self.items, self.place, self.gaps, self.snapshot, self.part = items, nil, nil, copy(rows), part
   self:know()
+  if not self:is_partial() then return end
+  self.removed = copy(left)
+  for _, e in ipairs(left) do self.fate[e] = "removed" end
 end
 
 -- From here on it is initialized.
@@ -59,11 +63,11 @@ function Collection:know()
   self.initialized, self.added, self.removed, self.fate = true, {}, {}, {}
 end
 
----The members of a collection that is not initialized become known: these and no others.
+---The members of a collection of which not all are known become known: these and no others.
 ---@param list table[]
 function Collection:replace(list)
   self:touch()
-  self.items, self.place, self.gaps, self.replaced = copy(list), nil, nil, true
+  self.items, self.place, self.gaps, self.replaced, self.snapshot, self.part = copy(list), nil, nil, true, nil, nil
   self:know()
 end
 
@@ -77,10 +81,19 @@ function Collection:differences()
   for _, e in ipairs(self:members()) do
     if not known[e] then added[#added + 1] = e end
   end
+  if self:is_partial() then return added, self.removed end
   for _, e in ipairs(self.snapshot or {}) do
     if not now[e] then removed[#removed + 1] = e end
   end
   return added, removed
+end
+
+local function has_others(items, snapshot)
+  local known = set_of(snapshot)
+  for _, e in ipairs(items) do
+    if not known[e] then return true end
+  end
+  return false
 end
 
 ---Whether members differ from those of the database, in a fixed order whether their order does.
@@ -90,6 +103,7 @@ function Collection:is_dirty()
   if not self.initialized then return self.added[1] ~= nil or self.removed[1] ~= nil end
   local snapshot = self.snapshot
   local items = self:members()
+  if self:is_partial() then return self.removed[1] ~= nil or has_others(items, snapshot) end
   if #snapshot ~= #items then return true end
   if self.prop.fixed_order then
     for i, e in ipairs(snapshot) do
@@ -130,13 +144,13 @@ end
 ---The database has members that nobody has looked at: none is known any more.
 function Collection:reopen()
   self:note()
-  self.items, self.place, self.gaps, self.snapshot, self.replaced = {}, nil, nil, nil, nil
+  self.items, self.place, self.gaps, self.snapshot, self.replaced, self.part = {}, nil, nil, nil, nil, nil
   self.initialized, self.added, self.removed, self.fate = false, {}, {}, {}
 end
 
 ---The owner is a new row again: the database has none of the members.
 function Collection:renew()
-  self.snapshot, self.replaced, self.noted = {}, nil, nil
+  self.snapshot, self.replaced, self.noted, self.part = {}, nil, nil, nil
   self:know()
 end
 
