@@ -2,13 +2,15 @@
 --
 -- Every answer is one operand: what has an AND, OR or NOT in it stands in parentheses.
 local errors = require("heddle.errors")
+local json = require("heddle.condition.json")
 local placeholders = require("heddle.placeholders")
 local quote = require("heddle.quote")
 local resolve = require("heddle.resolve")
+local values = require("heddle.condition.values")
 
 local condition = {}
 
-local TEXT, UNKNOWN = { type = "text" }, { type = "unknown" }
+local UNKNOWN = { type = "unknown" }
 local GROUP = 200
 
 ---SQL of the program's own with its placeholders renumbered; its text and the number of its values stand next in
@@ -31,6 +33,8 @@ function condition.raw(self)
 end
 
 local words = {}
+for name, fn in pairs(values.words) do words[name] = fn end
+words.json = json
 
 local function word(self, scope)
   return words[self:next_word()](self, scope)
@@ -114,9 +118,9 @@ end
 -- Rows that a pivot table links to some keys of the other side, which the words that follow say.
 function words.member(self, scope)
   local pivot, side = scope.mapping.pivots[self:next_word()], self:next_word()
-  local scope = self:join_pivot(pivot, side == "owner" and "target" or "owner")
-  local own = pairs_condition(self, pivot.pivot, scope)
-  local text = word(self, scope)
+  local pair = self:join_pivot(pivot, side == "owner" and "target" or "owner")
+  local own = pairs_condition(self, pivot.pivot, pair)
+  local text = word(self, pair)
   return own and "(" .. own .. " AND " .. text .. ")" or text
 end
 
@@ -132,7 +136,7 @@ function words.own(self, scope)
 end
 
 function words.eq_raw(self, scope)
-  return each_column(self, scope, function(owner, column)
+  return values.each_column(self, scope, function(owner, column)
     return self:operand(owner, column) .. " = " .. condition.raw(self)
   end)
 end

@@ -33,7 +33,6 @@ local function read_scalar(to, at, value)
     return refuse(at, tostring(value) .. " speaks of " .. words.subject[value.kind] .. ", and this property is of type "
       .. at.column.type)
   end
-  place.check_equality(at)
   emit(to, "eq", at.name)
   return push(to, place.scalar(at, at.column, value))
 end

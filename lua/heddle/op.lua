@@ -10,6 +10,7 @@
 -- (no NULL rows).
 
 local errors = require("heddle.errors")
+local json_path = require("heddle.json_path")
 local null = require("heddle.null")
 local placeholders = require("heddle.placeholders")
 
@@ -156,10 +157,28 @@ function op.starts_with(prefix) return make("starts_with", text("starts_with", p
 ---@return heddle.Operator
 function op.ends_with(suffix) return make("ends_with", text("ends_with", suffix)) end
 
----The text has this in it, wildcards taken as they are: `{ name = op.contains "_" }`.
+---The text has this in it, wildcards taken as they are: `{ name = op.contains "_" }`. Of an array: it has this element,
+---or all of a list, `{ tags = op.contains { "a", "b" } }`. Of json: it has these members and items, `{ data =
+---op.contains { a = { b = 1 } } }`, as PostgreSQL's `@>` says.
 ---@param value any
 ---@return heddle.Operator
 function op.contains(value) return make("contains", ordered("contains", value)) end
+
+---The other way round: every element of the array, or every member and item of the document, is in the value.
+---@param value any
+---@return heddle.Operator
+function op.contained(value) return make("contained", ordered("contained", value)) end
+
+---The array has an element of the list: `{ tags = op.overlaps { "a", "b" } }`.
+---@param value any
+---@return heddle.Operator
+function op.overlaps(value) return make("overlaps", ordered("overlaps", value)) end
+
+---The text matches a regular expression, by PostgreSQL's `~`; on SQLite by the function `regexp` of the program, without
+---which the query is `unsupported`.
+---@param pattern string
+---@return heddle.Operator
+function op.matches(pattern) return make("matches", text("matches", pattern)) end
 
 ---IS NULL: the same as `orm.null` in its place.
 ---@return heddle.Operator
@@ -190,6 +209,17 @@ function op.any(conditions) return make("any", list("any", conditions)) end
 ---@param condition any
 ---@return heddle.Operator
 function op.negate(condition) return make("negate", given("negate", condition)) end
+
+---A value inside a json property: `{ data = op.json("address.city", "Bonn") }`. The path is text, in which digits are an
+---item's place, or a list of names and places, `{ "lines", 1, "price.net" }`. The condition is a value or an operator.
+---@param path string|(string|integer)[]
+---@param condition any
+---@return heddle.Operator
+function op.json(path, condition)
+  local steps, why = json_path.steps(given("json", path))
+  if not steps then refuse("json", why) end
+  return make("json", given("json", condition), steps)
+end
 
 ---Some member of a relation fulfils the condition: `{ books = op.some { published = true } }`. The condition is a filter
 ---of the target, a key or entity of it, or an operator over these; `op.some {}` asks for any member at all.
@@ -243,17 +273,5 @@ function Operator:parts(driver)
   end
   return pieces, self.second
 end
-
-local function later(kind, instead)
-  op[kind] = function(...)
-    for i = 1, math.max(1, select("#", ...)) do given(kind, (select(i, ...))) end
-    return errors.raise("unsupported", "op." .. kind .. " is not supported yet: " .. instead)
-  end
-end
-
-later("json", "write the condition with op.raw and the database's json functions")
-later("contained", "write the condition with op.raw")
-later("overlaps", "write the condition with op.raw")
-later("matches", "use op.like, or op.raw with the database's own operator")
 
 return op

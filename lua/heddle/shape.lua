@@ -15,6 +15,7 @@ local LIMIT = 500
 ---@field n integer number of words
 ---@field params any[]
 ---@field count integer number of params
+---@field negations integer how many the condition that is written next stands in
 ---@field each boolean? lists are written out, value by value
 ---@field named heddle.NamedFilters? whose conditions are read too
 
@@ -22,7 +23,7 @@ local LIMIT = 500
 ---@param named? heddle.NamedFilters
 ---@return heddle.Shape
 function shape.new(verb, named)
-  return { code = { verb }, n = 1, params = {}, count = 0, named = named }
+  return { code = { verb }, n = 1, params = {}, count = 0, negations = 0, named = named }
 end
 
 ---Appends words.
@@ -48,6 +49,19 @@ function shape.push(self, value)
   local count = self.count + 1
   self.params[count] = value
   self.count = count
+end
+
+---Appends a condition that must not hold, which `read` writes.
+---@param self heddle.Shape
+---@param read fun(to: heddle.Shape, at: heddle.Place, value: any)
+---@param at heddle.Place
+---@param value any
+function shape.negated(self, read, at, value)
+  local before = self.negations
+  shape.emit(self, "not")
+  self.negations = before + 1
+  read(self, at, value)
+  self.negations = before
 end
 
 ---The plan of a shape: kept from an earlier time, or made by `build(mapping, shape, extra)`. What `build` raises

@@ -207,15 +207,31 @@ function Statement:column(scope, column)
   return (scope.alias and scope.alias .. "." or "") .. quote.name(column.name)
 end
 
----A column as an operand of comparisons and orders. SQLite keeps decimals as text, which its own collation
----would compare letter by letter.
+-- A document or an array as SQLite compares it: one text for all that are equal.
+local function canonical(column, text)
+  if column.type == "json" then return "hd_json(" .. text .. ")" end
+  return "hd_array(" .. text .. ", " .. (column.array_of == "decimal" and 1 or 0) .. ")"
+end
+
+---A column as an operand of comparisons and orders. SQLite keeps decimals, documents and arrays as text, which its own
+---collation would compare letter by letter.
 ---@param scope table
 ---@param column table
 ---@return string
 function Statement:operand(scope, column)
   local text = self:column(scope, column)
-  if column.type == "decimal" and self.driver == "sqlite" then return text .. " COLLATE hd_decimal" end
-  return text
+  if self.driver ~= "sqlite" then return text end
+  if column.type == "decimal" then return text .. " COLLATE hd_decimal" end
+  return (column.type == "json" or column.type == "array") and canonical(column, text) or text
+end
+
+---The next parameter's placeholder, as what an operand is compared with for equality.
+---@param column table
+---@return string
+function Statement:value(column)
+  local text = self:placeholder(column)
+  if self.driver ~= "sqlite" or column.type ~= "json" and column.type ~= "array" then return text end
+  return canonical(column, text)
 end
 
 ---The columns that a property stands for: its own, a foreign key, the key of an inverse one-to-one's

@@ -66,10 +66,7 @@ function collection.read(to, at, value, read, read_named)
   local kind = op.is_operator(value) and value.kind
   if quantifiers[kind] then return collection.quantify(to, at, value, read, read_named) end
   if kind == "all" or kind == "any" then return read_each(to, at, value, read) end
-  if kind == "negate" then
-    emit(to, "not")
-    return read(to, at, value.value)
-  end
+  if kind == "negate" then return shape.negated(to, read, at, value.value) end
   return refuse(at, ("this is a collection: say of which members you speak, as in %s = op.some { ... }, op.every { ... } "
     .. "or op.none { ... }; op.some(x) takes a key, an entity or op.one_of { ... } too"):format(at.name))
 end

@@ -80,8 +80,7 @@ end
 words.all, words.any = each("all"), each("any")
 
 function words.negate(to, at, operator, read)
-  emit(to, "not")
-  return read(to, at, operator.value)
+  return shape.negated(to, read, at, operator.value)
 end
 
 function words.is_null(to, at) return emit(to, "absent", at.name) end
@@ -92,8 +91,7 @@ function words.eq(to, at, operator, read) return read(to, at, operator.value) en
 
 function words.ne(to, at, operator, read)
   if operator.value == null then return emit(to, "present", at.name) end
-  emit(to, "not")
-  return read(to, at, operator.value)
+  return shape.negated(to, read, at, operator.value)
 end
 
 ---@param to heddle.Shape

@@ -92,7 +92,6 @@ function list.read(to, at, operator, word)
     if has_null then return shape.emit(to, word == "in" and "null" or "not_null", at.name) end
     return shape.emit(to, word == "in" and "any" or "all", 0)
   end
-  place.check_equality(at)
   local columns = at.column and { at.column } or at.key
   local width = #columns
   local how

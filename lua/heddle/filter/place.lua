@@ -147,12 +147,11 @@ function place.scalar(self, column, value)
   return refuse(self, (value == null and "orm.null" or "a " .. kind) .. " where a value belongs")
 end
 
----Refuses to compare what the database keeps as text in which one value has two spellings.
----@param self heddle.Place
-function place.check_equality(self)
-  if self.column and self.column.type == "json" and self.mapping.driver == "sqlite" then
-    return refuse(self, "json cannot be compared as a whole on SQLite: use op.raw and json_extract", "unsupported")
-  end
+---A text that a LIKE takes as it is.
+---@param text string
+---@return string
+function place.escaped(text)
+  return (text:gsub("[\\%%_]", "\\%0"))
 end
 
 -- The values of a composite key given as a list or by name, in declared order.

@@ -1,7 +1,9 @@
 --- What each operator says in a shape. `words.scalar` speaks of a column, `words.key` of an entity's key; each
 --- entry takes the shape, the place, the operator and the reader of values in that place.
+local json = require("heddle.filter.json")
 local list = require("heddle.filter.list")
 local null = require("heddle.null")
+local op = require("heddle.op")
 local place = require("heddle.filter.place")
 local shape = require("heddle.shape")
 
@@ -25,8 +27,7 @@ function common.any(to, at, operator, read)
 end
 
 function common.negate(to, at, operator, read)
-  emit(to, "not")
-  return read(to, at, operator.value)
+  return shape.negated(to, read, at, operator.value)
 end
 
 function common.is_null(to, at) return emit(to, "null", at.name) end
@@ -51,7 +52,6 @@ local function equality(word, null_word)
   return function(to, at, operator)
     local value = operator.value
     if value == null then return emit(to, null_word, at.name) end
-    place.check_equality(at)
     emit(to, word, at.name)
     if at.column then return push(to, place.scalar(at, at.column, value)) end
     local values = place.key_values(at, value)
@@ -90,7 +90,7 @@ local function text(word, before, after)
     if type(pattern) ~= "string" then
       return refuse(at, tostring(operator) .. " takes a string here, not a " .. type(pattern))
     end
-    if before then pattern = before .. pattern:gsub("[\\%%_]", "\\%0") .. after end
+    if before then pattern = before .. place.escaped(pattern) .. after end
     emit(to, word, at.name)
     return push(to, pattern)
   end
@@ -104,12 +104,44 @@ scalar.ends_with = text("like", "%", "")
 
 local text_contains = text("like", "%", "%")
 
-function scalar.contains(to, at, operator)
-  if unordered[at.column.type] then
-    return refuse(at, "op.contains over arrays and json is not supported yet: use op.raw", "unsupported")
+scalar.matches = text("matches")
+
+-- The elements that an operator over arrays speaks of: one, or those of a list.
+local function elements(at, operator)
+  local given = operator.value
+  if type(given) ~= "table" or op.is_operator(given) then given = { given } end
+  local checked = place.scalar(at, at.column, given)
+  for i = 1, #checked do
+    if checked[i] == null then
+      return refuse(at, tostring(operator) .. " does not take orm.null: a NULL element is equal to nothing")
+    end
   end
-  return text_contains(to, at, operator)
+  return checked
 end
+
+local function containment(word, takes_json)
+  return function(to, at, operator)
+    local kind = at.column.type
+    if kind ~= "array" and not (takes_json and kind == "json") then
+      return refuse(at, tostring(operator) .. " speaks of arrays" .. (takes_json and " and json" or "")
+        .. ", and this property is of type " .. kind)
+    end
+    local value = kind == "array" and elements(at, operator) or place.scalar(at, at.column, operator.value)
+    emit(to, word, at.name)
+    return push(to, value)
+  end
+end
+
+local contains = containment("contains", true)
+
+function scalar.contains(to, at, operator)
+  local read_with = unordered[at.column.type] and contains or text_contains
+  return read_with(to, at, operator)
+end
+
+scalar.contained, scalar.overlaps = containment("contained", true), containment("overlaps", false)
+
+function scalar.json(to, at, operator) return json.read(to, at, operator) end
 
 -- What the operators speak of that no scalar takes, in words.
 local subject = { some = "members", none = "members", every = "members" }
