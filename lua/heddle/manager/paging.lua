@@ -77,8 +77,9 @@ function Manager:find_by_cursor(entity, where, opts)
   self:check_global()
   local map = self:mapping(entity)
   opts = page_options(map, opts)
-  local plan, params, sorted = paging.plan(map, where, opts, map.named and named_filters.of(self, opts))
-  local results, others = fetch.run(self, map, plan, params, opts, fetch.level(map, opts))
+  local level, own = fetch.level(map, opts)
+  local plan, params, sorted = paging.plan(map, where, own, map.named and named_filters.of(self, opts))
+  local results, others = fetch.run(self, map, plan, params, opts, level)
   local items, has_more, first, last = cut(results, opts)
   local page = { items = items }
   page.has_next = opts.last == nil and has_more or opts.before ~= nil
