@@ -8,6 +8,7 @@ local data = require("heddle.bulk.data")
 local errors = require("heddle.errors")
 local filter = require("heddle.filter")
 local filter_names = require("heddle.named_filters.names")
+local options = require("heddle.options")
 local quote = require("heddle.quote")
 local resolve = require("heddle.resolve")
 local shape = require("heddle.shape")
@@ -24,9 +25,15 @@ local function check_options(mapping, opts)
   for name, value in pairs(opts) do
     if name == "filters" then
       filter_names.check(mapping, value)
+    elseif name == "timeout" then
+      local expected = options.duration(value)
+      if expected then
+        return errors.raise("validation", ("option 'timeout' must be %s; got %s"):format(expected,
+          options.describe(value)), resolve.fields(mapping))
+      end
     elseif name ~= "all" then
       return errors.raise("unknown_property", errors.quote(name) .. " is not an option here; there is all = true, for "
-        .. "every row of " .. mapping.name .. ", and filters", resolve.fields(mapping))
+        .. "every row of " .. mapping.name .. ", filters and timeout", resolve.fields(mapping))
     elseif type(value) ~= "boolean" then
       return errors.raise("validation", "option 'all' is true or false, not a " .. type(value), resolve.fields(mapping))
     end

@@ -99,6 +99,7 @@ local function sqlite(given, parsed, fail)
     if not text:match("^[%w_.-]+$") then fail(("option 'pragmas.%s' must be one word or number"):format(name)) end
     result["pragma." .. name] = text
   end
+  if given.statement_timeout then result.statement_timeout = text_of(given.statement_timeout) end
   if given.prepare == false then result.statement_cache = "0" end
   return result
 end

@@ -53,7 +53,7 @@ end
 
 local function start_on(self, link, plan, params, query)
   if self.test then self.test:guard(self) end
-  local status, fd, events, timeout = link:start(query, params, #plan.param_columns)
+  local status, fd, events, timeout = link:start(query, params, #plan.param_columns, opts and opts.timeout)
   if status == wait.FAILED and fd then raise_refused(self, link, plan, fd) end
   if plan.impatient and status == WAIT and fd == nil then locks.raise_taken(self, plan.mapping) end
   if status >= WAIT then status = self:carry(link, status, fd, events, timeout) end

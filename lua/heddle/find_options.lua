@@ -2,6 +2,7 @@
 --- answer.
 local errors = require("heddle.errors")
 local filter_names = require("heddle.named_filters.names")
+local options = require("heddle.options")
 local resolve = require("heddle.resolve")
 local suggest = require("heddle.suggest")
 
@@ -23,7 +24,7 @@ local flags = set("managed refresh distinct all count")
 local only_page, never_page = set("first last before after count"), set("limit offset distinct")
 
 -- Known, and not there yet.
-local later = set("group_by having timeout")
+local later = set("group_by having")
 
 ---Raises `unknown_property` for an option that does not exist, `unsupported` for one that Heddle does not have
 ---yet, `validation` for a flag that is none.
@@ -52,6 +53,10 @@ function find_options.check(mapping, opts, kind)
     if name == "flush_mode" and not flush_modes[value] then
       return errors.raise("validation", "option 'flush_mode' of a query on " .. mapping.name .. " is \"auto\", "
         .. "\"commit\" or \"always\"", resolve.fields(mapping))
+    end
+    if name == "timeout" and options.duration(value) then
+      return errors.raise("validation", ("option 'timeout' of a query on %s must be %s; got %s"):format(mapping.name,
+        options.duration(value), options.describe(value)), resolve.fields(mapping))
     end
     if flags[name] and type(value) ~= "boolean" then
       return errors.raise("validation", "option '" .. name .. "' of a query on " .. mapping.name

@@ -46,6 +46,11 @@ function options.number(least)
   end
 end
 
+---A time in seconds that is one: how long something may take.
+function options.duration(value)
+  if type(value) ~= "number" or not (value > 0 and value < math.huge) then return "a number of seconds, more than 0" end
+end
+
 ---One of some words.
 function options.one_of(words)
   return function(value)

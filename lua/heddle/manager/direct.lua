@@ -16,8 +16,8 @@ local Manager = manager.class
 
 local WRITE = { connection = "write" }
 
-local function run(self, plan, params)
-  local status, link = self:start(plan, params, WRITE)
+local function run(self, plan, params, opts)
+  local status, link = self:start(plan, params, { connection = "write", timeout = opts and opts.timeout })
   if status == 1 then link:finish() end
   local affected = link:affected()
   if self.context:is_logged() then self.context:log(link) end
@@ -35,7 +35,7 @@ function Manager:update_where(entity, where, data, opts)
   hooks.guard_writes(self, "update_where")
   local plan, params = bulk.update(map, where, data, opts, map.named and named_filters.of(self, opts))
   fetch.flush_before(self, plan)
-  return run(self, plan, params)
+  return run(self, plan, params, opts)
 end
 
 ---Deletes rows by filter, without entities.
@@ -49,7 +49,7 @@ function Manager:delete_where(entity, where, opts)
   hooks.guard_writes(self, "delete_where")
   local plan, params = bulk.delete(map, where, opts, map.named and named_filters.of(self, opts))
   fetch.flush_before(self, plan)
-  return run(self, plan, params)
+  return run(self, plan, params, opts)
 end
 
 -- Rows written through an identity map of their own, on this one's connection and transaction.

@@ -60,7 +60,7 @@ end
 
 local load_rules = {
   refresh = options.boolean, flush_mode = options.one_of({ "auto", "commit", "always" }),
-  connection = options.one_of({ "read", "write" }), timeout = options.any, filters = options.any,
+  connection = options.one_of({ "read", "write" }), timeout = options.duration, filters = options.any,
   strategy = options.one_of({ "select_in", "joined" }), where = options.any, order_by = options.any,
   limit = options.any, offset = options.any, fields = options.any, exclude = options.any,
 }

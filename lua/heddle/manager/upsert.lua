@@ -20,7 +20,6 @@ local Manager = manager.class
 local ROWS = 1000
 local MOST_PARAMETERS = { postgres = 65535, sqlite = 32766 }
 local TRIES = 3
-local WRITE = { connection = "write" }
 
 -- Statements ---------------------------------------------------------------------------------------------------
 
@@ -39,7 +38,7 @@ local function write(self, group, chunk, is_common)
   local map = group.mapping
   local plan, params = upsert_sql.insert(map, group, #chunk, is_common), upsert_sql.insert_params(group, chunk)
   if map.driver == "postgres" then
-    local told = fetch.arrays(self, plan, params, WRITE)
+    local told = fetch.arrays(self, plan, params, group.opts.sent)
     local new, merged = {}, {}
     for i, key in ipairs(keys_from(told, 2)) do
       if told[i][1] then new[groups.key_text(key)] = true else merged[#merged + 1] = key end
@@ -48,10 +47,10 @@ local function write(self, group, chunk, is_common)
   end
   -- Nobody else writes between these two statements: the transaction has the file's write lock.
   local there = keys_from(fetch.arrays(self, upsert_sql.find(map, group, #chunk, map.key, is_common),
-    upsert_sql.find_params(group, chunk)), 1)
+    upsert_sql.find_params(group, chunk), group.opts.sent), 1)
   local old = {}
   for _, key in ipairs(there) do old[groups.key_text(key)] = true end
-  fetch.arrays(self, plan, params, WRITE)
+  fetch.arrays(self, plan, params, group.opts.sent)
   return group.ignores and {} or there, function(text) return not old[text] end
 end
 
@@ -99,7 +98,7 @@ end
 local function read_back(self, group, chunk, is_common)
   local map = group.mapping
   local plan = upsert_sql.find(map, group, #chunk, columns_to_read(map, group), is_common)
-  local list, shelf = fetch.managed(self, plan, upsert_sql.find_params(group, chunk))
+  local list, shelf = fetch.managed(self, plan, upsert_sql.find_params(group, chunk), group.opts.sent)
   fetch.on_load(self, shelf)
   return list, shelf
 end
@@ -195,7 +194,7 @@ end
 ---@param entity table|string
 ---@param data table
 ---@param opts? table on_conflict_fields, on_conflict_action ("merge" or "ignore"), on_conflict_merge_fields,
----on_conflict_exclude_fields, on_conflict_where
+---on_conflict_exclude_fields, on_conflict_where, timeout (seconds for each statement)
 ---@return table e
 ---@return boolean inserted
 function Manager:upsert(entity, data, opts)

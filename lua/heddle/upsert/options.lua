@@ -24,6 +24,7 @@ local names = options.list_of(options.text)
 local rules = {
   on_conflict_fields = names, on_conflict_action = options.one_of({ "merge", "ignore" }),
   on_conflict_merge_fields = merge_list, on_conflict_exclude_fields = names, on_conflict_where = options.any,
+  timeout = options.duration,
 }
 
 -- The columns of a property, or of a member of an embedded one.
@@ -136,7 +137,7 @@ end
 ---Checks the options of an upsert. Raises `validation`, `unknown_property`, `unsupported`.
 ---@param map table
 ---@param opts any
----@return table { ignore, target, only, without, raws, where }
+---@return table { ignore, target, only, without, raws, where, sent = options of each statement }
 function upsert_options.read(map, opts)
   if opts ~= nil and (type(opts) ~= "table" or getmetatable(opts) ~= nil) then
     resolve.refuse("validation", map, nil, "upsert", "its options are a table, not " .. options.describe(opts))
@@ -153,6 +154,7 @@ function upsert_options.read(map, opts)
     without = set_of(map, opts.on_conflict_exclude_fields, "on_conflict_exclude_fields") or {},
     raws = expressions_of(map, opts.on_conflict_merge_fields),
     where = opts.on_conflict_where,
+    sent = { connection = "write", timeout = opts.timeout },
   }
 end
 
