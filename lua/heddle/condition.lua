@@ -13,12 +13,21 @@ local condition = {}
 local UNKNOWN = { type = "unknown" }
 local GROUP = 200
 
+-- `{alias}` is the table of the entity that the condition speaks of.
+local function with_alias(self, sql, scope)
+  if not sql:find("{alias}", 1, true) then return sql end
+  local alias = scope.alias == false and quote.name(scope.mapping.table) or self:reach(scope)
+  return placeholders.renamed(sql, self.driver, "{alias}", alias)
+end
+
 ---SQL of the program's own with its placeholders renumbered; its text and the number of its values stand next in
 ---the code.
 ---@param self heddle.Statement
+---@param scope table? the root when left out
 ---@return string
-function condition.raw(self)
+function condition.raw(self, scope)
   local sql, count = self:next_word(), self:next_word()
+  sql = with_alias(self, sql, scope or self.root)
   if self.own and self.own.alias ~= "e0" then
     sql = placeholders.renamed(sql, self.driver, "e0", self:reach(self.own))
   end
@@ -124,7 +133,7 @@ function words.member(self, scope)
   return own and "(" .. own .. " AND " .. text .. ")" or text
 end
 
-function words.raw(self) return condition.raw(self) end
+words.raw = condition.raw
 
 -- The condition of a named filter: wherever it stands, `e0` is its own entity.
 function words.own(self, scope)
@@ -137,7 +146,7 @@ end
 
 function words.eq_raw(self, scope)
   return values.each_column(self, scope, function(owner, column)
-    return self:operand(owner, column) .. " = " .. condition.raw(self)
+    return self:operand(owner, column) .. " = " .. condition.raw(self, scope)
   end)
 end
 

@@ -25,6 +25,9 @@ local emit, push, refuse = shape.emit, shape.push, place.refuse
 local is_operator = op.is_operator
 local read
 
+-- Request data can be nested as deep as it likes, and every interpreter and database has an end somewhere.
+local MOST_LEVELS = 100
+
 local function read_scalar(to, at, value)
   if value == null then return emit(to, "null", at.name) end
   if is_operator(value) then
@@ -118,11 +121,20 @@ local function read_entity(to, at, value)
   for i = 1, #values do push(to, values[i]) end
 end
 
-function read(to, at, value)
+local function read_at(to, at, value)
   if at.column then return read_scalar(to, at, value) end
   if at.embedded then return embedded.read(to, at, value, read) end
   if at.collection then return collection.read(to, at, value, read, read_named) end
   return read_entity(to, at, value)
+end
+
+function read(to, at, value)
+  to.depth = to.depth + 1
+  if to.depth > MOST_LEVELS then
+    return refuse(at, "conditions are nested more than " .. MOST_LEVELS .. " levels deep")
+  end
+  read_at(to, at, value)
+  to.depth = to.depth - 1
 end
 
 ---Reads a filter into a shape: a table of conditions, an operator, a bare key, an instance. nil is refused, and

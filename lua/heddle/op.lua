@@ -243,8 +243,9 @@ local function scalar_argument(value)
   return kind == "string" or kind == "number" or kind == "boolean" or kind == "cdata" or value == null
 end
 
----SQL of the program's own, with `?` for each value (`??` is a literal `?`); the entity's table is `e0`:
----`op.raw("length(e0.name) > ?", 3)`. As a value it is compared: `{ name = op.raw("upper(?)", s) }`. Never build
+---SQL of the program's own, with `?` for each value (`??` is a literal `?`). `{alias}` stands for the table of the
+---entity that the condition speaks of, within nested filters and members too; `e0` is the query's own:
+---`op.raw("length({alias}.name) > ?", 3)`. As a value it is compared: `{ name = op.raw("upper(?)", s) }`. Never build
 ---the text from data.
 ---@param sql string
 ---@param ... any

@@ -15,6 +15,7 @@ local LIMIT = 500
 ---@field n integer number of words
 ---@field params any[]
 ---@field count integer number of params
+---@field depth integer of conditions in conditions
 ---@field negations integer how many the condition that is written next stands in
 ---@field each boolean? lists are written out, value by value
 ---@field named heddle.NamedFilters? whose conditions are read too
@@ -23,7 +24,7 @@ local LIMIT = 500
 ---@param named? heddle.NamedFilters
 ---@return heddle.Shape
 function shape.new(verb, named)
-  return { code = { verb }, n = 1, params = {}, count = 0, negations = 0, named = named }
+  return { code = { verb }, n = 1, params = {}, count = 0, negations = 0, depth = 0, named = named }
 end
 
 ---Appends words.

@@ -90,6 +90,11 @@ function Statement:inner(mapping)
   return level
 end
 
+local function refuse_joins(self)
+  return resolve.refuse("validation", self.mapping, nil, "a query", "it reaches through more than " .. MOST_JOINS
+    .. " relations")
+end
+
 -- What ties the target of a relation that a foreign key stands behind to the scope that it is reached from.
 local function tied(scope, view, level)
   local fk, inverse = resolve.foreign_key(scope.mapping, view)
@@ -106,10 +111,12 @@ end
 ---@param scope table
 ---@param view table
 ---@return table
-function Statement.child(_, scope, view)
+function Statement:child(scope, view)
   local child = scope.children[view.name]
   if child then return child end
   child = tied(scope, view, scope.level)
+  child.depth = (scope.depth or 0) + 1
+  if child.depth > MOST_JOINS then return refuse_joins(self) end
   scope.children[view.name] = child
   return child
 end
@@ -167,10 +174,7 @@ function Statement:reach(scope)
   if scope.alias then return scope.alias end
   local joins, terms = scope.level.joins, {}
   tie(self, scope, terms)
-  if #joins >= MOST_JOINS then
-    return resolve.refuse("validation", self.mapping, nil, "a query", "it reaches through more than "
-      .. MOST_JOINS .. " relations")
-  end
+  if #joins >= MOST_JOINS then return refuse_joins(self) end
   joins[#joins + 1] = (scope.inner and " JOIN " or " LEFT JOIN ") .. quote.table(scope.mapping) .. " AS "
     .. scope.alias .. " ON " .. table.concat(terms, " AND ")
   self.reads[#self.reads + 1] = scope.mapping

@@ -130,8 +130,27 @@ static void column_error(const char *name, hd_error *err) {
     hd_error_text(err, &err->column, name, strlen(name));
 }
 
+/* Statements that SQLite understands and does not take; false when it is another fault. */
+static bool limit_error(const char *text, hd_error *err) {
+    if (after(text, "no such function: REGEXP")) {
+        hd_error_set(err, HD_E_UNSUPPORTED,
+                     "op.matches needs the function 'regexp', which SQLite leaves to the program "
+                     "to register: "
+                     "use op.like or op.contains");
+    } else if (after(text, "parser stack overflow") ||
+               after(text, "Expression tree is too large") || after(text, "at most 64 tables") ||
+               after(text, "too many FROM clause terms") || after(text, "too many SQL variables")) {
+        hd_error_set(err, HD_E_UNSUPPORTED,
+                     "the statement is nested too deeply, or too large, for SQLite");
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static void statement_error(const char *text, bool preparing, hd_error *err) {
     const char *name;
+    if (limit_error(text, err)) return;
     if ((name = after(text, "no such table: "))) {
         table_error(name, err);
     } else if ((name = after(text, "no such column: "))) {
