@@ -90,7 +90,7 @@ local function read_directory(given, key, context_name, base_dir, fail)
 end
 
 local function read_replicas(given, driver, fail)
-  local replicas = {}
+  local replicas = { options = {}, passwords = {}, shown = {} }
   for position, replica in ipairs(given.replicas or {}) do
     local function fail_here(message) fail(("replicas, item %d: %s"):format(position, message)) end
     options.check(replica, connection_rules, fail_here)
@@ -100,7 +100,13 @@ local function read_replicas(given, driver, fail)
     if replica.url then
       for _, key in ipairs({ "host", "port", "database", "user", "password" }) do merged[key] = replica[key] end
     end
-    replicas[position] = connection.read(merged, fail_here).options
+    local link = connection.read(merged, fail_here)
+    replicas.options[position] = link.options
+    replicas.passwords[position] = type(merged.password) == "function" and merged.password or nil
+    replicas.shown[position] = {
+      host = link.shown.host, port = link.shown.port, database = link.shown.database, user = link.shown.user,
+      connect_timeout = merged.connect_timeout,
+    }
   end
   return replicas
 end
@@ -131,12 +137,15 @@ local function hide(made, secret)
   ---The same for each replica.
   function methods.replica_options()
     local lists = {}
-    for position, map in ipairs(secret.replicas) do lists[position] = sorted_list(map) end
+    for position, map in ipairs(secret.replicas.options) do lists[position] = sorted_list(map) end
     return lists
   end
 
   ---The function that gives the password of a new connection, nil when there is none.
   methods.password_function = secret.password
+
+  ---The same for each replica that has one.
+  methods.replica_passwords = secret.replicas.passwords
   return setmetatable(made, { __index = methods, __tostring = describe, __name = "heddle.config" })
 end
 
@@ -158,6 +167,7 @@ function config.check(given, base_dir)
   end
   local link = connection.read(given, fail)
   local memory = link.driver == "sqlite" and connection.is_memory(link.shown.database)
+  local replicas = read_replicas(given, link.driver, fail)
   local made = {
     context_name = context_name, driver = link.driver, memory = memory, base_dir = base_dir,
     host = link.shown.host, port = link.shown.port, database = link.shown.database, user = link.shown.user,
@@ -166,13 +176,13 @@ function config.check(given, base_dir)
     register_request_context = either(given.register_request_context, true),
     debug = either(given.debug, false), naming = naming.strategy(given.naming_strategy, fail),
     flush_mode = either(given.flush_mode, "auto"), batch_size = either(given.batch_size, 1000),
-    prepare = either(given.prepare, true), retry = either(given.retry, 0),
+    prepare = either(given.prepare, true), retry = either(given.retry, 0), replicas = replicas.shown,
     migrations = read_directory(given.migrations, "migrations", context_name, base_dir, fail),
     seeds = read_directory(given.seeds, "seeds", context_name, base_dir, fail),
   }
   for _, key in ipairs(plain) do made[key] = given[key] end
   return hide(made, {
-    options = link.options, replicas = read_replicas(given, link.driver, fail),
+    options = link.options, replicas = replicas,
     password = type(given.password) == "function" and given.password or nil,
   })
 end

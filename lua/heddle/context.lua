@@ -10,8 +10,10 @@ local events = require("heddle.events")
 local filters = require("heddle.named_filters.mapped")
 local mapping = require("heddle.mapping")
 local membership = require("heddle.mapping.membership")
+local own_writes = require("heddle.own_writes")
 local raw_sql = require("heddle.raw_sql")
 local registry = require("heddle.registry")
+local replicas = require("heddle.replicas")
 local wait = require("heddle.wait")
 
 local pcall = compat.pcall
@@ -75,6 +77,7 @@ function context.init(given, base_dir)
   self.driver = driver_of(made.driver)
   self:add(classes)
   self.pool = core.pool(self.driver, made.driver_options(), limits_of(made))
+  self.replicas, self.writes = replicas.open(made, self.driver, limits_of(made)), own_writes.mark()
   self.em = context.handle(self.name)
   self.schema = context.schema(self)
   if made.debug then errors.debug = true end
@@ -149,6 +152,7 @@ end
 function Context:finish(link, ...)
   local status = wait.drive(link, self, ...)
   if status == wait.FAILED then self:raise(link) end
+  if link:wrote() then own_writes.note_all(self) end
   if self:is_logged() then self:log(link) end
 end
 
@@ -176,7 +180,33 @@ end
 
 ---A fresh connection: on_connect has its say. Called by the wait loop.
 function Context:connected(link)
-  self.config.on_connect(setmetatable({ context = self, link = link }, Connection))
+  replicas.call(link, self.config.on_connect, setmetatable({ context = self, link = link }, Connection))
+end
+
+---The password of a fresh connection, which a function gives. Called by the wait loop. Raises `config`.
+---@return string
+function Context:password(link)
+  local replica = replicas.of(link)
+  local password = replicas.call(link, replica and replica.password_function or self.config.password_function)
+  if type(password) ~= "string" then
+    errors.raise(replica and "connection" or "config", ("the password function of context '%s' gave a %s, not a string")
+      :format(self.name, type(password)), { context = self.name })
+  end
+  return password
+end
+
+---The pool that a link's connections come from.
+---@return userdata
+function Context:pool_of(link)
+  local replica = replicas.of(link)
+  return replica and replica.pool or self.pool
+end
+
+---Where a link leads, for logs: "primary", "replica 1".
+---@return string
+function Context:connection_name(link) -- luacheck: no self
+  local replica = replicas.of(link)
+  return replica and replica.name or "primary"
 end
 
 -- Holds as many connections at once as `pool.min` still asks for.
@@ -211,11 +241,13 @@ function Context:check_connection()
   return false, err
 end
 
----`size idle in_use waiting opened closed acquired timeouts`
+---`size idle in_use waiting opened closed acquired timeouts`, and where there are replicas, in `replicas`, the same of
+---each with `host port up error`.
 ---@return table
 function Context:pool_stats()
   local stats = self.pool:stats()
   stats.timeouts = stats.timeouts + self.refused_waits
+  stats.replicas = self.replicas and replicas.stats(self.replicas)
   return stats
 end
 
@@ -225,6 +257,7 @@ function Context:close()
   self.closed = true
   if self.global then self.global:drop() end
   self.pool:shut()
+  if self.replicas then replicas.shut(self.replicas) end
   if registry.has(self.name) and registry.get(self.name) == self then registry.remove(self.name) end
 end
 

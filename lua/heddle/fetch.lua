@@ -51,9 +51,9 @@ local function raise_refused(self, link, plan, number)
   self.context:raise(link, record)
 end
 
-local function start_on(self, link, plan, params, query)
+local function start_on(self, link, plan, params, query, seconds)
   if self.test then self.test:guard(self) end
-  local status, fd, events, timeout = link:start(query, params, #plan.param_columns, opts and opts.timeout)
+  local status, fd, events, timeout = link:start(query, params, #plan.param_columns, seconds)
   if status == wait.FAILED and fd then raise_refused(self, link, plan, fd) end
   if plan.impatient and status == WAIT and fd == nil then locks.raise_taken(self, plan.mapping) end
   if status >= WAIT then status = self:carry(link, status, fd, events, timeout) end
@@ -68,8 +68,9 @@ end
 function Manager:start(plan, params, opts)
   self:enter()
   local query = plan.model == self.model and plan.query or prepare(self, plan)
-  if self.context.replicas then return routing.start(self, start_on, plan, opts, params, query) end
-  return start_on(self, self.link or self:open_link(), plan, params, query)
+  local seconds = opts and opts.timeout
+  if self.context.replicas then return routing.start(self, start_on, plan, opts, params, query, seconds) end
+  return start_on(self, self.link or self:open_link(), plan, params, query, seconds)
 end
 
 -- A statement has run to its end.

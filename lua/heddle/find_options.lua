@@ -18,6 +18,7 @@ find_options.known = set([[populate fields exclude order_by limit offset strateg
   connection refresh first last before after count group_by having distinct timeout all]])
 
 local flush_modes = { auto = true, commit = true, always = true }
+local connections = { read = true, write = true }
 local flags = set("managed refresh distinct all count")
 
 -- What one kind of query has and others have not.
@@ -53,6 +54,10 @@ function find_options.check(mapping, opts, kind)
     if name == "flush_mode" and not flush_modes[value] then
       return errors.raise("validation", "option 'flush_mode' of a query on " .. mapping.name .. " is \"auto\", "
         .. "\"commit\" or \"always\"", resolve.fields(mapping))
+    end
+    if name == "connection" and not connections[value] then
+      return errors.raise("validation", "option 'connection' of a query on " .. mapping.name .. " is \"read\" or "
+        .. "\"write\"", resolve.fields(mapping))
     end
     if name == "timeout" and options.duration(value) then
       return errors.raise("validation", ("option 'timeout' of a query on %s must be %s; got %s"):format(mapping.name,

@@ -7,6 +7,7 @@ local hooks = require("heddle.hooks")
 local instance = require("heddle.instance")
 local kinds = require("heddle.kinds")
 local options = require("heddle.options")
+local own_writes = require("heddle.own_writes")
 local owner = require("heddle.owner")
 local scope = require("heddle.scope")
 local wait = require("heddle.wait")
@@ -43,6 +44,7 @@ local function new(item, opts)
     flush_mode = opts.flush_mode or item.config.flush_mode, link = opts.link, borrowed = opts.link ~= nil,
     test = opts.test, filter_states = opts.filter_states or item.global and item.global.filter_states or {},
   }, Manager)
+  if item.replicas then self.writes = opts.writes or own_writes.of_scope(item, opts.scope) or own_writes.mark() end
   reset(self)
   return self
 end
@@ -130,6 +132,7 @@ end
 -- The coroutine that was using it will never go on: what was under way is taken back.
 local function recover(self)
   if self.link then wait.abandon(self.link) end
+  if self.replica_link then wait.abandon(self.replica_link) end
   self.hook = nil
   if self.committing then
     self.committing = nil
@@ -165,7 +168,7 @@ end
 function Manager:enter(to_end)
   if self.context.closed then self.context:raise_closed() end
   if self.test and self.test.finished then self.test:raise_finished() end
-  local waiter = self.link and wait.waiter(self.link)
+  local waiter = self.link and wait.waiter(self.link) or self.replica_link and wait.waiter(self.replica_link)
   if waiter then check_waiter(self, waiter) end
   if self.hook then check_hook(self, self.hook) end
   if self.outcome_unknown then
@@ -186,14 +189,6 @@ end
 function Manager:open_link()
   if not self.link then self.link = self.context:link() end
   return self.link
-end
-
----The link that a query runs on.
----@param plan table
----@param opts? table of the query
----@return userdata
-function Manager:link_for(plan, opts) -- luacheck: no unused args
-  return self.link or self:open_link()
 end
 
 ---Carries an operation on to a row or to its end; raises its failure.
@@ -234,19 +229,20 @@ function Manager:fork(opts)
       { context = self.context_name })
   end)
   return new(self.context, { flush_mode = opts and opts.flush_mode, link = self.test and self.link, test = self.test,
-    filter_states = self.filter_states })
+    writes = self.writes, filter_states = self.filter_states })
 end
 
 ---An entity manager with its own identity map on the same connection and transaction.
 function Manager:sibling()
   self:open_link()
-  return new(self.context, { link = self.link })
+  return new(self.context, { link = self.link, writes = self.writes })
 end
 
 ---Forgets every managed entity; what was pending is not written.
 function Manager:clear()
   hooks.refuse(self, "clear")
   reset(self)
+  self.replica = nil
 end
 
 ---Ends the entity manager: an open transaction is rolled back, its connection goes back to the pool.
@@ -259,6 +255,9 @@ function Manager:drop()
     self.link = nil
     link:close()
   end
+  link = self.replica_link
+  self.replica_link, self.replica = nil, nil
+  if link then link:close() end
 end
 
 function Manager:__tostring()

@@ -80,6 +80,17 @@ function scope.remove(item)
   end
 end
 
+---The request scope that a scope is part of, however deep; nil when there is none.
+---@param item? table
+function scope.outermost(item)
+  local found
+  while item do
+    if item.forks then found = item end
+    item = item.below
+  end
+  return found
+end
+
 ---The test (see heddle.testing) that lends its connection to a context's entity managers, nil when there is none.
 ---@param context table
 ---@param item? table the scope to look from

@@ -4,6 +4,7 @@ local compat = require("heddle.compat")
 local errors = require("heddle.errors")
 local hooks = require("heddle.hooks")
 local outcome = require("heddle.outcome")
+local own_writes = require("heddle.own_writes")
 local owner = require("heddle.owner")
 local transaction_options = require("heddle.transaction_options")
 local undo = require("heddle.undo")
@@ -97,6 +98,7 @@ end
 ---@param record table
 function transaction.was_committed(em, record)
   if record.outcome ~= "unknown" then return false end
+  own_writes.note(em)
   local xid = em.link:xid()
   quietly(em, em.link:rollback())
   local committed = outcome.look_up(em.context, xid)
@@ -120,6 +122,7 @@ local function commit_link(em)
     error(status, 0)
   end
   if status == wait.DONE then
+    if link:wrote() then own_writes.note(em) end
     if em.context:is_logged() then em.context:log(link) end
     return
   end
@@ -202,6 +205,7 @@ end
 ---The flush's own transaction is committed: nothing is left to be undone.
 function transaction.settle_flush(em, state)
   state.open, state.done = false, true
+  own_writes.note(em)
   write_lock.release(em)
 end
 

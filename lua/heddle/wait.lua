@@ -86,7 +86,7 @@ local function fail_queue(link, context)
   collectgarbage()
   local status, fd, events, timeout = link:step()
   if status ~= WAIT or not link:queued() then return status, fd, events, timeout end
-  local holders = context.pool:holders()
+  local holders = context:pool_of(link):holders()
   if context.config.memory then write_lock.refuse_second(context, holders) end
   context.refused_waits = context.refused_waits + 1
   errors.raise("pool_timeout", ("No connection of context '%s' will become free: %s, and nothing else runs that "
@@ -97,12 +97,7 @@ end
 -- The host's part: a password that is a function, or on_connect for a fresh connection.
 local function serve(link, context)
   if link:need() == "password" then
-    local password = context.config.password_function()
-    if type(password) ~= "string" then
-      errors.raise("config", ("the password function of context '%s' gave a %s, not a string"):format(context.name,
-        type(password)), { context = context.name })
-    end
-    link:password(password)
+    link:password(context:password(link))
   else
     link:park()
     context:connected(link)

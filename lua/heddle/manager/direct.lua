@@ -9,6 +9,7 @@ local hooks = require("heddle.hooks")
 local manager = require("heddle.manager")
 local named_filters = require("heddle.named_filters")
 local readonly = require("heddle.readonly")
+local routing = require("heddle.routing")
 local row_data = require("heddle.row_data")
 local upsert_sql = require("heddle.upsert.sql")
 
@@ -21,6 +22,7 @@ local function run(self, plan, params, opts)
   if status == 1 then link:finish() end
   local affected = link:affected()
   if self.context:is_logged() then self.context:log(link) end
+  routing.note(self, plan, WRITE)
   return affected
 end
 
