@@ -3,6 +3,7 @@ local compat = require("heddle.compat")
 local errors = require("heddle.errors")
 local family = require("heddle.family")
 local fetch = require("heddle.fetch")
+local filter_names = require("heddle.named_filters.names")
 local find_options = require("heddle.find_options")
 local instance = require("heddle.instance")
 local managed = require("heddle.populate.managed")
@@ -114,10 +115,12 @@ end
 function Manager:load(what, paths, opts)
   self:check_global()
   opts = opts or {}
-  options.check(opts, load_rules, function(message, is_unknown)
+  local function fail(message, is_unknown)
     errors.raise(is_unknown and "unknown_property" or "validation", "em:load: " .. message,
       { context = self.context_name })
-  end)
+  end
+  if type(opts) ~= "table" then fail("its options are a table, not a " .. type(opts)) end
+  options.check(opts, load_rules, fail)
   local list = instance.meta_of(what) and { what } or what
   if type(list) ~= "table" or list[1] == nil and next(list) ~= nil then
     errors.raise("validation", "em:load takes an entity or a list of them, not a "
@@ -125,6 +128,7 @@ function Manager:load(what, paths, opts)
   end
   local map = check_loadable(self, list)
   if not map then return what end
+  if opts.filters ~= nil then filter_names.check(map, opts.filters) end
   local level = populate.plan(map, entries(self, paths, opts), nil, true)
   level.named = map.named and named_filters.of(self, opts)
   local reads = populate.reads(level, {}, self, opts)
