@@ -29,8 +29,7 @@ function populate.asked(level, view, em, opts)
   local own = below.own
   if below.part == nil then
     local filters = names.layered(opts and opts.filters, own.filters)
-    below.named = (view.target.named or view.pivot and view.pivot.mapping.named) and named_filters.of(em,
-      { filters = filters }) or nil
+    below.named = view.target.named and named_filters.of(em, { filters = filters }) or nil
     below.part = members.part(view, own, below.named) or false
   end
   return own, below.part or nil, below.named

@@ -4,6 +4,7 @@
 --- A level is an entity that is reached by one path; below it stand those that its relations lead to. Everything said
 --- about a path is in `options` of the level above it, and in `own` of the level itself: the same table.
 local errors = require("heddle.errors")
+local filter_names = require("heddle.named_filters.names")
 local options = require("heddle.options")
 local resolve = require("heddle.resolve")
 local select = require("heddle.select")
@@ -107,13 +108,9 @@ local function list_or_text(value)
   if type(value) ~= "table" and type(value) ~= "string" then return "a path or a list of them" end
 end
 
-local function switches(value)
-  if value ~= false and type(value) ~= "table" then return "false or a table" end
-end
-
 local rules = {
   where = options.any, order_by = options.table, limit = options.integer(0), offset = options.integer(0),
-  fields = options.list_of(options.string), exclude = options.list_of(options.string), filters = switches,
+  fields = options.list_of(options.string), exclude = options.list_of(options.string), filters = options.any,
   strategy = options.one_of({ "select_in", "joined" }), populate = list_or_text,
 }
 
@@ -128,6 +125,7 @@ end
 
 local function say(build, below, view, given, fail)
   options.check(given, rules, fail)
+  if given.filters ~= nil then filter_names.check(view.target, given.filters) end
   local own, says = below.own, false
   for name, value in pairs(given) do
     if rules[name] and name ~= "populate" then

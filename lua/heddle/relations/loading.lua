@@ -3,6 +3,7 @@
 local cascade = require("heddle.relations.cascade")
 local errors = require("heddle.errors")
 local fetch = require("heddle.fetch")
+local find_options = require("heddle.find_options")
 local managed = require("heddle.populate.managed")
 local members = require("heddle.relations.members")
 local named_filters = require("heddle.named_filters")
@@ -148,13 +149,15 @@ end
 
 ---How many members the database has of a relation of one owner.
 ---@param owner table managed
+---@param opts? table as em:count takes them
 ---@return integer
-function loading.count(em, view, owner)
+function loading.count(em, view, owner, opts)
   view = current(view, owner)
-  local key = key_of(em, view, owner)
+  if opts ~= nil then find_options.check(view.target, opts) end
+  local key = key_of(em, view, owner, opts)
   if key == nil then return 0 end
-  local plan, params = members.count(view, key, view.target.named and named_filters.of(em))
-  return fetch.count(em, plan, params)
+  local plan, params = members.count(view, key, view.target.named and named_filters.of(em, opts))
+  return fetch.count(em, plan, params, opts)
 end
 
 ---The members that a filter finds in the database, as em:find gives them.
@@ -165,6 +168,7 @@ end
 function loading.matching(em, view, owner, where, opts)
   view = current(view, owner)
   local map = view.target
+  if opts ~= nil then find_options.check(map, opts) end
   local level, own = fetch.level(map, opts)
   local key = key_of(em, view, owner, opts)
   if key == nil then return {} end

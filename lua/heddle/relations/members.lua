@@ -104,9 +104,9 @@ end
 ---@param named heddle.NamedFilters?
 ---@return heddle.Part|nil
 function members.part(view, own, named)
-  local pivot = view.pivot and view.pivot.mapping
+  local pairs_of = view.pivot and view.pivot.entity
   local is_whole = own.where == nil and own.limit == nil and own.offset == nil
-    and not (named and (named:condition(view.target) or pivot and named:condition(pivot)))
+    and not (named and (named:condition(view.target) or pairs_of and named:condition(pairs_of)))
   if is_whole and own.order_by == nil then return nil end
   local to, where = shape.new("part", named), own.where == nil and none or own.where
   if view.columns and #view.columns > 0 then

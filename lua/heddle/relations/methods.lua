@@ -135,11 +135,14 @@ function methods.load(handle, opts)
 end
 
 ---How many members the database has; none of them is read.
+---
+---Usage: `local n = author.books:load_count()`, `author.books:load_count { filters = false }`
+---@param opts? table as em:count takes them
 ---@return integer
-function methods.load_count(handle)
+function methods.load_count(handle, opts)
   local state = state_of(handle, "load_count")
   local em, view = source(state)
-  return loading.count(em, view, state.owner)
+  return loading.count(em, view, state.owner, opts)
 end
 
 ---The members that a filter finds in the database, as em:find gives them; the collection stays as it is.
