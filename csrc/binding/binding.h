@@ -85,6 +85,7 @@ int hdl_raise_value(lua_State *L, hd_error *err, const char *entity, const char 
 #define HDL_SHELF    "heddle.shelf"
 #define HDL_HYDRATOR "heddle.hydrator"
 #define HDL_FLUSH    "heddle.flush"
+#define HDL_CURSOR   "heddle.cursor"
 
 /* One of several entities that share a table: which columns are its own, and which of them it must have though the
  * table takes NULL. */
@@ -151,6 +152,12 @@ void hdl_link_ready(hd_link *link);
 /* Runs a batch on the link and steps once; pushes the status (and keeps `pin` alive until the next run). */
 int hdl_link_start(lua_State *L, int link_index, const hd_batch *batch, unsigned flags,
                    hd_time limit, int pin);
+/* What a link's operation needs, for who starts one: converts the parameters in the table at `params` (n of them) into
+ * the link's arena (err->row: the place of one that its column refuses); keeps a value alive until the next operation;
+ * reads a timeout in seconds, or nil. */
+hd_error_kind hdl_bind(lua_State *L, hd_link *link, hdl_query *query, int params, uint32_t n);
+void hdl_pin(lua_State *L, int link_index, int value);
+hd_time hdl_limit(lua_State *L, int index);
 /* Pushes a step's status, and for WAIT fd, events and seconds. Gives the number of values. */
 int hdl_push_step(lua_State *L, hd_step step, const hd_wait *wait);
 
@@ -168,6 +175,7 @@ void hdl_open_model(lua_State *L);
 void hdl_open_pool(lua_State *L);
 void hdl_open_link(lua_State *L);
 void hdl_open_guard(lua_State *L);
+void hdl_open_cursor(lua_State *L);
 void hdl_open_query(lua_State *L);
 void hdl_open_session(lua_State *L);
 void hdl_open_hydrate(lua_State *L);

@@ -59,7 +59,7 @@ static int link_step(lua_State *L) {
     return hdl_push_step(L, step, &wait);
 }
 
-static void pin(lua_State *L, int link_index, int value) {
+void hdl_pin(lua_State *L, int link_index, int value) {
     lua_getuservalue(L, link_index);
     lua_pushvalue(L, value);
     lua_rawseti(L, -2, PIN_BATCH);
@@ -81,7 +81,7 @@ int hdl_link_start(lua_State *L, int link_index, const hd_batch *batch, unsigned
                    hd_time limit, int pinned) {
     hd_link *link = hdl_check_link(L, link_index);
     hd_wait wait = no_wait();
-    pin(L, link_index, pinned);
+    hdl_pin(L, link_index, pinned);
     hd_step step = HD_FAILED;
     if (hd_link_run(link, batch, flags, limit) == HD_OK) step = hd_link_step(link, &wait);
     return hdl_push_step(L, step, &wait);
@@ -128,10 +128,10 @@ static int core_is_terminal(lua_State *L) {
 
 /* ---- Queries ---- */
 
-/* Converts the parameters in the table at `params` (n of them) into the link's arena. */
-static hd_error_kind bind(lua_State *L, hd_link *link, hdl_query *query, int params, uint32_t n) {
+hd_error_kind hdl_bind(lua_State *L, hd_link *link, hdl_query *query, int params, uint32_t n) {
     hd_value *values = hd_arena_zero(&link->arena, (n + 1) * sizeof *values);
     hd_error *err = &link->error;
+    if (!query->natural && n != query->param_count) luaL_error(L, "wrong number of parameters");
     if (!values) return hd_error_memory(err);
     for (uint32_t i = 0; i < n; i++) {
         const hdl_column *column = query->natural ? NULL : &query->params[i];
@@ -153,7 +153,7 @@ static hd_error_kind bind(lua_State *L, hd_link *link, hdl_query *query, int par
 }
 
 /* Seconds, or nil; at least a microsecond, and no more than a clock can count. */
-static hd_time limit_of(lua_State *L, int index) {
+hd_time hdl_limit(lua_State *L, int index) {
     lua_Number seconds = luaL_optnumber(L, index, 1e12);
     if (!(seconds < 1e12)) return HD_NEVER;
     return seconds * 1e6 < 1 ? 1 : (hd_time)(seconds * 1e6 + 0.5);
@@ -170,9 +170,7 @@ static int link_start(lua_State *L) {
         hd_error_set(&link->error, HD_E_BUSY, "an operation is running on this connection");
         return hdl_push_step(L, HD_FAILED, &wait);
     }
-    if (!query->natural && n != query->param_count)
-        return luaL_argerror(L, 4, "wrong number of parameters");
-    if (bind(L, link, query, 3, n) != HD_OK) {
+    if (hdl_bind(L, link, query, 3, n) != HD_OK) {
         hd_link_ask(link, NULL);
         lua_pushinteger(L, HD_FAILED);
         lua_pushinteger(L, (lua_Integer)link->error.row + 1);
@@ -188,7 +186,7 @@ static int link_start(lua_State *L) {
     *batch = query->batch;
     *statement = query->statement;
     batch->statements = statement;
-    return hdl_link_start(L, 1, batch, lua_toboolean(L, 6) ? HD_RUN_BARE : 0, limit_of(L, 5), 2);
+    return hdl_link_start(L, 1, batch, lua_toboolean(L, 6) ? HD_RUN_BARE : 0, hdl_limit(L, 5), 2);
 }
 
 /* ---- Plain rows ---- */
@@ -284,11 +282,25 @@ static int link_affected(lua_State *L) {
     return 3;
 }
 
-/* link:log() -> list of { sql, rows, seconds } of the statements that the last operation sent. */
+/* Of an operation that failed: the statement that did. */
+static uint32_t culprit(const hd_link *link) {
+    int64_t at = (int64_t)link->error.statement + link->prefix_count;
+    uint32_t last = 0;
+    if (link->error.statement != -1 && at >= 0 && at < link->run_count) return (uint32_t)at;
+    for (uint32_t i = 0; i < link->run_count; i++) {
+        if (link->run[i].sent && link->run[i].affected < 0) return i;
+        if (link->run[i].sent) last = i;
+    }
+    return last;
+}
+
+/* link:log(failed) -> list of { sql, rows, duration } of the statements that the last operation sent, and which of them
+ * failed. */
 static int link_log(lua_State *L) {
     const hd_link *link = open_link(L);
+    uint32_t failed = lua_toboolean(L, 2) ? culprit(link) : UINT32_MAX;
+    int count = 0, told = 0;
     lua_newtable(L);
-    int count = 0;
     for (uint32_t i = 0; i < link->run_count; i++) {
         const hd_statement *statement = &link->run[i];
         if (!statement->sent) continue;
@@ -302,8 +314,11 @@ static int link_log(lua_State *L) {
         lua_pushnumber(L, (lua_Number)statement->elapsed / 1e6);
         lua_setfield(L, -2, "duration");
         lua_rawseti(L, -2, ++count);
+        if (i <= failed) told = count;
     }
-    return 1;
+    if (failed == UINT32_MAX || told == 0) return 1;
+    lua_pushinteger(L, told);
+    return 2;
 }
 
 /* ---- State ---- */

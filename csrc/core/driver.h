@@ -18,6 +18,7 @@
 
 typedef struct hd_conn hd_conn;
 typedef struct hd_driver hd_driver;
+typedef struct hd_cursor hd_cursor;
 
 /* One name and value of a connection's options, NUL-terminated UTF-8. What names mean is the driver's
  * header's business (postgres.h: libpq keywords; sqlite.h: database, busy_timeout, pragma.NAME). */
@@ -42,6 +43,10 @@ typedef struct hd_statement {
     bool flush;      /* PostgreSQL: ask the server to send results so far after this one */
     bool unconfined; /* SQLite: CHECK constraints are not looked at while it runs */
     bool settles; /* SQLite: behind it no foreign key may be broken whose check a flush put off */
+    const void
+        *cursor;    /* SQLite: an address of the caller's that names a cursor (below); or NULL */
+    uint32_t limit; /* of a cursor: rows of one run, at least 1 */
+    bool opens;     /* a cursor begins here; without it, one that is not open is HD_E_CLOSED */
     /* Given back by the driver. */
     int64_t affected; /* rows touched or returned, summed over executions; -1 not run */
     int64_t last_id;  /* SQLite: last_insert_rowid after the last execution of an INSERT; else 0 */
@@ -49,6 +54,13 @@ typedef struct hd_statement {
         elapsed; /* microseconds, as near as the driver can tell; 0 in the middle of a pipeline */
     bool sent;   /* it reached the database (for the query log) */
 } hd_statement;
+
+/* Cursors: a query that is read in several batches. The statement of a cursor stays open when it has
+ * given `limit` rows, and the next one that names the same cursor (its text and parameters are not
+ * looked at any more) goes on behind them. It shows what there was when it was opened, whatever the
+ * connection does meanwhile: writes, commits, rolls back, alters the table. `affected` below the limit
+ * says that the last row was among them; then, and after a failure, nothing is open any more. A driver
+ * without `close_cursor` has none of this: there cursors are a matter of SQL. */
 
 /* A row that a step announced as HD_ROW. Values and bytes live until the next call on the connection. */
 typedef struct hd_row {
@@ -89,6 +101,7 @@ struct hd_conn {
     hd_time
         deadline; /* link: when the batch shall end, HD_NEVER. Whoever waits looks at it; a driver whose step
                          itself takes long ends it then, as HD_E_CANCELED */
+    hd_cursor *cursors; /* core: those that stand open on it */
 };
 
 typedef struct hd_services {
@@ -133,6 +146,10 @@ struct hd_driver {
     /* Drops the rest of the running batch's rows and results as far as that needs no waiting (SQLite: resets the
      * statement). After it: IDLE/TRANSACTION, or BUSY when the driver cannot (the core then closes it). */
     void (*abandon)(hd_conn *conn);
+
+    /* Ends a cursor, in whatever state, also while another statement runs; nothing when it is not open.
+     * NULL: cursors are DECLARE, FETCH and CLOSE. */
+    void (*close_cursor)(hd_conn *conn, const void *cursor);
 
     /* Where it stands. With `probe` it also looks, without waiting, whether the peer has closed it. */
     hd_conn_status (*status)(hd_conn *conn, bool probe);

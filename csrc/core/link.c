@@ -2,6 +2,7 @@
  * while an operation runs, from the first need of it to the end of a transaction, or while pinned, and at no other time;
  * the prefix holds exactly the control statements that the database has not seen. A statement of the prefix leaves it
  * when it has run, so that a BEGIN which met a busy database is sent again with the next batch. */
+#include "cursor.h"
 #include "link_parts.h"
 
 #include <stdio.h>
@@ -82,29 +83,32 @@ static const char *xid_text(const hd_link *link) {
     return link->batch->count > 0 ? dialect->transaction_id : dialect->transaction_id_if;
 }
 
-/* Prefix, transaction id, batch, suffix and question as one array of statements. */
+/* Cursors to be closed, prefix, transaction id, batch, suffix and question as one array of statements. */
 static int compose(hd_link *link) {
     bool bare = (link->flags & HD_RUN_BARE) != 0;
+    uint32_t closing = bare ? 0 : hd_cursors_closing(link);
     size_t prefix = bare ? 0 : link->prefix_length;
     const char *xid_sql = bare ? NULL : xid_text(link);
     bool xid = xid_sql != NULL;
     bool commit = (link->flags & HD_RUN_COMMIT) != 0;
     bool ask = !bare && link->ask != NULL;
-    size_t total = prefix + xid + link->batch->count + commit + ask;
+    size_t before = closing + prefix + xid;
+    size_t total = before + link->batch->count + commit + ask;
     hd_statement *run = hd_arena_alloc(&link->arena, total * sizeof *run);
-    if (!run) return -1;
+    if (!run || (closing && hd_cursors_write_closing(link, run) != 0)) return -1;
     for (size_t i = 0; i < prefix; i++) {
         const char *text = hd_arena_copy(&link->arena, link->prefix[i], strlen(link->prefix[i]));
         if (!text) return -1;
-        hd_link_control(&run[i], text, true);
+        hd_link_control(&run[closing + i], text, true);
     }
     link->xid_at = UINT32_MAX;
     if (xid) {
-        hd_link_control(&run[prefix], xid_sql, true);
-        run[prefix].flush = true;
-        link->xid_at = (uint32_t)prefix;
+        hd_link_control(&run[before - 1], xid_sql, true);
+        run[before - 1].flush = true;
+        link->xid_at = (uint32_t)before - 1;
     }
-    link->prefix_count = (uint32_t)(prefix + xid);
+    link->close_count = closing;
+    link->prefix_count = (uint32_t)before;
     memcpy(run + link->prefix_count, link->batch->statements, link->batch->count * sizeof *run);
     for (uint32_t i = 0; link->comment[0] && i < link->batch->count; i++) {
         if (add_comment(link, &run[link->prefix_count + i]) != 0) return -1;
@@ -165,6 +169,7 @@ hd_error_kind hd_link_run(hd_link *link, const hd_batch *batch, unsigned flags, 
 
 /* The operation failed before the driver had the batch. */
 static hd_step fail_unsent(hd_link *link) {
+    if (!link->parked) hd_cursor_ran(link, false);
     link->state = HD_LINK_IDLE;
     link->batch = NULL;
     link->ask = NULL;
@@ -177,16 +182,25 @@ static hd_step fail_unsent(hd_link *link) {
 void hd_link_note_prefix(hd_link *link, uint32_t executed) {
     if (link->flags & HD_RUN_BARE) return;
     uint32_t xid = link->xid_at != UINT32_MAX;
-    uint32_t own = link->prefix_count - xid;
-    if (executed < own) own = executed;
+    uint32_t closed = executed < link->close_count ? executed : link->close_count;
+    uint32_t own = link->prefix_count - link->close_count - xid;
+    hd_cursors_closed(link, closed);
+    if (executed - closed < own) own = executed - closed;
     if (own > 0) link->began = link->depth > 0;
     hd_link_prefix_drop(link, own);
+}
+
+/* The database says that no transaction is open any more. */
+static void end_transaction(hd_link *link) {
+    hd_cursors_end(link, 1);
+    link->over = true;
 }
 
 static hd_step run_done(hd_link *link) {
     hd_conn *conn = hd_link_conn(link);
     hd_link_note_prefix(link, link->prefix_count);
     copy_back(link);
+    if (!link->parked) hd_cursor_ran(link, true);
     link->column_count = conn->name_count;
     link->state = HD_LINK_IDLE;
     link->batch = NULL;
@@ -194,7 +208,7 @@ static hd_step run_done(hd_link *link) {
         link->wrote = link->xid[0] != '\0';
         hd_link_forget_transaction(link);
     } else if (link->began && conn->driver->status(conn, false) == HD_CONN_IDLE) {
-        link->over = true;
+        end_transaction(link);
     }
     hd_link_release_if_free(link);
     return HD_DONE;
@@ -214,13 +228,14 @@ static hd_step run_failed(hd_link *link) {
         (link->flags & HD_RUN_COMMIT) || ((link->flags & HD_RUN_XID) && link->depth == 0);
     if (commits && !alive) link->error.outcome = HD_OUTCOME_UNKNOWN;
     link->error.statement = failed < 0 ? -1 : failed - (int32_t)link->prefix_count;
+    if (!link->parked) hd_cursor_ran(link, false);
     link->state = HD_LINK_IDLE;
     link->batch = NULL;
     if (!alive) {
         if (link->began) link->over = link->lost_conn = true;
         hd_pool_give_up(&link->ticket);
     } else if (link->began && hd_pool_driver(link->pool)->status(conn, false) == HD_CONN_IDLE) {
-        link->over = true; /* SQLite rolls back by itself on some errors */
+        end_transaction(link); /* SQLite rolls back by itself on some errors */
     }
     hd_link_release_if_free(link);
     return HD_FAILED;

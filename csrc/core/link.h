@@ -58,6 +58,8 @@ typedef struct hd_link {
     bool canceled;    /* the limit was over */
     char comment[HD_LINK_COMMENT]; /* stands behind each of its statements; "" none */
     const hd_batch *batch;
+    hd_cursor *cursor;    /* that the operation reads, or NULL */
+    uint32_t close_count; /* statements in front that end cursors; part of prefix_count */
     hd_statement
         *run; /* composed: prefix, batch, suffix; kept for the query log until the next run */
     uint32_t run_count, prefix_count;

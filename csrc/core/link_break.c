@@ -6,6 +6,7 @@
  *
  * A statement that ends all the same, because the limit met it on its last steps, has ended: its rows are given, its
  * commit is one. */
+#include "cursor.h"
 #include "link_parts.h"
 
 #include <stdio.h>
@@ -56,6 +57,9 @@ void hd_link_check_process(hd_link *link) {
 
 void hd_link_reset(hd_link *link) {
     hd_link_check_process(link);
+    hd_cursor_ran(link, false);
+    hd_cursors_end(link, 1);
+    if (link->parked) link->run_count = 0; /* what ran last was on_connect's */
     /* A connection that on_connect has not done with is of no use to anybody. */
     if (!link->parked && settle(link))
         hd_pool_release(&link->ticket);
@@ -86,6 +90,7 @@ void hd_link_finish(hd_link *link) {
         return;
     }
     hd_link_note_prefix(link, link->prefix_count);
+    hd_cursor_ran(link, false);
     link->state = HD_LINK_IDLE;
     link->batch = NULL;
     hd_link_release_if_free(link);

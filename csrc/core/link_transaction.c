@@ -1,5 +1,6 @@
 /* The link's transaction: control statements that wait for the next batch (the prefix), savepoints, and how each ends.
  * The prefix holds exactly the control statements that the database has not seen. */
+#include "cursor.h"
 #include "link_parts.h"
 
 #include <stdio.h>
@@ -47,6 +48,7 @@ void hd_link_control(hd_statement *statement, const char *text, bool cache) {
 }
 
 void hd_link_forget_transaction(hd_link *link) {
+    hd_cursors_end(link, 1);
     hd_link_prefix_drop(link, link->prefix_length);
     link->depth = 0;
     link->began = link->over = link->lost_conn = false;
@@ -92,6 +94,7 @@ int hd_link_release(hd_link *link) {
         savepoint_text(text, "RELEASE SAVEPOINT", link->depth);
         if (hd_link_prefix_add(link, text) != 0) return -1;
     }
+    hd_cursors_release(link);
     link->depth--;
     return 0;
 }
@@ -101,6 +104,7 @@ static hd_step run_control(hd_link *link, const char *const *texts, uint32_t cou
                            unsigned flags) {
     hd_batch *batch = hd_arena_zero(&link->arena, sizeof *batch);
     hd_statement *statements = hd_arena_zero(&link->arena, (count + 1) * sizeof *statements);
+    hd_link_comment(link, NULL, 0);
     if (!batch || !statements) {
         hd_error_memory(&link->error);
         return HD_FAILED;
@@ -119,6 +123,7 @@ static hd_step give_up(hd_link *link) {
 
 hd_step hd_link_rollback_to(hd_link *link) {
     hd_link_check_process(link);
+    hd_cursors_end(link, link->depth);
     if (savepoint_is_unsent(link) || link->over || !link->began) {
         if (link->prefix_length > 0 && savepoint_is_unsent(link)) prefix_drop_last(link);
         link->depth--;

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cursor.h"
+
 struct hd_pool {
     const hd_allocator *mem;
     const hd_driver *driver;
@@ -77,10 +79,20 @@ hd_pool *hd_pool_ref(hd_pool *pool) {
 
 /* ---- Connections ---- */
 
+static void close_conn(hd_pool *pool, hd_conn *conn) {
+    hd_cursors_lose(conn);
+    pool->driver->close(conn);
+}
+
+static void discard_conn(hd_pool *pool, hd_conn *conn) {
+    hd_cursors_lose(conn);
+    pool->driver->discard(conn);
+}
+
 static void forget_conn(hd_pool *pool, hd_conn *conn) {
     pool->size--;
     pool->closed_count++;
-    pool->driver->close(conn);
+    close_conn(pool, conn);
 }
 
 static hd_conn *pop_idle(hd_pool *pool) {
@@ -103,13 +115,15 @@ static void check_process(hd_pool *pool) {
     pid_t process = getpid();
     if (process == pool->process) return;
     pool->process = process;
-    for (hd_conn *conn; (conn = pop_idle(pool));) pool->driver->discard(conn);
+    for (hd_conn *conn; (conn = pop_idle(pool));) discard_conn(pool, conn);
     pool->first = pool->last = pool->holders = NULL;
     pool->size = pool->waiting = 0;
 }
 
+/* One with cursors is in use, though nobody has it. */
 static bool is_stale(const hd_pool *pool, const hd_conn *conn, hd_time now) {
-    return pool->limits.max_lifetime && now - conn->opened > pool->limits.max_lifetime;
+    return pool->limits.max_lifetime && !conn->cursors &&
+           now - conn->opened > pool->limits.max_lifetime;
 }
 
 /* The bottom of the stack is what nobody needed for longest; its top makes up `min` with what is lent. */
@@ -119,7 +133,7 @@ static void reap_idle(hd_pool *pool, hd_time now) {
     uint32_t keep = pool->limits.min > lent ? pool->limits.min - lent : 0;
     for (hd_conn **at = &pool->idle; *at;) {
         hd_conn *conn = *at;
-        if (keep > 0 || now - conn->used <= pool->limits.idle_timeout) {
+        if (keep > 0 || conn->cursors || now - conn->used <= pool->limits.idle_timeout) {
             if (keep > 0) keep--;
             at = &conn->next;
         } else {
@@ -212,7 +226,7 @@ void hd_ticket_check(hd_ticket *ticket) {
     check_process(pool);
     if (ticket->process == pool->process) return;
     ticket->process = pool->process;
-    if (ticket->conn) pool->driver->discard(ticket->conn);
+    if (ticket->conn) discard_conn(pool, ticket->conn);
     ticket->conn = NULL;
     ticket->prev = ticket->next = NULL;
     ticket->granted = false;
@@ -366,7 +380,7 @@ hd_step hd_pool_acquire(hd_ticket *ticket, hd_wait *wait, hd_error *err) {
 
 static void drop(hd_pool *pool, hd_conn *conn) {
     pool->closed_count++;
-    pool->driver->close(conn);
+    close_conn(pool, conn);
     free_place(pool);
 }
 

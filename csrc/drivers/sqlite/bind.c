@@ -1,4 +1,5 @@
-/* Parameters. Texts and blobs are not copied: they live through the batch. What SQLite has no type
+/* Parameters. Texts and blobs are not copied: they live through the batch, unless the statement is a
+ * cursor's, which outlives it. What SQLite has no type
  * for is written as text into an arena that lives until the next execution: timestamps in their one
  * storage form, arrays as JSON. */
 #include <math.h>
@@ -66,7 +67,7 @@ static int write_item(hd_json_writer *writer, const hd_value *v) {
 }
 
 static int bind_list(hd_sqlite_conn *conn, sqlite3_stmt *stmt, int at, const hd_value *v,
-                     hd_error *err) {
+                     sqlite3_destructor_type keep, hd_error *err) {
     if (v->type != HD_T_ARRAY) {
         hd_error_set(err, HD_E_DRIVER, "SQLite takes no list of values as one parameter");
         return HD_SQLITE_REFUSED;
@@ -84,8 +85,8 @@ static int bind_list(hd_sqlite_conn *conn, sqlite3_stmt *stmt, int at, const hd_
                          : "the array of parameter %d holds a value that SQLite cannot store",
                      at);
     } else {
-        code = copy ? sqlite3_bind_text64(stmt, at, copy, text.len, SQLITE_STATIC, SQLITE_UTF8)
-                    : SQLITE_NOMEM;
+        code =
+            copy ? sqlite3_bind_text64(stmt, at, copy, text.len, keep, SQLITE_UTF8) : SQLITE_NOMEM;
     }
     hd_buffer_free(&text);
     return code;
@@ -99,15 +100,16 @@ static int bind_double(sqlite3_stmt *stmt, int at, double value, hd_error *err) 
     return HD_SQLITE_REFUSED;
 }
 
-static int bind_timestamp(hd_sqlite_conn *conn, sqlite3_stmt *stmt, int at, int64_t us) {
+static int bind_timestamp(hd_sqlite_conn *conn, sqlite3_stmt *stmt, int at, int64_t us,
+                          sqlite3_destructor_type keep) {
     char *text = hd_arena_alloc(&conn->bound, HD_TIMESTAMP_TEXT);
     if (!text) return SQLITE_NOMEM;
-    return sqlite3_bind_text64(stmt, at, text, hd_timestamp_format_sql(us, text), SQLITE_STATIC,
+    return sqlite3_bind_text64(stmt, at, text, hd_timestamp_format_sql(us, text), keep,
                                SQLITE_UTF8);
 }
 
 static int bind_one(hd_sqlite_conn *conn, sqlite3_stmt *stmt, int at, const hd_value *v,
-                    hd_error *err) {
+                    sqlite3_destructor_type keep, hd_error *err) {
     const char *bytes = v->len ? v->as.p : ""; /* a null pointer would be NULL */
     switch ((hd_kind)v->kind) {
     case HD_NULL:
@@ -123,13 +125,13 @@ static int bind_one(hd_sqlite_conn *conn, sqlite3_stmt *stmt, int at, const hd_v
     case HD_TIME:
     case HD_UUID:
     case HD_JSON:
-        return sqlite3_bind_text64(stmt, at, bytes, v->len, SQLITE_STATIC, SQLITE_UTF8);
+        return sqlite3_bind_text64(stmt, at, bytes, v->len, keep, SQLITE_UTF8);
     case HD_BLOB:
-        return sqlite3_bind_blob64(stmt, at, bytes, v->len, SQLITE_STATIC);
+        return sqlite3_bind_blob64(stmt, at, bytes, v->len, keep);
     case HD_TIMESTAMP:
-        return bind_timestamp(conn, stmt, at, v->as.i);
+        return bind_timestamp(conn, stmt, at, v->as.i, keep);
     case HD_LIST:
-        return bind_list(conn, stmt, at, v, err);
+        return bind_list(conn, stmt, at, v, keep, err);
     case HD_PENDING:
     case HD_DEFAULT:
     case HD_EXPRESSION:
@@ -140,10 +142,11 @@ static int bind_one(hd_sqlite_conn *conn, sqlite3_stmt *stmt, int at, const hd_v
 }
 
 int hd_sqlite_bind(hd_sqlite_conn *conn, sqlite3_stmt *stmt, const hd_value *params, uint32_t count,
-                   hd_error *err) {
+                   bool keeps, hd_error *err) {
+    sqlite3_destructor_type keep = keeps ? SQLITE_TRANSIENT : SQLITE_STATIC;
     if (conn->bound.block) hd_arena_reset(&conn->bound);
     for (uint32_t i = 0; i < count; i++) {
-        int code = bind_one(conn, stmt, (int)i + 1, &params[i], err);
+        int code = bind_one(conn, stmt, (int)i + 1, &params[i], keep, err);
         if (code != SQLITE_OK) return code;
     }
     return SQLITE_OK;

@@ -55,7 +55,7 @@ static hd_sqlite_prepared *find(hd_sqlite_cache *cache, const hd_statement *s) {
     return p;
 }
 
-static void free_prepared(hd_sqlite_conn *conn, hd_sqlite_prepared *p, bool discard) {
+void hd_sqlite_prepared_free(hd_sqlite_conn *conn, hd_sqlite_prepared *p, bool discard) {
     if (!discard) sqlite3_finalize(p->stmt);
     hd_free(conn->base.mem, p->names);
     hd_free(conn->base.mem, p);
@@ -142,6 +142,7 @@ int hd_sqlite_prepare(hd_sqlite_conn *conn, const hd_statement *s, hd_sqlite_pre
     p->params = (uint32_t)sqlite3_bind_parameter_count(stmt);
     p->columns = (uint32_t)sqlite3_column_count(stmt);
     p->insert = is_insert(s->sql, s->sql_len);
+    p->writes = stmt && !sqlite3_stmt_readonly(stmt);
     if (keep) {
         p->sql_len = s->sql_len;
         memcpy(p->sql, s->sql, s->sql_len);
@@ -152,7 +153,7 @@ int hd_sqlite_prepare(hd_sqlite_conn *conn, const hd_statement *s, hd_sqlite_pre
 }
 
 void hd_sqlite_release(hd_sqlite_conn *conn, hd_sqlite_prepared *p) {
-    if (!p->cached && p != conn->named) free_prepared(conn, p, false);
+    if (!p->cached && !p->held && p != conn->named) hd_sqlite_prepared_free(conn, p, false);
 }
 
 /* ---- column names ---- */
@@ -205,12 +206,13 @@ void hd_sqlite_forget_names(hd_sqlite_conn *conn) {
 void hd_sqlite_cache_free(hd_sqlite_conn *conn, bool discard) {
     hd_sqlite_cache *cache = &conn->cache;
     hd_sqlite_prepared *named = conn->named, *current = conn->current;
-    if (named && !named->cached) free_prepared(conn, named, discard);
-    if (current && current != named && !current->cached) free_prepared(conn, current, discard);
+    if (named && !named->cached) hd_sqlite_prepared_free(conn, named, discard);
+    if (current && current != named && !current->cached)
+        hd_sqlite_prepared_free(conn, current, discard);
     conn->named = conn->current = NULL;
     for (hd_sqlite_prepared *p = cache->newest, *older; p; p = older) {
         older = p->older;
-        free_prepared(conn, p, discard);
+        hd_sqlite_prepared_free(conn, p, discard);
     }
     hd_free(conn->base.mem, cache->buckets);
     memset(cache, 0, sizeof *cache);

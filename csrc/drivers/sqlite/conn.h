@@ -3,6 +3,7 @@
  *   options.c   text options, checked           connect.c   opening, pragmas
  *   cache.c     prepared statements             script.c    several statements in one text
  *   execute.c   the running batch               busy.c      waiting for locks
+ *   cursor.c    statements that stay open       aside.c     what they still have to show
  *   limit.c     how long it may run
  *   bind.c      values to parameters            columns.c   result columns to values
  *   errors.c    result codes to error kinds     driver.c    the table of functions, small answers
@@ -49,7 +50,7 @@ hd_error_kind hd_sqlite_options_read(hd_sqlite_options *options, const hd_alloca
 
 /* ---- statement cache ---- */
 
-/* Lives while it is cached, runs, or lends its column names to the connection. */
+/* Lives while it is cached, runs, is held by a cursor, or lends its column names to the connection. */
 typedef struct hd_sqlite_prepared hd_sqlite_prepared;
 struct hd_sqlite_prepared {
     hd_sqlite_prepared *newer, *older, *chain; /* by use; in the bucket */
@@ -58,6 +59,8 @@ struct hd_sqlite_prepared {
     uint32_t params, columns;
     int prepared_again; /* how often SQLite had done it when names were read */
     bool cached, insert;
+    bool writes;           /* it may change the database */
+    bool held;             /* by a cursor */
     hd_column_name *names; /* NULL: not read yet */
     size_t sql_len;
     char sql[]; /* when cached */
@@ -75,11 +78,36 @@ int hd_sqlite_prepare(hd_sqlite_conn *conn, const hd_statement *statement, hd_sq
                       hd_error *err);
 /* Lets go of a statement that was reset. */
 void hd_sqlite_release(hd_sqlite_conn *conn, hd_sqlite_prepared *prepared);
+/* With `discard` SQLite's own object is left alone. */
+void hd_sqlite_prepared_free(hd_sqlite_conn *conn, hd_sqlite_prepared *prepared, bool discard);
 /* Makes the statement's column names, as of now, the connection's. A result code. */
 int hd_sqlite_lend_names(hd_sqlite_conn *conn, hd_sqlite_prepared *prepared);
 void hd_sqlite_forget_names(hd_sqlite_conn *conn);
 /* Frees all; with `discard` SQLite's own objects are left alone. */
 void hd_sqlite_cache_free(hd_sqlite_conn *conn, bool discard);
+
+/* ---- cursors ---- */
+
+typedef struct hd_sqlite_cursor hd_sqlite_cursor;
+struct hd_sqlite_cursor {
+    hd_sqlite_cursor *next;
+    const void *name;
+    hd_sqlite_prepared *prepared;
+    sqlite3 *aside; /* holds the rest of its rows; NULL: they are where they were */
+    int code;       /* they could not be put aside */
+    bool bound;
+    bool begun; /* it has given rows, or said that there are none */
+    bool ended; /* it has no more */
+};
+
+/* Makes the cursor's statement the current one, preparing it when it begins. A result code. */
+int hd_sqlite_cursor_enter(hd_sqlite_conn *conn, const hd_statement *statement, hd_error *err);
+/* The run is over: it stays open if it `goes_on` and there are more rows. */
+void hd_sqlite_cursor_leave(hd_sqlite_conn *conn, bool goes_on);
+void hd_sqlite_cursor_close(hd_conn *conn, const void *name);
+void hd_sqlite_cursors_close(hd_sqlite_conn *conn, bool discard);
+/* Before the connection writes: every open cursor's rows are put aside. */
+void hd_sqlite_put_aside(hd_sqlite_conn *conn);
 
 /* ---- the connection ---- */
 
@@ -116,10 +144,13 @@ struct hd_sqlite_conn {
     hd_statement *statements;
     uint32_t count, at;          /* statements; the current one */
     hd_sqlite_prepared *current; /* of the current one, once prepared */
+    hd_sqlite_cursor *fetching;  /* whose it is, or NULL */
     uint32_t execution;
     int64_t rows; /* of this execution so far */
     hd_time began;
     hd_arena bound; /* parameters that had to be formatted */
+
+    hd_sqlite_cursor *cursors; /* open ones */
 
     /* The running script. */
     char *script;
@@ -154,9 +185,9 @@ void hd_sqlite_abandon(hd_conn *conn);
 int hd_sqlite_script(hd_sqlite_conn *conn, hd_statement *statement, hd_error *err);
 void hd_sqlite_script_end(hd_sqlite_conn *conn);
 
-/* SQLITE_OK, a code, or REFUSED. Texts stay the caller's. */
+/* SQLITE_OK, a code, or REFUSED. Texts stay the caller's, unless the statement `keeps` copies. */
 int hd_sqlite_bind(hd_sqlite_conn *conn, sqlite3_stmt *stmt, const hd_value *params, uint32_t count,
-                   hd_error *err);
+                   bool keeps, hd_error *err);
 
 /* Chooses a decoder for each column. SQLITE_OK or SQLITE_NOMEM. */
 int hd_sqlite_columns(hd_sqlite_conn *conn, uint32_t columns, const hd_statement *statement);

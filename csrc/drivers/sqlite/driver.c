@@ -53,6 +53,7 @@ static hd_conn *open_conn(const hd_services *services, const hd_option *options,
 static void close_conn(hd_conn *base) {
     hd_sqlite_conn *conn = hd_sqlite_of(base);
     hd_sqlite_abandon(base);
+    hd_sqlite_cursors_close(conn, false);
     sqlite3 *db = conn->db;
     free_memory(conn, false);
     sqlite3_close_v2(db);
@@ -67,6 +68,7 @@ static void discard(hd_conn *base) {
     sqlite3 *db = conn->db;
     bool writing = db && sqlite3_txn_state(db, NULL) == SQLITE_TXN_WRITE;
     if (!writing) hd_sqlite_abandon(base);
+    hd_sqlite_cursors_close(conn, writing);
     free_memory(conn, writing);
     if (!db || writing) return;
     sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
@@ -132,6 +134,7 @@ const hd_driver hd_sqlite_driver = {
     .start = hd_sqlite_start,
     .step = hd_sqlite_step,
     .abandon = hd_sqlite_abandon,
+    .close_cursor = hd_sqlite_cursor_close,
     .status = status,
     .cancel = cancel,
     .close = close_conn,

@@ -5,7 +5,7 @@
  * stops it leaves `at`, `execution` and `reading` saying exactly what comes next: a statement that
  * met a lock is reset and the same execution is run again by the next step. Once rows of an
  * execution were shown it cannot be run again, and a lock is then a failure. When the batch ends no
- * statement is left active, so that no lock outlives it. */
+ * statement is left active, so that no lock outlives it, but for those of cursors. */
 #include <string.h>
 
 #include "conn.h"
@@ -46,6 +46,7 @@ static int confine(hd_sqlite_conn *conn, bool unconfined) {
 /* ---- one statement ---- */
 
 static void end_statement(hd_sqlite_conn *conn) {
+    if (conn->fetching) hd_sqlite_cursor_leave(conn, false);
     hd_sqlite_prepared *p = conn->current;
     conn->current = NULL;
     conn->execution = 0;
@@ -74,7 +75,7 @@ static int run_quiet(hd_sqlite_conn *conn, hd_statement *s, hd_sqlite_prepared *
     uint32_t end = repeats(s);
     for (int before = sqlite3_total_changes(db); conn->execution < end; conn->execution++) {
         if (hd_sqlite_is_over(conn)) return SQLITE_INTERRUPT;
-        int code = hd_sqlite_bind(conn, p->stmt, params_of(conn, s), s->param_count, err);
+        int code = hd_sqlite_bind(conn, p->stmt, params_of(conn, s), s->param_count, false, err);
         if (code != SQLITE_OK) return code;
         code = sqlite3_step(p->stmt);
         if (code != SQLITE_DONE) return code;
@@ -114,7 +115,7 @@ static int run_rows(hd_sqlite_conn *conn, hd_statement *s, hd_sqlite_prepared *p
         int code = SQLITE_OK;
         if (!conn->reading) {
             if (hd_sqlite_is_over(conn)) return SQLITE_INTERRUPT;
-            code = hd_sqlite_bind(conn, p->stmt, params_of(conn, s), s->param_count, err);
+            code = hd_sqlite_bind(conn, p->stmt, params_of(conn, s), s->param_count, false, err);
             if (code != SQLITE_OK) return code;
         }
         int stepped = sqlite3_step(p->stmt);
@@ -131,11 +132,40 @@ static int run_rows(hd_sqlite_conn *conn, hd_statement *s, hd_sqlite_prepared *p
     return SQLITE_DONE;
 }
 
+/* Behind the last row that is wanted the statement stays where it is. */
+static int run_cursor(hd_sqlite_conn *conn, hd_statement *s, hd_error *err) {
+    hd_sqlite_cursor *c = conn->fetching;
+    hd_sqlite_prepared *p = c->prepared;
+    int code = SQLITE_OK;
+    if (conn->reading && conn->rows == s->limit) {
+        s->affected = conn->rows;
+        return SQLITE_DONE;
+    }
+    if (!c->bound) code = hd_sqlite_bind(conn, p->stmt, s->params, s->param_count, true, err);
+    if (code != SQLITE_OK) return code;
+    c->bound = true;
+    int stepped = sqlite3_step(p->stmt);
+    if (stepped != SQLITE_ROW && stepped != SQLITE_DONE) return stepped;
+    c->begun = true;
+    if (!conn->reading) code = begin_reading(conn, s, p);
+    if (code != SQLITE_OK) return code;
+    if (stepped == SQLITE_ROW) {
+        conn->rows++;
+        code = hd_sqlite_read_row(conn, p->stmt);
+        return code == SQLITE_OK ? SQLITE_ROW : code;
+    }
+    c->ended = true;
+    s->affected = conn->rows;
+    return SQLITE_DONE;
+}
+
 static int begin_statement(hd_sqlite_conn *conn, hd_statement *s, hd_error *err) {
     hd_sqlite_prepared *p = NULL;
+    if (s->cursor) return hd_sqlite_cursor_enter(conn, s, err);
     int code = hd_sqlite_prepare(conn, s, &p, err);
     if (code != SQLITE_OK) return code;
     conn->current = p;
+    if (p->writes) hd_sqlite_put_aside(conn);
     hd_sqlite_limit_write(conn, p->stmt);
     if (p->params == s->param_count) return SQLITE_OK;
     hd_error_set(err, HD_E_VALIDATION, "the statement has %u parameters, %u values were given",
@@ -149,17 +179,21 @@ static int run(hd_sqlite_conn *conn, hd_statement *s, hd_error *err) {
         int code = confine(conn, s->unconfined);
         if (code != SQLITE_OK) return code;
         s->affected = 0;
-        s->sent = true;
+        s->sent = !s->cursor || s->opens;
         conn->began = hd_now();
         hd_sqlite_limit_statement(conn, conn->began);
     }
-    if (s->simple) return hd_sqlite_script(conn, s, err);
+    if (s->simple) {
+        hd_sqlite_put_aside(conn);
+        return hd_sqlite_script(conn, s, err);
+    }
     if (!conn->current) {
         int code = begin_statement(conn, s, err);
         if (code != SQLITE_OK) return code;
     }
     hd_sqlite_prepared *p = conn->current;
     if (!p->stmt) return SQLITE_DONE;
+    if (conn->fetching) return run_cursor(conn, s, err);
     return p->columns ? run_rows(conn, s, p, err) : run_quiet(conn, s, p, err);
 }
 
@@ -195,7 +229,7 @@ static hd_step fail(hd_sqlite_conn *conn, int code, hd_error *err) {
 }
 
 static hd_step wait_for_lock(hd_sqlite_conn *conn, int code, hd_wait *wait, hd_error *err) {
-    if (conn->reading) {
+    if (conn->reading || (conn->fetching && conn->fetching->begun)) {
         hd_error_set(err, HD_E_LOCK_TIMEOUT,
                      "the database was locked by another connection between two rows");
         err->native = code;
@@ -220,6 +254,7 @@ static void finish(hd_sqlite_conn *conn, hd_statement *s) {
     }
     s->elapsed = hd_now() - conn->began;
     if (is_read_only(s)) conn->read_only = true;
+    if (conn->fetching) hd_sqlite_cursor_leave(conn, true);
     end_statement(conn);
 }
 

@@ -1,0 +1,76 @@
+/* Cursor for Lua. A userdata that owns one hd_cursor: collected, it frees what the database has of it, on every
+ * interpreter. Which link it reads over is the caller's business, operation by operation. */
+#include "binding.h"
+
+#include "cursor.h"
+
+typedef struct cursor_box {
+    hd_cursor *cursor; /* NULL: closed */
+} cursor_box;
+
+static cursor_box *check_cursor(lua_State *L, int index) {
+    return luaL_checkudata(L, index, HDL_CURSOR);
+}
+
+static int cursor_free(lua_State *L) {
+    cursor_box *box = check_cursor(L, 1);
+    if (box->cursor) hd_cursor_free(box->cursor);
+    box->cursor = NULL;
+    return 0;
+}
+
+/* core.cursor() */
+static int cursor_new(lua_State *L) {
+    cursor_box *box = hdl_new_userdata(L, sizeof *box, HDL_CURSOR);
+    box->cursor = hd_cursor_new(&hd_allocator_libc);
+    return box->cursor ? 1 : luaL_error(L, "not enough memory");
+}
+
+/* cursor:fetch(link, query, params, n, count, timeout) -> as link:start, for the next `count` rows. Parameters are read
+ * when it opens. */
+static int cursor_fetch(lua_State *L) {
+    cursor_box *box = check_cursor(L, 1);
+    hd_link *link = hdl_check_link(L, 2);
+    hdl_query *query = hdl_check_query(L, 3);
+    uint32_t n = (uint32_t)luaL_checkinteger(L, 5), count = (uint32_t)luaL_checkinteger(L, 6);
+    hd_wait wait = {-1, 0, HD_NEVER};
+    luaL_argcheck(L, box->cursor, 1, "cursor is closed");
+    luaL_argcheck(L, link->mem, 2, "link is closed");
+    hdl_link_ready(link);
+    if (link->state == HD_LINK_IDLE) {
+        if (hdl_bind(L, link, query, 4, n) != HD_OK) {
+            hd_link_ask(link, NULL);
+            lua_pushinteger(L, HD_FAILED);
+            lua_pushinteger(L, (lua_Integer)link->error.row + 1);
+            return 2;
+        }
+        hdl_pin(L, 2, 3);
+    }
+    hd_step step = HD_FAILED;
+    if (hd_cursor_fetch(box->cursor, link, &query->statement, count, hdl_limit(L, 7)) == HD_OK)
+        step = hd_link_step(link, &wait);
+    return hdl_push_step(L, step, &wait);
+}
+
+static int cursor_has_more(lua_State *L) {
+    const cursor_box *box = check_cursor(L, 1);
+    lua_pushboolean(L, box->cursor && hd_cursor_has_more(box->cursor));
+    return 1;
+}
+
+/* cursor:ended() -> nil, or why: "outlived" (its transaction, its savepoint), "lost", "failed", "closed". */
+static int cursor_ended(lua_State *L) {
+    static const char *const names[] = {NULL, "outlived", "lost", "failed"};
+    const cursor_box *box = check_cursor(L, 1);
+    lua_pushstring(L, box->cursor ? names[hd_cursor_end(box->cursor)] : "closed");
+    return 1;
+}
+
+static const luaL_Reg methods[] = {
+    {"fetch", cursor_fetch}, {"has_more", cursor_has_more}, {"ended", cursor_ended}, {NULL, NULL}};
+static const luaL_Reg functions[] = {{"cursor", cursor_new}, {NULL, NULL}};
+
+void hdl_open_cursor(lua_State *L) {
+    hdl_new_class(L, HDL_CURSOR, methods, cursor_free);
+    luaL_setfuncs(L, functions, 0);
+}
