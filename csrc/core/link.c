@@ -228,6 +228,7 @@ static hd_step run_failed(hd_link *link) {
         (link->flags & HD_RUN_COMMIT) || ((link->flags & HD_RUN_XID) && link->depth == 0);
     if (commits && !alive) link->error.outcome = HD_OUTCOME_UNKNOWN;
     link->error.statement = failed < 0 ? -1 : failed - (int32_t)link->prefix_count;
+    if (link->ask_at < link->run_count) link->run[link->ask_at].sent = false; /* nobody heard it */
     if (!link->parked) hd_cursor_ran(link, false);
     link->state = HD_LINK_IDLE;
     link->batch = NULL;

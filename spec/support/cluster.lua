@@ -2,7 +2,7 @@
 --
 --     local cluster = require "spec.support.cluster"
 --     local servers = cluster.start(2)                  -- with two standbys; stop it in teardown
---     local instance = orm.init(servers:config { entities = { User } })   -- a fresh empty database, there on all of them
+--     local instance = orm.init(servers:config { entities = { User } })   -- a fresh empty database, there on all
 --     servers:catch_up()                                -- waits until every standby has replayed what is written
 --     local standby = servers.standbys[1]
 --     standby:pause()  standby:resume()                 -- replaying
