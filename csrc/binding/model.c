@@ -283,8 +283,9 @@ static void read_entity(lua_State *L, hdl_model *model, int mapping, hdl_entity 
     core->key = take_columns(L, model, mapping, "key", &core->key_count);
     read_uniques(L, model, mapping, entity);
     read_foreign_keys(L, model, mapping, entity);
-    if (core->key_count == 0 || core->key_count > HDL_KEY_COLUMNS)
-        luaL_error(L, "entity '%s' has %d key columns; 1 to %d are possible", core->name,
+    /* What is read from an expression may have no key: no identity map ever sees its rows. */
+    if (core->key_count > HDL_KEY_COLUMNS)
+        luaL_error(L, "entity '%s' has %d key columns; %d are possible", core->name,
                    (int)core->key_count, HDL_KEY_COLUMNS);
     find_tracked(L, model, entity);
     read_kinds(L, model, mapping, entity);

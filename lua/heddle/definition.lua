@@ -178,9 +178,13 @@ function definition.entity(given)
     made[option] = given[option]
   end
   made.abstract, made.readonly, made.open = given.abstract or false, given.readonly or false, given.open or false
+  if given.expression then
+    if given.readonly == false then fail("option 'readonly': what an expression gives can only be read") end
+    made.readonly = true
+  end
   made.check_rows = given.check_rows ~= false
   -- What was said and what was not, for the sake of those that inherit.
-  made.given = { readonly = given.readonly, open = given.open, check_rows = given.check_rows }
+  made.given = { readonly = made.readonly or given.readonly, open = given.open, check_rows = given.check_rows }
   made.hooks, made.filters = {}, named_filters.read(given.filters, fail)
   for event, hook in pairs(given.hooks or {}) do made.hooks[event] = hook end
   options.check(made.hooks, hook_rules, function(message) fail("hooks: " .. message) end)

@@ -53,6 +53,7 @@ end
 
 local function start_on(self, link, plan, params, query, seconds)
   if self.test then self.test:guard(self) end
+  if self.context.config.debug then self.context:comment(link) end
   local status, fd, events, timeout = link:start(query, params, #plan.param_columns, seconds)
   if status == wait.FAILED and fd then raise_refused(self, link, plan, fd) end
   if plan.impatient and status == WAIT and fd == nil then locks.raise_taken(self, plan.mapping) end
@@ -193,7 +194,8 @@ function fetch.flush_before(self, plan, opts)
   if mode == "commit" or self.flushing or self.hook then return end
   if mode == "always" then return self:flush() end
   for _, map in ipairs(plan.reads) do
-    if is_pending(self, map) then return self:flush() end
+    -- Nobody knows what an expression reads.
+    if map.expression or is_pending(self, map) then return self:flush() end
   end
 end
 
@@ -248,7 +250,7 @@ end
 function fetch.run(self, map, plan, params, opts, level)
   locks.check_transaction(self, map, plan.lock)
   fetch.flush_before(self, { reads = populate.reads(level, plan.reads, self, opts) }, opts)
-  if opts and opts.managed == false then return find_unmanaged(self, map, plan, params, opts, level) end
+  if opts and opts.managed == false or #map.key == 0 then return find_unmanaged(self, map, plan, params, opts, level) end
   local results, shelf, others = fetch.managed(self, plan, params, opts)
   local refresh = opts and opts.refresh
   if (refresh or locks.is_pessimistic(plan.lock)) and fetch.drop_changes(results) then

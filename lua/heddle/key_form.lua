@@ -40,7 +40,7 @@ end
 ---@param of_instance fun(value: table, map: table): any[]|nil the key of an instance
 ---@return any[]|nil
 function key_form.values(map, given, of_instance)
-  if given == nil or given == null then return nil end
+  if given == nil or given == null or #map.key == 0 then return nil end
   if type(given) ~= "table" then return #map.key == 1 and { given } or nil end
   if getmetatable(given) ~= nil then return of_instance(given, map) or nil end
   return from_table(map, given, of_instance)
@@ -50,6 +50,7 @@ end
 ---@param map table
 ---@return string
 function key_form.describe(map)
+  if #map.key == 0 then return map.name .. " has no primary key" end
   if #map.key == 1 then return "the key of " .. map.name .. " is one value" end
   local names = {}
   for i, prop in ipairs(map.meta.primary) do names[i] = prop.name end

@@ -33,6 +33,9 @@ function locks.check(mapping, mode, where)
     return resolve.refuse("validation", mapping, nil, where, errors.quote(mode) .. " is no lock mode; there are "
       .. "optimistic, pessimistic_read, pessimistic_write, the last two also with _nowait and _skip_locked")
   end
+  if mapping.expression then
+    return resolve.refuse("validation", mapping, nil, where, "what is read from an expression cannot be locked")
+  end
   if mode == "optimistic" and not mapping.version then
     return resolve.refuse("validation", mapping, nil, where, "an optimistic lock goes by the version, and this entity "
       .. "has none: give it a property with version = true")

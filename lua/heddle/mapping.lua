@@ -13,6 +13,7 @@ local pivot = require("heddle.mapping.pivot")
 local relation = require("heddle.relation")
 local sides = require("heddle.mapping.sides")
 local suggest = require("heddle.suggest")
+local virtual = require("heddle.mapping.virtual")
 
 local mapping = {}
 
@@ -21,15 +22,6 @@ local function fail(map, property, message, kind)
   local where = property and (", property '" .. property .. "'") or ""
   errors.raise(kind or "metadata", "Entity '" .. map.name .. "'" .. where .. ": " .. message,
     { context = map.context, entity = map.name, property = property })
-end
-
--- What a definition may say and no part of Heddle acts on yet. Refused, because a program that says it counts
--- on it.
-local function refuse_unsupported(map)
-  local meta = map.meta
-  for _, option in ipairs({ "expression" }) do
-    if meta[option] then fail(map, nil, "option '" .. option .. "' is not supported yet", "unsupported") end
-  end
 end
 
 local function new_view(prop)
@@ -71,7 +63,7 @@ local function add_mapping(context, made)
   if made.root then
     map = family.add(context, map or context.by_class[made.root.class].root, made, new_view)
   end
-  refuse_unsupported(map)
+  virtual.prepare(context, map)
   context.by_class[made.class], context.by_name[map.name] = map, map
 end
 
@@ -89,6 +81,7 @@ local function resolve_target(context, map, view)
       .. "from %s"):format(name, context.name, class.definition_of(view.prop.target).source))
   end
   view.target = target
+  virtual.check_relation(context, map, view)
 end
 
 -- Two entities over one table would be two identities of one row.
@@ -96,6 +89,7 @@ local function check_tables(context)
   local owners = {}
   for _, map in ipairs(context.list) do
     local name = (map.schema or "") .. "." .. map.table
+    if map.source then name = map end -- no table's
     if owners[name] then
       fail(map, nil, ("its table '%s' is the table of entity '%s' too"):format(map.table, owners[name].name))
     end
@@ -104,7 +98,7 @@ local function check_tables(context)
   context.tables = owners
 end
 
----The mappings of a context. Raises `metadata`, and `unsupported` for what an entity asks for in vain.
+---The mappings of a context. Raises `metadata`.
 ---@param context_name string
 ---@param driver string "postgres" or "sqlite"
 ---@param classes table[] the entities of the context

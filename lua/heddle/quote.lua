@@ -16,10 +16,11 @@ function quote.text(text)
   return "'" .. text:gsub("'", "''") .. "'"
 end
 
----A mapping's table, with its schema where it has one.
+---A mapping's table, with its schema where it has one; for a virtual entity what it is read from.
 ---@param mapping table
 ---@return string
 function quote.table(mapping)
+  if mapping.source then return mapping.source end
   local name = quote.name(mapping.table)
   return mapping.schema and quote.name(mapping.schema) .. "." .. name or name
 end

@@ -173,7 +173,7 @@ local function key_of(self, value)
     return refuse(self, "takes a key of " .. self.target.name .. " or an entity, not "
       .. (value == null and "orm.null" or "a " .. kind))
   end
-  if #self.key > 1 then
+  if #self.key ~= 1 then
     return refuse(self, key_form.describe(self.target))
   end
   return { value }

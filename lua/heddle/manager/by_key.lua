@@ -88,7 +88,7 @@ function Manager:find_one(entity, where, opts)
     if level then populate.run(managed.loader(self, opts), level, { e }) end
     return e
   end
-  if opts == nil and type(where) ~= "table" and #map.key == 1 and where ~= nil then
+  if opts == nil and type(where) ~= "table" and #map.key == 1 and where ~= nil and not map.expression then
     return self:read_key(map, where)
   end
   local key = key_of(map, where)
@@ -96,7 +96,8 @@ function Manager:find_one(entity, where, opts)
   local given = {}
   for name, value in pairs(opts or {}) do given[name] = value end
   given.limit = given.limit or (not by_key and 1) or nil
-  if by_key then given.flush_mode = "commit" end
+  -- What is pending may be what an expression reads.
+  if by_key and not map.expression then given.flush_mode = "commit" end
   return fetch.find(self, entity, by_key and key or where, given, given.all)[1]
 end
 

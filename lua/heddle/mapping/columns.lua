@@ -65,6 +65,7 @@ end
 -- The database makes the key when it is one integer that nobody else provides.
 local function make_auto_key(map)
   local column = map.key[1]
+  if not column or map.expression then return end
   local prop = column.view.prop
   if #map.key ~= 1 or prop.kind ~= "scalar" or not types.integers[prop.type] then return end
   if prop.autoincrement == false or (prop.custom and not prop.autoincrement) then return end

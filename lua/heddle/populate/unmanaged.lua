@@ -111,6 +111,7 @@ end
 ---Notes instances that are there already.
 function Loader:know(map, list)
   local known = known_of(self, map)
+  if #map.key == 0 then return end
   for _, e in ipairs(list) do
     local key = given_key.of(e, map)
     if key then known[name_of(key)] = known[name_of(key)] or e end

@@ -13,7 +13,9 @@ local schema_sql = {}
 local function tables_of(mappings)
   local all = {}
   for _, mapping in ipairs(mappings) do
-    if not mapping.hidden then
+    if mapping.expression then -- luacheck: ignore 542
+      -- No table: a view, or nothing.
+    elseif not mapping.hidden then
       all[#all + 1] = mapping
     elseif not mapping.pivot.entity then
       all[#all + 1] = pivot.table(mapping)
@@ -75,6 +77,7 @@ function schema_sql.create(mappings, driver)
   if driver == "postgres" then
     for _, mapping in ipairs(order) do append(statements, tables.foreign_keys(mapping)) end
   end
+  for _, mapping in ipairs(mappings) do statements[#statements + 1] = mapping.view_sql end
   return statements
 end
 
@@ -85,11 +88,14 @@ end
 ---@return string[]
 function schema_sql.drop(mappings, driver)
   local statements = {}
+  for i = #mappings, 1, -1 do
+    if mappings[i].view_sql then statements[#statements + 1] = "DROP VIEW IF EXISTS " .. quote.table(mappings[i]) end
+  end
   local order, cyclic = sorted(tables_of(mappings))
   if driver == "postgres" then
     for _, mapping in ipairs(order) do append(statements, tables.drop_foreign_keys(mapping)) end
   elseif cyclic then
-    statements[1] = "PRAGMA defer_foreign_keys = ON"
+    statements[#statements + 1] = "PRAGMA defer_foreign_keys = ON"
   end
   for i = #order, 1, -1 do statements[#statements + 1] = tables.drop(order[i]) end
   return statements
