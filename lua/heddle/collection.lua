@@ -171,6 +171,30 @@ function Collection:drop(e)
   self.removed[#self.removed + 1], self.fate[e] = e, "removed"
 end
 
+---An instance is a member when the database says so, as far as it is known: what was said of it since is dropped.
+function Collection:retract(e)
+  self:touch()
+  local fate, snapshot = self.fate[e], self.snapshot or {}
+  if fate then cut(fate == "added" and self.added or self.removed, e) end
+  self.fate[e] = nil
+  if not self.initialized then return end
+  local place, is_stored = self:places(), false
+  for i = 1, #snapshot do is_stored = is_stored or snapshot[i] == e end
+  if is_stored and not place[e] then
+    self.items[#self.items + 1] = e
+    place[e] = #self.items
+  elseif not is_stored and place[e] then
+    place[e], self.gaps = nil, true
+  end
+end
+
+---All of them are as the database says.
+function Collection:revert()
+  self:touch()
+  self.added, self.removed, self.fate = {}, {}, {}
+  if self.initialized then self.items, self.place, self.gaps = copy(self.snapshot), nil, nil end
+end
+
 ---The members that are known: all of them, or those that were added.
 ---@return table[]
 function Collection:known()

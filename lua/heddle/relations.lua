@@ -231,14 +231,16 @@ function relations.settle_replaced(state)
   end
 end
 
--- Pairs that were added and removed since the last flush are not.
+-- Pairs that were added and removed since the last flush are not. Nothing is known of them besides: a pair that was
+-- removed unseen was perhaps none.
 local function revert_pairs(state)
-  local added, removed = state:differences()
-  local gained, lost = {}, {}
-  for i, e in ipairs(added) do gained[i] = e end
-  for i, e in ipairs(removed) do lost[i] = e end
-  for _, e in ipairs(gained) do remove(state, e) end
-  for _, e in ipairs(lost) do add(state, e) end
+  for _, list in ipairs({ state:differences() }) do
+    for _, e in ipairs(list) do
+      local other = partner_of(state.owner, state.prop, e)
+      if other then relations.collection(e, other.name):retract(state.owner) end
+    end
+  end
+  state:revert()
 end
 
 ---What was assigned to the relations of an instance is dropped: the other sides follow.

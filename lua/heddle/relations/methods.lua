@@ -189,7 +189,7 @@ function meta.__tostring(handle)
   local state = core.handle_state(handle)
   local name = getmetatable(state.owner).definition.name .. "." .. state.prop.name
   if not state.initialized then return name .. " (not loaded)" end
-  return ("%s (%d)"):format(name, #state:members())
+  return ("%s (%d%s)"):format(name, #state:members(), state:is_partial() and ", in part" or "")
 end
 
 meta.__metatable = meta.__name
