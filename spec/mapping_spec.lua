@@ -264,12 +264,4 @@ describe("mapping", function()
         assert.is_nil(entity.metadata(User).by_name.boss.columns)
         assert.equal("x", build({ define { name = "T", id } }, "postgres", nil, { schema = "x" }).list[1].schema)
     end)
-
-    it("what no part of Heddle acts on yet is unsupported, not overlooked", function()
-        for _, definition in ipairs {
-            { name = "E", expression = "select 1", id }, { name = "E", filters = { active = {} }, id },
-        } do
-            refused("unsupported", { define(definition) }, "'E'")
-        end
-    end)
 end)
