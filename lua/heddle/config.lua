@@ -37,7 +37,8 @@ local connection_rules = {
 local rules = {
   context_name = options.text, driver = options.one_of({ "postgres", "sqlite" }), entities = options.table,
   pool = options.table, register_request_context = options.boolean, allow_global_context = options.boolean,
-  debug = options.boolean, logger = options.func, slow_query = seconds, naming_strategy = options.table,
+  debug = options.either(options.boolean, options.table), logger = options.func, slow_query = seconds,
+  naming_strategy = options.table,
   flush_mode = options.one_of({ "auto", "commit", "always" }), batch_size = options.integer(1, 10000),
   migrations = options.either(options.text, options.table), seeds = options.either(options.text, options.table),
   replicas = options.list_of(options.table), on_connect = options.func, retry = options.integer(0, 100),
@@ -49,6 +50,7 @@ local pool_rules = {
   idle_timeout = seconds, max_lifetime = seconds,
 }
 local directory_rules = { path = options.text }
+local debug_rules = { sql = options.boolean, comments = options.boolean, traceback = options.boolean }
 
 -- Keys that stand in the configuration as they were given.
 local plain = {
@@ -75,6 +77,15 @@ local function read_pool(given, memory, fail)
   }
   if pool.min > pool.max then fail(("pool: 'min' (%d) is greater than 'max' (%d)"):format(pool.min, pool.max)) end
   return pool
+end
+
+-- What debug says when it is no table of wishes: comments cost a prepared statement for each place.
+local function read_debug(given, fail)
+  if not given then return false end
+  if given == true then return { sql = true, traceback = true } end
+  options.check(given, debug_rules, function(message) fail("debug: " .. message) end)
+  if given[1] ~= nil then fail("debug: a value stands without its key; write key = true") end
+  return { sql = given.sql, comments = given.comments, traceback = given.traceback }
 end
 
 -- Directory of migrations or seeds: one for each context, beside the file that configures.
@@ -174,13 +185,14 @@ function config.check(given, base_dir)
     entities = given.entities or {}, pool = read_pool(given.pool, memory, fail),
     connect_timeout = either(given.connect_timeout, 10),
     register_request_context = either(given.register_request_context, true),
-    debug = either(given.debug, false), naming = naming.strategy(given.naming_strategy, fail),
+    debug = read_debug(given.debug, fail), naming = naming.strategy(given.naming_strategy, fail),
     flush_mode = either(given.flush_mode, "auto"), batch_size = either(given.batch_size, 1000),
     prepare = either(given.prepare, true), retry = either(given.retry, 0), replicas = replicas.shown,
     migrations = read_directory(given.migrations, "migrations", context_name, base_dir, fail),
     seeds = read_directory(given.seeds, "seeds", context_name, base_dir, fail),
   }
   for _, key in ipairs(plain) do made[key] = given[key] end
+  made.is_told = made.logger ~= nil or made.slow_query ~= nil or made.debug and made.debug.sql or false
   return hide(made, {
     options = link.options, replicas = replicas,
     password = type(given.password) == "function" and given.password or nil,

@@ -8,6 +8,7 @@ local discovery = require("heddle.discovery")
 local errors = require("heddle.errors")
 local events = require("heddle.events")
 local filters = require("heddle.named_filters.mapped")
+local logging = require("heddle.logging")
 local mapping = require("heddle.mapping")
 local membership = require("heddle.mapping.membership")
 local own_writes = require("heddle.own_writes")
@@ -80,7 +81,7 @@ function context.init(given, base_dir)
   self.replicas, self.writes = replicas.open(made, self.driver, limits_of(made)), own_writes.mark()
   self.em = context.handle(self.name)
   self.schema = context.schema(self)
-  if made.debug then errors.debug = true end
+  if made.debug and made.debug.traceback then errors.debug = true end
   registry.add(self)
   return self
 end
@@ -122,7 +123,7 @@ function Context:new_manager(scope)
 end
 
 Context.on, Context.emit, Context.emit_all, Context.report = events.on, events.emit, events.emit_all, events.report
-Context.is_logged, Context.log = events.is_logged, events.log
+Context.is_logged, Context.log, Context.comment = logging.is_on, logging.log, logging.comment
 
 -- Links ----------------------------------------------------------------------------------------------------
 

@@ -1,5 +1,4 @@
---- What a context tells to those who listen: life-cycle events, and every statement that was sent. `self` is the
---- context.
+--- What a context tells to those who listen for events. `self` is the context. Of statements tells heddle.logging.
 local compat = require("heddle.compat")
 local definition = require("heddle.definition")
 local errors = require("heddle.errors")
@@ -77,47 +76,6 @@ end
 ---@param err any
 function events.report(self, event, err)
   io.stderr:write(("heddle: a listener of '%s' in context '%s' failed: %s\n"):format(event, self.name, tostring(err)))
-end
-
--- Logging --------------------------------------------------------------------------------------------------
-
----Whether statements are to be told to somebody.
-function events.is_logged(self)
-  local made = self.config
-  return self.listeners.query ~= nil or made.debug or made.logger ~= nil or made.slow_query ~= nil
-end
-
-local function print_entry(entry)
-  io.stderr:write(("[%s] %.3f ms  %s%s\n"):format(entry.context, entry.duration * 1000, entry.sql,
-    entry.error and ("  -- " .. entry.error.kind) or ""))
-end
-
-local function tell(self, entry)
-  local made = self.config
-  events.emit(self, "query", entry)
-  local slow = made.slow_query and entry.duration >= made.slow_query
-  if made.logger and (made.debug or not made.slow_query or slow) then
-    made.logger(entry)
-  elseif made.debug or slow then
-    print_entry(entry)
-  end
-end
-
----Tells `query` listeners, logger and debug output of every statement that the link's last operation sent. Whoever
----only watches changes nothing: when one fails, the statement has been sent all the same, so its error ends here.
----@param link userdata
----@param failure table|nil the error that the operation ended with
-function events.log(self, link, failure)
-  local entries = link:log()
-  for i, entry in ipairs(entries) do
-    entry.context = self.name
-    if i == #entries then entry.error = failure end
-    local ok, err = pcall(tell, self, entry)
-    if not ok then
-      io.stderr:write(("heddle: a 'query' listener or the logger of context '%s' failed: %s\n"):format(self.name,
-        tostring(err)))
-    end
-  end
 end
 
 return events

@@ -131,8 +131,8 @@ end
 
 -- The coroutine that was using it will never go on: what was under way is taken back.
 local function recover(self)
-  if self.link then wait.abandon(self.link) end
-  if self.replica_link then wait.abandon(self.replica_link) end
+  if self.link then wait.abandon(self.link, self.context) end
+  if self.replica_link then wait.abandon(self.replica_link, self.context) end
   self.hook = nil
   if self.committing then
     self.committing = nil
@@ -152,6 +152,9 @@ local function check_waiter(self, waiter)
   if owner.is_gone(waiter) then return recover(self) end
   if not owner.is_running(waiter) then
     raise_busy(self, "Another coroutine is waiting for the database on this entity manager", ONE_EACH)
+  elseif waiter.is_told then
+    raise_busy(self, "A logger or 'query' listener is told of a statement of this entity manager",
+      "it may use one of its own: em:fork()")
   end
 end
 

@@ -45,6 +45,7 @@ function raw_sql.run(context, link, sql, params, bare)
       params.n), { context = context.name, sql = sql })
   end
   local rows
+  context:comment(link)
   local status = wait.drive(link, context, link:start(entry.query, params, params.n, nil, bare))
   while status == wait.ROW do
     rows = rows or {}
@@ -69,6 +70,7 @@ end
 ---@param link userdata
 ---@param sql string
 function raw_sql.statement(context, link, sql)
+  context:comment(link)
   context:finish(link, link:start(core.query(sql, nil, nil, { cache = false }), {}, 0))
 end
 

@@ -111,7 +111,13 @@ local function wait_once(link, context, fd, events, timeout)
   -- A full pool is not the file's lock: others may give a connection back. In memory there is but one.
   local locked = queued and context.config.memory or fd == nil and not queued
   if locked and context.driver_name == "sqlite" then write_lock.check(context, link) end
-  if not blocks_here() and pause(fd, events, timeout) ~= BLOCK then return link:step() end
+  if not blocks_here() then
+    -- When this coroutine is never resumed, and collected, what it waits for is given up with it.
+    local guard = core.guard(link)
+    local answer = pause(fd, events, timeout)
+    guard:release()
+    if answer ~= BLOCK then return link:step() end
+  end
   if queued and adapter == nil then return fail_queue(link, context) end
   return link:block()
 end
@@ -127,6 +133,15 @@ local function carry(link, context, status, fd, events, timeout)
   return status
 end
 
+-- Nothing goes on that nobody waits for, on the server neither. What was sent is told of.
+local function give_up(link, context, why)
+  link:reset()
+  if context:is_logged() then
+    context:log(link, errors.new("canceled", "The statement was given up: nobody waits for it any more",
+      { context = context.name, cause = why }))
+  end
+end
+
 ---Carries the running operation on until it is done, has a row, or failed (status 0, 1 or 4). What breaks it off, such
 ---as an error of the scheduler's, leaves nothing running.
 ---@param link userdata
@@ -139,7 +154,7 @@ function wait.drive(link, context, status, fd, events, timeout)
   local ok, result = pcall(carry, link, context, status, fd, events, timeout)
   waits[link] = former
   if not ok then
-    link:reset()
+    give_up(link, context, result)
     error(result, 0)
   end
   return result
@@ -150,10 +165,25 @@ function wait.waiter(link)
   return waits[link]
 end
 
----Gives up an operation whose coroutine is gone.
-function wait.abandon(link)
+---Gives up an operation whose coroutine is gone, if there is one.
+---@param context table
+function wait.abandon(link, context)
+  local waiter = waits[link]
   waits[link] = nil
+  if waiter and not waiter.is_told then return give_up(link, context) end
   link:reset()
+end
+
+---Calls `fn(...)` while the link counts as waited for: by somebody who is told of what ran on it.
+---@return boolean ok
+---@return any err
+function wait.during(link, fn, ...)
+  local former, mark = waits[link], owner.new()
+  mark.is_told = true
+  waits[link] = mark
+  local ok, err = pcall(fn, ...)
+  waits[link] = former
+  return ok, err
 end
 
 ---Waits for a time, as the adapter waits.

@@ -100,6 +100,7 @@ function execute.run(em, batch, listened, state)
   state.own, state.bare = own, own and not listened and batch:is_bare()
   -- On SQLite there is no round trip to save.
   local may_commit = own and not state.bare and not listened and em.context.driver_name == "postgres"
+  em.context:comment(em.link)
   for try = 1, TRIES do
     transaction.begin_flush(em, state)
     local record, index, again = write(em, batch, state, may_commit)
