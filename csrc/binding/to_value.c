@@ -398,6 +398,7 @@ hd_error_kind hdl_to_natural(lua_State *L, int index, hd_arena *arena, hd_value 
     case LUA_TSTRING: {
         const char *text = lua_tolstring(L, index, &len);
         if (memchr(text, '\0', len)) return refuse(&c, "text cannot hold a NUL byte");
+        if (hd_utf8_check(text, len, NULL) != 0) return refuse(&c, "not valid UTF-8");
         return keep_bytes(&c, HD_TEXT, text, len);
     }
     case LUA_TTABLE: {
