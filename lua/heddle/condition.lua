@@ -124,6 +124,16 @@ function words.every(self, scope)
   return "(NOT EXISTS (" .. self:select(level, "1", failing) .. "))"
 end
 
+-- The same of a list of embedded values.
+function words.items(self, scope)
+  local kind, name = self:next_word(), self:next_word()
+  local level, item = self:items(scope, (scope.nodes or scope.mapping.nodes)[name])
+  local text = word(self, item)
+  if kind == "every" then text = "(" .. text .. ") IS NOT TRUE" end
+  local found = "EXISTS (" .. self:select(level, "1", text) .. ")"
+  return kind == "some" and found or "(NOT " .. found .. ")"
+end
+
 -- Rows that a pivot table links to some keys of the other side, which the words that follow say.
 function words.member(self, scope)
   local pivot, side = scope.mapping.pivots[self:next_word()], self:next_word()

@@ -7,11 +7,10 @@
 -- A *level* is a SELECT of the statement: the outermost one, or a sub-select. A scope belongs to the level in whose
 -- FROM it stands; aliases are numbered through the whole statement, so that an inner level can speak of scopes of
 -- outer ones.
-local compat = require("heddle.compat")
-local family = require("heddle.family")
 local json_member = require("heddle.embedded.json_member")
 local quote = require("heddle.quote")
 local resolve = require("heddle.resolve")
+local scopes = require("heddle.statement.scopes")
 
 ---@class heddle.Statement
 ---@field mapping table of the entity that it is about
@@ -23,17 +22,11 @@ local resolve = require("heddle.resolve")
 ---@field reads table[] mappings of the tables that it reads, in all levels
 ---@field aliases integer how many were given
 local Statement = {}
+for name, method in pairs(scopes) do Statement[name] = method end
 Statement.__index = Statement
-
----@class heddle.Level
----@field root table the scope of the table in its FROM
----@field joins string[]
----@field terms string[] what ties it to the levels around it, and always holds in it
 
 local statement = {}
 
--- Request data can nest filters as deep as relations lead in circles; SQLite joins 64 tables at most.
-local MOST_JOINS = 60
 local MOST_PARAMETERS = { postgres = 65535, sqlite = 32766 }
 
 ---@param mapping table
@@ -63,141 +56,6 @@ function Statement:next_word()
   return self.code[at]
 end
 
--- Levels and scopes ----------------------------------------------------------------------------------------
-
-local function next_alias(self)
-  local alias = "e" .. self.aliases
-  self.aliases = self.aliases + 1
-  return alias
-end
-
-local function open_level(self, mapping)
-  local level = { joins = {}, terms = {} }
-  level.root = { mapping = mapping, alias = next_alias(self), level = level, children = {} }
-  self.reads[#self.reads + 1] = mapping
-  return level
-end
-
----Opens a level that reads an entity's table. Conditions on its root, and on what is reached from there over to-one
----relations, join in it; `from` and `select` close it.
----
----Usage: `local level = to:inner(book); local sql = to:select(level, "1", condition.at(to, level.root))`
----@param mapping table
----@return heddle.Level
-function Statement:inner(mapping)
-  local level = open_level(self, mapping)
-  level.terms[1] = family.condition(mapping, level.root.alias .. ".")
-  return level
-end
-
-local function refuse_joins(self)
-  return resolve.refuse("validation", self.mapping, nil, "a query", "it reaches through more than " .. MOST_JOINS
-    .. " relations")
-end
-
--- What ties the target of a relation that a foreign key stands behind to the scope that it is reached from.
-local function tied(scope, view, level)
-  local fk, inverse = resolve.foreign_key(scope.mapping, view)
-  local child = { mapping = view.target, parent = scope, level = level, children = {}, pairs = {}, covered = {} }
-  for i, column in ipairs(fk.columns) do
-    local own, other = column, fk.target_columns[i]
-    if inverse then own, other = other, own else child.covered[other] = own end
-    child.pairs[i] = { own = own, other = other }
-  end
-  return child
-end
-
----The scope of a to-one relation's target, in the level of the scope that it is reached from.
----@param scope table
----@param view table
----@return table
-function Statement:child(scope, view)
-  local child = scope.children[view.name]
-  if child then return child end
-  child = tied(scope, view, scope.level)
-  child.depth = (scope.depth or 0) + 1
-  if child.depth > MOST_JOINS then return refuse_joins(self) end
-  scope.children[view.name] = child
-  return child
-end
-
--- Adds the terms that tie a scope to the one that it is reached from, whose own join has to stand before.
-local function tie(self, scope, terms)
-  local outer = {}
-  for i, pair in ipairs(scope.pairs) do outer[i] = self:column(scope.parent, pair.own) end
-  scope.alias = scope.alias or next_alias(self)
-  for i, pair in ipairs(scope.pairs) do
-    terms[#terms + 1] = scope.alias .. "." .. quote.name(pair.other.name) .. " = " .. outer[i]
-  end
-  terms[#terms + 1] = family.condition(scope.mapping, scope.alias .. ".")
-end
-
--- The scope of a member that a pair leads to, and what ties the pair to the scope of the relation's owner.
-local function paired(self, scope, view)
-  local map = view.pivot.mapping
-  local near, far = map.props.owner, map.props.target
-  if not view.prop.owner then near, far = far, near end
-  local level = open_level(self, map)
-  for i, column in ipairs(near.columns) do
-    level.terms[i] = self:column(level.root, column) .. " = "
-      .. self:column(scope, column.foreign_key.target_columns[i])
-  end
-  local member = { mapping = view.target, parent = level.root, level = level, children = {}, pairs = {},
-    covered = {}, inner = true }
-  for i, column in ipairs(far.columns) do
-    local other = column.foreign_key.target_columns[i]
-    member.pairs[i], member.covered[other] = { own = column, other = other }, column
-  end
-  if family.condition(view.target, "") then self:reach(member) end
-  return level, member
-end
-
----Opens a level over the members of a relation of any kind: its terms tie it to a scope, conditions on a member stand
----in the scope that is given back. The key of a member is read from the pair where a pivot table leads to it.
----@param scope table
----@param view table
----@return heddle.Level
----@return table scope of a member
-function Statement:members(scope, view)
-  if view.pivot then return paired(self, scope, view) end
-  local level = open_level(self, view.target)
-  local member = tied(scope, view, level)
-  member.alias, member.covered, level.root = level.root.alias, nil, member
-  tie(self, member, level.terms)
-  return level, member
-end
-
----Joins a scope's table, unless it is joined; gives its alias.
----@param scope table
----@return string
-function Statement:reach(scope)
-  if scope.alias then return scope.alias end
-  local joins, terms = scope.level.joins, {}
-  tie(self, scope, terms)
-  if #joins >= MOST_JOINS then return refuse_joins(self) end
-  joins[#joins + 1] = (scope.inner and " JOIN " or " LEFT JOIN ") .. quote.table(scope.mapping) .. " AS "
-    .. scope.alias .. " ON " .. table.concat(terms, " AND ")
-  self.reads[#self.reads + 1] = scope.mapping
-  return scope.alias
-end
-
----The scope of a pivot table, whose pairs lead to the root.
----@param map table hidden
----@param side "owner"|"target" which of its sides the root is
----@return table
-function Statement:join_pivot(map, side)
-  local terms = {}
-  for i, column in ipairs(map.props[side].columns) do
-    local other = column.foreign_key.target_columns[i]
-    terms[i] = "p." .. quote.name(column.name) .. " = " .. self:column(self.root, other)
-  end
-  self.joins[#self.joins + 1] = " JOIN " .. quote.table(map) .. " AS p ON " .. table.concat(terms, " AND ")
-  self.reads[#self.reads + 1] = map
-  local order = map.pivot.order_column
-  self.pivot_order = order and "p." .. quote.name(order)
-  return { mapping = map, alias = "p", level = self.level, children = {} }
-end
-
 ---A column as the statement names it.
 ---@param scope table
 ---@param column table
@@ -214,7 +72,7 @@ end
 -- A document or an array as SQLite compares it: one text for all that are equal.
 local function canonical(column, text)
   if column.type == "json" then return "hd_json(" .. text .. ")" end
-  return "hd_array(" .. text .. ", " .. (column.array_of == "decimal" and 1 or 0) .. ")"
+  return "hd_array(" .. text .. ", " .. json_member.has_decimals(column) .. ")"
 end
 
 ---A column as an operand of comparisons and orders. SQLite keeps decimals, documents and arrays as text, which its own
@@ -246,6 +104,7 @@ end
 ---@return table scope that they belong to
 function Statement:columns(scope, name)
   if name == "" then return scope.mapping.key, scope end
+  if scope.nodes then return resolve.node_columns(scope.nodes[name]), scope end
   local view = scope.mapping.props[name]
   if not view then return resolve.node_columns(scope.mapping.nodes[name]), scope end
   if view.stored then return view.stored, scope end
@@ -267,30 +126,10 @@ function Statement:placeholder(column)
   return self.mark .. n
 end
 
----"table AS e0 LEFT JOIN ..." with the joins that a level was asked for so far.
----@param level heddle.Level? the outermost one when left out
----@return string
-function Statement:from(level)
-  level = level or self.level
-  return quote.table(level.root.mapping) .. " AS " .. level.root.alias .. table.concat(level.joins)
-end
-
----Closes a level: "SELECT list FROM ... WHERE ...", with what ties it to the levels around it.
----@param level heddle.Level
----@param list string what it gives
----@param text string a condition, "1 = 1" for none
----@return string
-function Statement:select(level, list, text)
-  local terms = { compat.unpack(level.terms) }
-  if text ~= "1 = 1" then terms[#terms + 1] = text end
-  return "SELECT " .. list .. " FROM " .. self:from(level)
-    .. (#terms > 0 and " WHERE " .. table.concat(terms, " AND ") or "")
-end
-
----Whether it reads the entity's table and no other.
+---Whether it has one table and no sub-select.
 ---@return boolean
 function Statement:is_alone()
-  return #self.reads == 1
+  return self.aliases == 1
 end
 
 return statement

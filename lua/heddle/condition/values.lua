@@ -1,4 +1,6 @@
 --- Words of a shape that compare the columns of a property with values.
+local json_member = require("heddle.embedded.json_member")
+
 local values = {}
 
 local TEXT = { type = "text" }
@@ -142,14 +144,25 @@ local function containment(operator, of_array, of_json, turned)
       if self.driver == "postgres" then return operand .. operator .. value end
       if turned then operand, value = value, operand end
       if column.type == "json" then return of_json .. "(" .. operand .. ", " .. value .. ")" end
-      return of_array .. "(" .. operand .. ", " .. value .. ", " .. (column.array_of == "decimal" and 1 or 0) .. ")"
+      return of_array .. "(" .. operand .. ", " .. value .. ", " .. json_member.has_decimals(column) .. ")"
     end)
   end
 end
 
 words.contains = containment(" @> ", "hd_array_contains", "hd_json_contains")
 words.contained = containment(" <@ ", "hd_array_contains", "hd_json_contains", true)
-words.overlaps = containment(" && ", "hd_array_overlaps")
+
+local arrays_overlap = containment(" && ", "hd_array_overlaps")
+
+function words.overlaps(self, scope)
+  local columns, owner = self:columns(scope, self.code[self.at])
+  local column = columns[1]
+  if self.driver ~= "postgres" or not column.json then return arrays_overlap(self, scope) end
+  self:next_word()
+  local list = self:column(owner, column)
+  return ("(CASE WHEN %s IS NOT NULL THEN EXISTS (SELECT 1 FROM jsonb_array_elements(%s) AS item(value) "
+    .. "WHERE %s @> item.value) END)"):format(list, list, self:placeholder(column))
+end
 
 values.words = words
 

@@ -19,6 +19,13 @@ local function sqlite_path(keys)
   return quote.text(table.concat(parts))
 end
 
+-- The same for hd_json: "[\"geo\",\"lat\"]".
+local function sqlite_steps(keys)
+  local parts = {}
+  for i, key in ipairs(keys) do parts[i] = '"' .. key:gsub('[\\"]', "\\%0") .. '"' end
+  return quote.text("[" .. table.concat(parts, ",") .. "]")
+end
+
 local function postgres_text(base, keys)
   local path = {}
   for i = 1, #keys - 1 do path[i] = "->" .. quote.text(keys[i]) end
@@ -30,7 +37,7 @@ local function postgres_sql(base, column)
   if column.type == "json" or column.type == "array" then
     local parts = {}
     for i, key in ipairs(keys) do parts[i] = "->" .. quote.text(key) end
-    return "(" .. base .. table.concat(parts) .. ")"
+    return "NULLIF(" .. base .. table.concat(parts) .. ", 'null')"
   end
   local text = "(" .. postgres_text(base, keys) .. ")"
   if column.type == "blob" then return "decode(" .. text .. ", 'hex')" end
@@ -45,8 +52,18 @@ end
 ---@return string
 function json_member.sql(to, column, base)
   if to.driver == "postgres" then return postgres_sql(base, column) end
+  if column.type == "json" or column.type == "array" then
+    return "hd_json(" .. base .. ", " .. sqlite_steps(column.json.keys) .. ")"
+  end
   local text = "json_extract(" .. base .. ", " .. sqlite_path(column.json.keys) .. ")"
   return integers[column.type] and "CAST(" .. text .. " AS INTEGER)" or text
+end
+
+---Whether decimals stand as strings in the JSON of an array, as SQL: 1 or 0. In a document they are strings alone.
+---@param column table
+---@return integer
+function json_member.has_decimals(column)
+  return column.array_of == "decimal" and not column.json and 1 or 0
 end
 
 -- SQLite has these as the document has them: texts.
@@ -57,6 +74,10 @@ local as_text = { timestamp = true, blob = true }
 ---@param column table
 ---@return table
 function json_member.parameter(to, column)
+  if column.type == "json" or column.type == "array" then
+    column.document = column.document or { type = "json", property = column.property, entity = column.entity }
+    return column.document
+  end
   if to.driver == "sqlite" and as_text[column.type] then
     column.text = column.text or { type = "text", property = column.property }
     return column.text
@@ -70,7 +91,7 @@ end
 ---@param value any
 ---@return any
 function json_member.bound(at, column, value)
-  if at.mapping.driver ~= "sqlite" or not as_text[column.type] then return value end
+  if column.type ~= "array" and not (at.mapping.driver == "sqlite" and as_text[column.type]) then return value end
   local stored, why = codec.stored(column, value)
   if stored == nil then return resolve.refuse("validation", at.mapping, at.name, at.where, why) end
   return stored

@@ -67,8 +67,8 @@ function collection.read(to, at, value, read, read_named)
   if quantifiers[kind] then return collection.quantify(to, at, value, read, read_named) end
   if kind == "all" or kind == "any" then return read_each(to, at, value, read) end
   if kind == "negate" then return shape.negated(to, read, at, value.value) end
-  return refuse(at, ("this is a collection: say of which members you speak, as in %s = op.some { ... }, op.every { ... } "
-    .. "or op.none { ... }; op.some(x) takes a key, an entity or op.one_of { ... } too"):format(at.name))
+  return refuse(at, ("this is a collection: say of which members you speak, as in %s = op.some { ... }, "
+    .. "op.every { ... } or op.none { ... }; these take a key, an entity or op.one_of { ... } too"):format(at.name))
 end
 
 return collection

@@ -1,6 +1,8 @@
 --- Filters over embedded values: conditions on members, `orm.null`, a value of the embeddable (all of its members).
 local class_of = require("heddle.class")
+local codec = require("heddle.embedded.codec")
 local embedded = require("heddle.embedded")
+local mapped = require("heddle.mapping.embedded")
 local null = require("heddle.null")
 local op = require("heddle.op")
 local place = require("heddle.filter.place")
@@ -9,16 +11,13 @@ local shape = require("heddle.shape")
 
 local embedded_filter = {}
 
-local emit, refuse = shape.emit, place.refuse
+local emit, push, refuse = shape.emit, shape.push, place.refuse
 
 -- The place of a member, which any name may stand for.
 local function member_place(at, name)
   local child = type(name) == "string" and at.children[name]
   if not child then
     local node = at.embedded
-    if not node.by_name then
-      refuse(at, "this is a list of values, whose members a filter cannot name: use op.raw", "unsupported")
-    end
     local member = type(name) == "string" and node.by_name[name]
     if not member then resolve.member(at.mapping, { embedded = node }, name, at.where) end
     child = place.of_node(at.mapping, member, at.where)
@@ -57,17 +56,45 @@ end
 
 local function read_table(to, at, value, read)
   local meta = getmetatable(value)
-  if at.embedded.by_name and meta == nil then return read_members(to, at, value, read) end
-  if at.embedded.by_name and meta == embedded.meta(embedded.of(at.embedded.prop)) then
-    return read_value(to, at, value, read)
+  if meta == nil then return read_members(to, at, value, read) end
+  if meta == embedded.meta(embedded.of(at.embedded.prop)) then return read_value(to, at, value, read) end
+  return refuse(at, "takes conditions on its members, or " .. class_of.definition_of(at.embedded.prop.target).name
+    .. " { ... }, not another object")
+end
+
+-- Lists --------------------------------------------------------------------------------------------------------
+
+local function item_place(at)
+  if not at.item then
+    at.item = place.of_node(at.mapping, mapped.item(at.mapping, at.embedded), at.where)
+    at.item.is_item = true
   end
-  return refuse(at, at.embedded.by_name and "takes conditions on its members, or "
-    .. class_of.definition_of(at.embedded.prop.target).name .. " { ... }, not another object"
-    or "this is a list of values, which a filter cannot compare: use op.raw",
-    not at.embedded.by_name and "unsupported" or nil)
+  return at.item
+end
+
+-- A list is equal as a document.
+local function read_list(to, at, value)
+  if type(value) ~= "table" or op.is_operator(value) or value[1] == nil and next(value) ~= nil then
+    return refuse(at, ("this is a list of values: say of which items you speak, as in %s = op.some { ... }, or compare "
+      .. "it with a list"):format(at.name))
+  end
+  at.codec = at.codec or codec.of(at.embedded.prop)
+  emit(to, "eq", at.name)
+  return push(to, at.codec.to_db(value, { entity = at.mapping.name, property = at.name }))
+end
+
+local quantifiers = { some = true, none = true, every = true }
+
+local function quantify(to, at, operator, read)
+  emit(to, "items", operator.kind, at.name)
+  local condition = operator.value
+  local any = type(condition) == "table" and getmetatable(condition) == nil and next(condition) == nil
+  if any and operator.kind ~= "every" then return emit(to, "all", 0) end
+  return read(to, item_place(at), condition)
 end
 
 local words = {}
+local nullness = { is_null = true, not_null = true }
 
 local function each(word)
   return function(to, at, operator, read)
@@ -99,12 +126,21 @@ end
 ---@param value any
 ---@param read fun(to: heddle.Shape, at: heddle.Place, value: any) reads what a member is compared with
 function embedded_filter.read(to, at, value, read)
+  local is_list = not at.embedded.by_name
+  if is_list and op.is_operator(value) and quantifiers[value.kind] then return quantify(to, at, value, read) end
+  if at.is_item and (value == null or op.is_operator(value) and nullness[value.kind]) then
+    return refuse(at, "an item of a list is never NULL")
+  end
   if value == null then return emit(to, "absent", at.name) end
   if op.is_operator(value) then
     local word = words[value.kind]
-    if not word then return refuse(at, tostring(value) .. " does not compare embedded values: name a member") end
+    if not word then
+      return refuse(at, tostring(value) .. " does not compare " .. (is_list and "lists of embedded values: use "
+        .. "op.some, op.none or op.every" or "embedded values: name a member"))
+    end
     return word(to, at, value, read)
   end
+  if is_list then return read_list(to, at, value) end
   if type(value) ~= "table" then
     return refuse(at, "takes conditions on its members, not a " .. type(value))
   end

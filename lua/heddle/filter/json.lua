@@ -4,8 +4,8 @@
 -- that holds nothing is; of another type than the value compared, a value is not equal to it, and has no order and no
 -- pattern to be told by: that is unknown.
 --
--- A leaf stands in the shape as `json name steps word ...`, the steps of the path being parameters: a letter for each on
--- PostgreSQL, "s" a name and "i" a place, "p" for the whole path on SQLite.
+-- A leaf stands in the shape as `json name steps word ...`, the steps of the path being parameters: a letter for each
+-- on PostgreSQL, "s" a name and "i" a place, "p" for the whole path on SQLite.
 local array = require("heddle.array")
 local compat = require("heddle.compat")
 local null = require("heddle.null")

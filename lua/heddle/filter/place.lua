@@ -74,7 +74,7 @@ function place.make(mapping, view, where)
   if view.kind == "one_to_many" or view.kind == "many_to_many" then
     self.target, self.key, self.collection = view.target, view.target.key, true
     if where == "filter" then return self end
-    return refuse(self, "this is a collection, which a statement without the unit of work does not write", "unsupported")
+    return refuse(self, "this is a collection, which only the unit of work writes", "unsupported")
   end
   return refuse(self, "this property has no column of its own", "unsupported")
 end

@@ -60,22 +60,24 @@ local function renamed(text, names)
   return table.concat(made)
 end
 
-local build_members
+local build_members, add_object
 
-local function add_object(build, node, json)
-  node.json = json
-  if node.prop.array then return end
+local function check_options(build, member, prop)
+  for _, option in ipairs(column_only) do
+    if prop[option] then
+      build.context.fail(build.map, member.path, ("option '%s' needs a column, and this is a member of a json object")
+        :format(option == "index_option" and "index" or option))
+    end
+  end
+end
+
+local function add_json_members(build, node, json)
   node.members, node.by_name = {}, {}
   for _, prop in ipairs(class_of.definition_of(node.prop.target).properties) do
     local member = new_node(node, prop)
-    for _, option in ipairs(column_only) do
-      if prop[option] then
-        build.context.fail(build.map, member.path, ("option '%s' needs a column, and this is a member of a json object")
-          :format(option == "index_option" and "index" or option))
-      end
-    end
+    if build.context then check_options(build, member, prop) end
     node.members[#node.members + 1], node.by_name[prop.name] = member, member
-    build.map.nodes[member.path] = member
+    build.nodes[member.path] = member
     if prop.persist ~= false then
       local inner = { column = json.column, keys = extended(json.keys, prop.column or prop.name) }
       if prop.kind == "embedded" then
@@ -87,6 +89,28 @@ local function add_object(build, node, json)
       end
     end
   end
+end
+
+function add_object(build, node, json)
+  node.json = json
+  if not node.prop.array then add_json_members(build, node, json) end
+end
+
+---The node of an item of a list, made when it is first asked for.
+---Its members are read from a column `value`, and stand in its own `nodes`.
+---@param map table
+---@param node table of the list
+---@return table node
+function embedded.item(map, node)
+  if node.item then return node.item end
+  local view = node.column.view
+  local item = { name = node.name, path = node.path, prop = node.prop, at = {}, nodes = {} }
+  local element = { name = "value", type = "json", property = node.path, view = view, entity = map.name }
+  item.column = element
+  add_json_members({ map = map, view = view, nodes = item.nodes, optional = true }, item,
+    { column = element, keys = {} })
+  node.item = item
+  return item
 end
 
 local function add_leaf(build, node, prefix)
@@ -159,7 +183,8 @@ end
 ---@param view table
 ---@return table[] columns
 function embedded.columns(context, map, view)
-  local build = { context = context, map = map, view = view, columns = {}, renamed = {}, optional = false }
+  local build = { context = context, map = map, view = view, columns = {}, renamed = {}, optional = false,
+    nodes = map.nodes }
   local node = new_node(nil, view.prop)
   view.embedded, map.nodes[node.path] = node, node
   if view.prop.object or view.prop.array then
