@@ -194,6 +194,31 @@ static void waiting_for_a_lock_is_of_the_statements_time(void **state) {
     assert_int_equal(db_run(&d, &s, 1), HD_DONE);
 }
 
+/* ---- Other statements ---- */
+
+/* As a cursor that somebody reads meanwhile. */
+static void other_open_statements_are_left_alone(void **state) {
+    (void)state;
+    sqlite3_stmt *cursor;
+    static const char sql[] = SHORT;
+    open_with(&d, "0");
+    assert_int_equal(sqlite3_prepare_v2(inside(&d)->db, sql, -1, &cursor, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(cursor), SQLITE_ROW);
+    hd_statement s = text_of(SHORT), endless = text_of(ENDLESS);
+    hd_wait wait;
+    assert_int_equal(hd_sqlite_driver.start(d.conn, &s, 1, &d.err), HD_OK);
+    assert_int_equal(hd_sqlite_driver.step(d.conn, &wait, &d.err), HD_ROW);
+    hd_sqlite_driver.cancel(d.conn);
+    assert_int_equal(hd_sqlite_driver.step(d.conn, &wait, &d.err), HD_FAILED);
+    assert_int_equal(d.err.kind, HD_E_CANCELED);
+    assert_int_equal(run_until(&endless, 1, 20000), HD_FAILED);
+    assert_int_equal(db_run(&d, &s, 1), HD_DONE);
+    int rows = 1;
+    while (sqlite3_step(cursor) == SQLITE_ROW) rows++;
+    assert_int_equal(rows, 5000);
+    sqlite3_finalize(cursor);
+}
+
 /* ---- Transactions ---- */
 
 static void reading_too_long_leaves_the_transaction(void **state) {
@@ -251,6 +276,7 @@ int main(void) {
         T(the_sooner_limit_counts),
         T(a_timeout_is_a_number_of_seconds),
         T(waiting_for_a_lock_is_of_the_statements_time),
+        T(other_open_statements_are_left_alone),
         T(reading_too_long_leaves_the_transaction),
         T(writing_too_long_leaves_the_transaction),
         T(one_endless_write_ends_the_transaction),

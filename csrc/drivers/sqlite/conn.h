@@ -136,7 +136,7 @@ struct hd_sqlite_conn {
     hd_sqlite_prepared *named; /* base.names are its */
     hd_sqlite_busy busy;
     hd_sqlite_limit limit;
-    atomic_bool canceled;
+    atomic_bool canceled, stepping;
 
     /* The running batch. */
     bool running;

@@ -96,12 +96,13 @@ static hd_conn_status status(hd_conn *base, bool probe) {
     return sqlite3_get_autocommit(conn->db) ? HD_CONN_IDLE : HD_CONN_TRANSACTION;
 }
 
-/* The flag stops a batch that waits for a lock or stands between two statements. */
+/* The flag stops a batch that waits for a lock or stands between two steps. An interruption, which stops a step from
+ * another thread, meets every open statement of the connection, those of cursors too. */
 static void cancel(hd_conn *base) {
     hd_sqlite_conn *conn = hd_sqlite_of(base);
     if (!conn->db || !conn->running) return;
     atomic_store(&conn->canceled, true);
-    sqlite3_interrupt(conn->db);
+    if (atomic_load(&conn->stepping)) sqlite3_interrupt(conn->db);
 }
 
 static void describe(hd_conn *base, char *out, size_t cap) {

@@ -317,12 +317,18 @@ hd_error_kind hd_sqlite_start(hd_conn *base, hd_statement *statements, uint32_t 
     return HD_OK;
 }
 
+static int run_on(hd_sqlite_conn *conn, hd_error *err) {
+    atomic_store(&conn->stepping, true);
+    int code = atomic_load(&conn->canceled) ? SQLITE_INTERRUPT
+                                            : run(conn, &conn->statements[conn->at], err);
+    atomic_store(&conn->stepping, false);
+    return code;
+}
+
 hd_step hd_sqlite_step(hd_conn *base, hd_wait *wait, hd_error *err) {
     hd_sqlite_conn *conn = hd_sqlite_of(base);
     while (conn->running && conn->at < conn->count) {
-        int code = atomic_load_explicit(&conn->canceled, memory_order_relaxed)
-                       ? SQLITE_INTERRUPT
-                       : run(conn, &conn->statements[conn->at], err);
+        int code = run_on(conn, err);
         if (code == SQLITE_ROW) return HD_ROW;
         if (hd_sqlite_is_busy(code)) return wait_for_lock(conn, code, wait, err);
         if (code != SQLITE_DONE) return fail(conn, code, err);
