@@ -177,6 +177,7 @@ build = {
         },
         ["heddle.apart"] = "lua/heddle/apart.lua",
         ["heddle.array"] = "lua/heddle/array.lua",
+        ["heddle.auto_flush"] = "lua/heddle/auto_flush.lua",
         ["heddle.blame"] = "lua/heddle/blame.lua",
         ["heddle.bulk"] = "lua/heddle/bulk.lua",
         ["heddle.bulk.data"] = "lua/heddle/bulk/data.lua",

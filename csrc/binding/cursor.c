@@ -1,11 +1,14 @@
-/* Cursor for Lua. A userdata that owns one hd_cursor: collected, it frees what the database has of it, on every
- * interpreter. Which link it reads over is the caller's business, operation by operation. */
+/* Cursor for Lua. A userdata that owns one hd_cursor, which reads over one link: collected, it frees what the database
+ * has of it, on every interpreter. */
 #include "binding.h"
 
 #include "cursor.h"
 
+enum { LINK = 1 }; /* user value */
+
 typedef struct cursor_box {
     hd_cursor *cursor; /* NULL: closed */
+    uint32_t count;    /* rows of one operation */
 } cursor_box;
 
 static cursor_box *check_cursor(lua_State *L, int index) {
@@ -19,35 +22,47 @@ static int cursor_free(lua_State *L) {
     return 0;
 }
 
-/* core.cursor() */
+/* core.cursor(link, count): `count` rows at a time */
 static int cursor_new(lua_State *L) {
+    hdl_check_link(L, 1);
+    uint32_t count = (uint32_t)luaL_checkinteger(L, 2);
     cursor_box *box = hdl_new_userdata(L, sizeof *box, HDL_CURSOR);
     box->cursor = hd_cursor_new(&hd_allocator_libc);
-    return box->cursor ? 1 : luaL_error(L, "not enough memory");
+    if (!box->cursor) return luaL_error(L, "not enough memory");
+    box->count = count;
+    lua_getuservalue(L, -1);
+    lua_pushvalue(L, 1);
+    lua_rawseti(L, -2, LINK);
+    lua_pop(L, 1);
+    return 1;
 }
 
-/* cursor:fetch(link, query, params, n, count, timeout) -> as link:start, for the next `count` rows. Parameters are read
- * when it opens. */
-static int cursor_fetch(lua_State *L) {
-    cursor_box *box = check_cursor(L, 1);
-    hd_link *link = hdl_check_link(L, 2);
-    hdl_query *query = hdl_check_query(L, 3);
-    uint32_t n = (uint32_t)luaL_checkinteger(L, 5), count = (uint32_t)luaL_checkinteger(L, 6);
+/* cursor:start(query, params, n, timeout) -> as link:start, for the next rows. Parameters are read when it opens. */
+static int cursor_start(lua_State *L) {
+    const cursor_box *box = check_cursor(L, 1);
+    hdl_query *query = hdl_check_query(L, 2);
+    uint32_t n = (uint32_t)luaL_optinteger(L, 4, 0);
     hd_wait wait = {-1, 0, HD_NEVER};
     luaL_argcheck(L, box->cursor, 1, "cursor is closed");
-    luaL_argcheck(L, link->mem, 2, "link is closed");
+    lua_settop(L, 5);
+    lua_getuservalue(L, 1);
+    lua_rawgeti(L, -1, LINK);
+    int at = lua_gettop(L);
+    hd_link *link = hdl_check_link(L, at);
+    luaL_argcheck(L, link->mem, 1, "link is closed");
     hdl_link_ready(link);
     if (link->state == HD_LINK_IDLE) {
-        if (hdl_bind(L, link, query, 4, n) != HD_OK) {
+        if (hdl_bind(L, link, query, 3, n) != HD_OK) {
             hd_link_ask(link, NULL);
             lua_pushinteger(L, HD_FAILED);
             lua_pushinteger(L, (lua_Integer)link->error.row + 1);
             return 2;
         }
-        hdl_pin(L, 2, 3);
+        hdl_pin(L, at, 2);
     }
     hd_step step = HD_FAILED;
-    if (hd_cursor_fetch(box->cursor, link, &query->statement, count, hdl_limit(L, 7)) == HD_OK)
+    hd_time limit = hdl_limit(L, 5);
+    if (hd_cursor_fetch(box->cursor, link, &query->statement, box->count, limit) == HD_OK)
         step = hd_link_step(link, &wait);
     return hdl_push_step(L, step, &wait);
 }
@@ -67,7 +82,7 @@ static int cursor_ended(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-    {"fetch", cursor_fetch}, {"has_more", cursor_has_more}, {"ended", cursor_ended}, {NULL, NULL}};
+    {"start", cursor_start}, {"has_more", cursor_has_more}, {"ended", cursor_ended}, {NULL, NULL}};
 static const luaL_Reg functions[] = {{"cursor", cursor_new}, {NULL, NULL}};
 
 void hdl_open_cursor(lua_State *L) {

@@ -1,4 +1,5 @@
 --- Running a plan: statement, rows, instances.
+local auto_flush = require("heddle.auto_flush")
 local compat = require("heddle.compat")
 local core = require("heddle.core")
 local find_options = require("heddle.find_options")
@@ -51,10 +52,11 @@ local function raise_refused(self, link, plan, number)
   self.context:raise(link, record)
 end
 
-local function start_on(self, link, plan, params, query, seconds)
+-- With a cursor: its next rows.
+local function start_on(self, link, plan, params, query, seconds, cursor)
   if self.test then self.test:guard(self) end
   if self.context.config.debug then self.context:comment(link) end
-  local status, fd, events, timeout = link:start(query, params, #plan.param_columns, seconds)
+  local status, fd, events, timeout = (cursor or link):start(query, params, #plan.param_columns, seconds)
   if status == wait.FAILED and fd then raise_refused(self, link, plan, fd) end
   if plan.impatient and status == WAIT and fd == nil then locks.raise_taken(self, plan.mapping) end
   if status >= WAIT then status = self:carry(link, status, fd, events, timeout) end
@@ -63,13 +65,18 @@ end
 
 ---Starts a plan: the status of its first row or its end, and the link that it runs on. A plan that writes says
 ---`connection = "write"`; so does one that reads what has to be the newest.
----@param opts? table of the query that it belongs to
+---@param opts? table of the query that it belongs to; `stream`: the one whose next rows these are
 ---@return integer status
 ---@return userdata link
 function Manager:start(plan, params, opts)
   self:enter()
   local query = plan.model == self.model and plan.query or prepare(self, plan)
-  local seconds = opts and opts.timeout
+  local seconds, stream = opts and opts.timeout, opts and opts.stream
+  if stream then return stream:start(start_on, plan, params, query, seconds) end
+  -- What is read for the rows of a stream is read where they were.
+  if self.chunk_link and not (opts and opts.connection == "write") then
+    return start_on(self, self.chunk_link, plan, params, query, seconds)
+  end
   if self.context.replicas then return routing.start(self, start_on, plan, opts, params, query, seconds) end
   return start_on(self, self.link or self:open_link(), plan, params, query, seconds)
 end
@@ -163,47 +170,13 @@ function fetch.on_load(self, shelf)
   if loads then tell_loads(self, loads) end
 end
 
--- Whether members of a collection that leads to this mapping, or through this pivot table, are to be written.
-local function has_members(self, map)
-  for _, state in ipairs(self.touched) do
-    local meta = getmetatable(state.owner)
-    local view = meta.box and meta.views[state.prop.name]
-    if view and (view.target.root == map.root or view.pivot and view.pivot.mapping == map) and state:is_dirty() then
-      return true
-    end
-  end
-  return false
-end
+fetch.flush_before = auto_flush.before
 
-local function is_pending(self, map)
-  local shelf = self.shelves[map]
-  if shelf and (next(shelf.new) or next(shelf.removed)) then return true end
-  for _, slot in ipairs(shelf and shelf:dirty() or {}) do
-    if merge.is_dirty(shelf, slot) then return true end
-  end
-  for e in pairs(self.orphans) do
-    if shelf and shelf.slot_of[e] then return true end
-  end
-  return self.touched[1] ~= nil and has_members(self, map)
-end
-
----A statement that reads what has changes pending flushes them first.
----@param plan table with what it `reads`
-function fetch.flush_before(self, plan, opts)
-  local mode = opts and opts.flush_mode or self.flush_mode
-  if mode == "commit" or self.flushing or self.hook then return end
-  if mode == "always" then return self:flush() end
-  for _, map in ipairs(plan.reads) do
-    -- Nobody knows what an expression reads.
-    if map.expression or is_pending(self, map) then return self:flush() end
-  end
-end
-
----Drops what was changed in memory; whether anything was.
+---Drops what was changed in memory.
 ---@param list table[] managed instances of one entity
----@return boolean
+---@return table[]|nil those that were changed
 function fetch.drop_changes(list)
-  local dropped = false
+  local dropped
   local shelf = list[1] and getmetatable(list[1]).box.shelf
   local dirty = {}
   for _, slot in ipairs(shelf and shelf:dirty() or {}) do dirty[slot] = merge.is_dirty(shelf, slot) end
@@ -211,7 +184,8 @@ function fetch.drop_changes(list)
     local slot = shelf.slot_of[e]
     if dirty[slot] or shelf.removed[slot] then
       merge.drop_changes(shelf, slot, e)
-      dropped = true
+      dropped = dropped or {}
+      dropped[#dropped + 1] = e
     end
   end
   return dropped
@@ -244,22 +218,35 @@ function fetch.level(map, opts)
   return level, own
 end
 
----What find and its kin do with a plan: flush, statement, instances, relations.
----@return table[]
----@return any[] others what stands behind the entity's columns, row by row
-function fetch.run(self, map, plan, params, opts, level)
+---What comes before the first statement of a query.
+function fetch.before(self, map, plan, opts, level)
   locks.check_transaction(self, map, plan.lock)
   fetch.flush_before(self, { reads = populate.reads(level, plan.reads, self, opts) }, opts)
-  if opts and opts.managed == false or #map.key == 0 then return find_unmanaged(self, map, plan, params, opts, level) end
+end
+
+---Statement, instances, relations.
+---@return table[]
+---@return any[] others what stands behind the entity's columns, row by row
+function fetch.read(self, map, plan, params, opts, level)
+  local is_nobodys = opts and opts.managed == false or #map.key == 0
+  if is_nobodys then return find_unmanaged(self, map, plan, params, opts, level) end
   local results, shelf, others = fetch.managed(self, plan, params, opts)
-  local refresh = opts and opts.refresh
-  if (refresh or locks.is_pessimistic(plan.lock)) and fetch.drop_changes(results) then
+  local dropped = (opts and opts.refresh or locks.is_pessimistic(plan.lock)) and fetch.drop_changes(results)
+  if dropped and opts.stream then
+    for _, e in ipairs(dropped) do merge.reread(self, e) end
+  elseif dropped then
     results, shelf, others = fetch.managed(self, plan, params, opts)
   end
   fetch.on_load(self, shelf)
   if level ~= nothing then populate.run(managed.loader(self, opts), level, results) end
   fetch.eager(self, map, results, opts, level)
   return results, others
+end
+
+---What find and its kin do with a plan.
+function fetch.run(self, map, plan, params, opts, level)
+  fetch.before(self, map, plan, opts, level)
+  return fetch.read(self, map, plan, params, opts, level)
 end
 
 ---What find and its kin do: filter, and then fetch.run.
