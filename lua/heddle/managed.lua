@@ -31,7 +31,8 @@ local function foreign_key(meta, slot, view)
 end
 
 local function how_to_load(view)
-  return (view.prop.lazy and "name it in 'populate' or 'fields'" or "name it in 'fields'") .. ", or call em:refresh"
+  return ("name it in %s'fields', or call em:load(e, { \"%s\" })"):format(view.prop.lazy and "'populate' or " or "",
+    view.name)
 end
 
 local function is_loaded(overlay, view)

@@ -49,6 +49,8 @@ local function named(mapping, names, option)
   return set
 end
 
+select.named = named
+
 local BESIDES = { __name = "heddle.besides" }
 
 ---What `fields` may be inside: names of what is read besides everything that is not lazy.
@@ -166,9 +168,9 @@ local function build_find(mapping, to, extra)
   }
 end
 
--- What relations/members.lua makes plans of its own with.
+-- What relations/members.lua and joined/sql.lua make plans of their own with.
 select.build_find, select.read_options, select.columns_of = build_find, read_options, columns_of
-select.order_sql = order_sql
+select.order_sql, select.limit_sql = order_sql, limit_sql
 
 local function build_count(mapping, to)
   local made = statement.new(mapping)

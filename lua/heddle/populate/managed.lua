@@ -31,37 +31,29 @@ local function own_options(self, refresh)
 end
 
 -- Reads rows by their keys; gives those that are there.
-local function fill(self, map, keys, below, refresh)
-  local own, found = below.own, {}
-  for part in populate.parts(map, keys) do
-    local where = op.one_of(part)
-    if own.where ~= nil then where = op.all({ where, own.where }) end
-    local list = managed.read(self.em, map, where, { fields = own.fields, exclude = own.exclude },
-      own_options(self, refresh), below)
+local function fill(self, map, missing, below, refresh)
+  local where, found = below.own.where, {}
+  for part in populate.parts(map, missing.keys) do
+    local condition = op.one_of(part)
+    if where ~= nil then condition = op.all({ condition, where }) end
+    local list = managed.read(self.em, map, condition, missing.selected, own_options(self, refresh), below)
     for i = 1, #list do found[#found + 1] = list[i] end
   end
   return found
 end
 
-local function is_among(overlay, columns)
-  for _, column in ipairs(columns) do
-    if not overlay.loaded[column.index] and not overlay.assigned[column.index] then return false end
-  end
-  return true
-end
-
--- Whether a row lacks some of the columns that are asked for and its entity has.
-local function lacks(shelf, e, slot, columns)
-  local row = shelf:state(slot)
-  if row ~= "partial" then return row == "reference" end
-  local overlay, own = shelf.overlay[slot], {}
+-- Notes what a partial row lacks of the columns that are asked for and its entity has; whether it is anything.
+local function note_missing(overlay, e, columns, names)
+  local found = false
   for _, column in ipairs(family.map_of(e).owned) do
-    if columns[column] then own[#own + 1] = column end
+    if columns[column] and not overlay.loaded[column.index] and not overlay.assigned[column.index] then
+      found, names[column.view.name] = true, true
+    end
   end
-  return not is_among(overlay, own)
+  return found
 end
 
--- The columns that a level asks for; `named`: by name.
+-- What a level asks for; `named`: of rows that are there only what it names.
 local function columns_of(map, own, named)
   local set = {}
   if named then own = { fields = own.fields and { compat.unpack(own.fields) } or {} } end
@@ -69,18 +61,36 @@ local function columns_of(map, own, named)
   return set
 end
 
+-- Where nothing is to be read but columns of rows that are there, these; else all that is asked for.
+local function selected(map, own, names, is_all)
+  local fields = {}
+  for name in pairs(names) do
+    is_all = is_all or not map.props[name] -- of an entity that extends it
+    fields[#fields + 1] = name
+  end
+  if is_all then return { fields = own.fields, exclude = own.exclude } end
+  table.sort(fields)
+  return { fields = fields }
+end
+
 local refreshed = { reference = true, partial = true, managed = true }
 
--- The keys of those that lack something.
+-- The keys of those that lack something of what is asked for, and what is to be selected; nil when none does.
 local function lacking(self, map, list, own, refresh, named)
-  local shelf, keys, columns = self.em:shelf_of(map), {}, columns_of(map, own, named)
+  local shelf, keys, names, is_all, columns = self.em:shelf_of(map), {}, {}, false, nil
   for _, e in ipairs(list) do
     local slot = shelf.slot_of[e]
-    if slot and (refresh and refreshed[shelf:state(slot)] or lacks(shelf, e, slot, columns)) then
-      keys[#keys + 1] = shelf:program_key(slot)
+    local row = slot and shelf:state(slot)
+    local is_missing = refresh and refreshed[row] or row == "reference"
+    if is_missing then
+      is_all = true
+    elseif row == "partial" then
+      columns = columns or columns_of(map, own, named)
+      is_missing = note_missing(shelf.overlay[slot], e, columns, names)
     end
+    if is_missing then keys[#keys + 1] = shelf:program_key(slot) end
   end
-  return keys
+  return keys[1] and { keys = keys, selected = selected(map, own, names, is_all) } or nil
 end
 
 local function overlay_of(e)
@@ -104,6 +114,15 @@ local function fill_inverse(e, view, target)
   if not state.initialized or state:is_partial() and not state:known()[1] then state:fill({ e }) end
 end
 
+---Fills the other sides of a one_to_one.
+---@param list table[] owners
+function managed.fill_inverses(view, list)
+  for _, e in ipairs(list) do
+    local target = target_of(e, view)
+    if target ~= nil then fill_inverse(e, view, target) end
+  end
+end
+
 -- Those that are more than references.
 local function loaded(list)
   local some = {}
@@ -115,8 +134,8 @@ end
 
 -- Loads the targets that a condition holds for, and gives them. Whom nothing lies below is not looked at again.
 local function load_some(self, view, targets, below)
-  local keys = lacking(self, view.target, targets, below.own, self.refresh or below.views[1] ~= nil)
-  return keys[1] and fill(self, view.target, keys, below, self.refresh) or {}
+  local missing = lacking(self, view.target, targets, below.own, self.refresh or below.views[1] ~= nil)
+  return missing and fill(self, view.target, missing, below, self.refresh) or {}
 end
 
 ---Loads the targets of a relation that lack something; gives all targets, each once.
@@ -128,8 +147,8 @@ function Loader:targets(level, view, list)
       seen[target] = true
       targets[#targets + 1] = target
     end
-    if target ~= nil and view.kind == "one_to_one" and view.inverse then fill_inverse(e, view, target) end
   end
+  if view.kind == "one_to_one" and view.inverse then managed.fill_inverses(view, list) end
   populate.asked(level, view, self.em, self.opts)
   if below.own.where ~= nil then return load_some(self, view, targets, below) end
   self:rows(below, targets)
@@ -148,16 +167,16 @@ function Loader:members(level, view, list)
       end
     end
   end
-  local keys = lacking(self, view.target, all, below.own)
-  if keys[1] then fill(self, view.target, keys, below) end
+  local missing = lacking(self, view.target, all, below.own)
+  if missing then fill(self, view.target, missing, below) end
   return all
 end
 
 ---Loads those of a list that lack something of what a level asks for.
 ---@param named? boolean of loaded rows only what the level names counts
 function Loader:rows(level, list, named)
-  local keys = lacking(self, level.map, list, level.own, self.refresh, named)
-  if keys[1] then fill(self, level.map, keys, level, self.refresh) end
+  local missing = lacking(self, level.map, list, level.own, self.refresh, named)
+  if missing then fill(self, level.map, missing, level, self.refresh) end
 end
 
 return managed

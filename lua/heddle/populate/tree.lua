@@ -202,7 +202,7 @@ local function add_name(level, name, option)
   local first, rest = name:match("^([^.]+)%.(.+)$")
   local view = first and resolve.view(level.map, first, option)
   if not view or not is_relation(view) then
-    resolve.root(level.map, name, option)
+    select.named(level.map, { name }, option)
     own[option][#own[option] + 1] = name
   elseif option == "fields" then
     return add_name(enter(level, view), rest, option)
@@ -271,6 +271,9 @@ function tree.plan(map, paths, opts, takes_properties)
   end
   add_names(build, "fields")
   add_names(build, "exclude")
+  for _, view in ipairs(takes_properties and top.views or {}) do
+    if tree.is_to_one(view) then add_property(top, view) end -- what leads there may be missing
+  end
   close(top)
   return top
 end

@@ -66,7 +66,10 @@ local function complete(e, row)
     if own.unloaded[name] and not (other and other.unloaded and other.unloaded[name]) then
       own.unloaded[name] = false
       if other and other.values[name] ~= nil then own.values[name] = other.values[name] end
-      if other and other.keys then own.keys[name] = other.keys[name] end
+      if other and other.keys then
+        own.keys, own.views = own.keys or {}, own.views or other.views
+        own.keys[name] = other.keys[name]
+      end
       rawset(e, name, rawget(row, name))
     end
   end
@@ -108,6 +111,15 @@ local function views_of(map, own)
   return views
 end
 
+-- Members that are known may lack something that is asked for.
+local function complete_all(self, map, list, below)
+  local views, keys = views_of(map, below.own), {}
+  for _, e in ipairs(list) do
+    if lacks(e, views) then keys[#keys + 1] = custom.key(map.key, given_key.of(e, map), custom.from_db) end
+  end
+  if keys[1] then take(self, map, read(self, map, keys, below), below) end
+end
+
 ---Notes instances that are there already.
 function Loader:know(map, list)
   local known = known_of(self, map)
@@ -123,8 +135,9 @@ local function fill_list(e, view, list, part)
   if not state.initialized then state:fill(list, part) end
 end
 
-local function point_to(e, view, target)
-  getmetatable(e).own.values[view.name] = target
+---A relation that was read leads somewhere.
+function unmanaged.point_to(e, view, target)
+  instance.own(e).values[view.name] = target
   if view.kind == "one_to_one" and view.inverse then fill_list(target, view.inverse, { e }) end
 end
 
@@ -145,6 +158,16 @@ local function wanted_keys(self, view, list, below)
   return keys
 end
 
+---Lets a relation lead to what is known.
+function Loader:point(view, list)
+  local known = known_of(self, view.target)
+  for _, e in ipairs(list) do
+    local key = foreign_key(e, view)
+    local target = key and known[name_of(key)]
+    if target then unmanaged.point_to(e, view, target) end
+  end
+end
+
 ---Reads the targets of a relation and puts them in their places; gives those that were asked for, each once.
 function Loader:targets(level, view, list)
   local below, map = level.below[view.name], view.target
@@ -159,7 +182,7 @@ function Loader:targets(level, view, list)
     local key = foreign_key(e, view)
     local target = key and known[name_of(key)]
     if target then
-      point_to(e, view, target)
+      unmanaged.point_to(e, view, target)
       if not seen[target] and (below.own.where == nil or found[target]) then targets[#targets + 1] = target end
       seen[target] = true
     end
@@ -190,6 +213,15 @@ local function point_back(view, list, owner)
   end
 end
 
+---The members of an owner were read; those that are known stay.
+---@param list table[]
+---@param part heddle.Part|nil
+function unmanaged.fill(e, view, list, part)
+  if relations.collection(e, view.name).initialized then return end
+  point_back(view, list, e)
+  fill_list(e, view, list, part)
+end
+
 -- Those whose members nobody has read, by the names of their keys; and the keys.
 local function unread(map, view, list)
   local owners, keys = {}, {}
@@ -217,8 +249,7 @@ function Loader:members(level, view, list)
     group(take(self, view.target, rows, below), others, lists)
   end
   for name, e in pairs(owners) do
-    point_back(view, lists[name], e)
-    fill_list(e, view, members.distinct(view, lists[name]), part)
+    unmanaged.fill(e, view, members.distinct(view, lists[name]), part)
   end
   local seen, all = {}, {}
   for _, e in ipairs(list) do
@@ -229,6 +260,7 @@ function Loader:members(level, view, list)
       end
     end
   end
+  complete_all(self, view.target, all, below)
   return all
 end
 
