@@ -87,8 +87,10 @@ local function finish(self, link, plan, opts)
   if self.context.replicas then routing.note(self, plan, opts) end
 end
 
--- A hydration that fails (out of memory) leaves the operation half read.
-local function hydrate(self, link, step, ...)
+---Hydrates rows, by one of the core's functions. One that fails (out of memory) leaves the operation half read.
+---@param step function
+---@return integer status
+function fetch.hydrate(self, link, step, ...)
   local ok, status, fd, events, timeout = pcall(step, ...)
   if not ok then
     link:finish()
@@ -108,7 +110,10 @@ function fetch.arrays(self, plan, params, opts)
   return rows
 end
 
-local function hears_loads(self, root)
+---Whether somebody wants to hear of what is loaded of an entity.
+---@param root table its table's mapping
+---@return boolean
+function fetch.hears_loads(self, root)
   for _, map in ipairs(root.members or { root }) do
     if hooks.is_heard(self, map.meta, "on_load") then return true end
   end
@@ -117,10 +122,11 @@ end
 
 ---From now on what is loaded for the first time is noted, if somebody wants to hear of it.
 function fetch.watch_loads(self, shelf)
-  shelf.loads = hears_loads(self, shelf.mapping) and {} or nil
+  shelf.loads = fetch.hears_loads(self, shelf.mapping) and {} or nil
 end
 
-local function tell_loads(self, list)
+---Calls on_load.
+function fetch.tell_loads(self, list)
   for _, e in ipairs(list) do hooks.call(self, e, "on_load") end
 end
 
@@ -134,7 +140,7 @@ function fetch.managed(self, plan, params, opts)
   local shelf = self:shelf_of(plan.mapping)
   fetch.watch_loads(self, shelf)
   while status == ROW do
-    status = hydrate(self, link, core.hydrate, shelf.shelf, link, plan.hydrator, shelf, results, late, others)
+    status = fetch.hydrate(self, link, core.hydrate, shelf.shelf, link, plan.hydrator, shelf, results, late, others)
   end
   finish(self, link, plan, opts)
   if late[1] then merge.late(shelf, plan, late) end
@@ -148,12 +154,12 @@ function fetch.unmanaged(self, plan, params, opts)
   local results, rest, others = {}, {}, {}
   local status, link = self:start(plan, params, opts)
   while status == ROW do
-    status = hydrate(self, link, core.hydrate_plain, link, plan.hydrator, kinds.stored(plan.mapping), results, rest,
+    status = fetch.hydrate(self, link, core.hydrate_plain, link, plan.hydrator, kinds.stored(plan.mapping), results, rest,
       others)
   end
   finish(self, link, plan, opts)
   merge.unmanaged(plan, results, rest)
-  if hears_loads(self, plan.mapping.root) then tell_loads(self, results) end
+  if fetch.hears_loads(self, plan.mapping.root) then fetch.tell_loads(self, results) end
   return results, others
 end
 
@@ -167,7 +173,7 @@ end
 function fetch.on_load(self, shelf)
   local loads = shelf.loads
   shelf.loads = nil
-  if loads then tell_loads(self, loads) end
+  if loads then fetch.tell_loads(self, loads) end
 end
 
 fetch.flush_before = auto_flush.before
@@ -249,13 +255,20 @@ function fetch.run(self, map, plan, params, opts, level)
   return fetch.read(self, map, plan, params, opts, level)
 end
 
+---Set by heddle.joined: what find does where something is joined; nil where nothing is.
+---@type fun(em: table, map: table, where: any, opts: table|nil, allow_empty: boolean|nil, level: table, named: table|nil): table[]|nil
+fetch.joined = nil
+
 ---What find and its kin do: filter, and then fetch.run.
 ---@return table[]
 function fetch.find(self, entity, where, opts, allow_empty)
   self:check_global()
   local map = self:mapping(entity)
   local level, own = fetch.level(map, opts)
-  local plan, params = select.find(map, where, own, allow_empty, map.named and named_filters.of(self, opts))
+  local named = map.named and named_filters.of(self, opts)
+  local found = own and fetch.joined(self, map, where, own, allow_empty, level, named)
+  if found then return found end
+  local plan, params = select.find(map, where, own, allow_empty, named)
   return fetch.run(self, map, plan, params, opts, level)
 end
 

@@ -19,6 +19,7 @@ find_options.known = set([[populate fields exclude order_by limit offset strateg
 
 local flush_modes = { auto = true, commit = true, always = true }
 local connections = { read = true, write = true }
+local strategies = { select_in = true, joined = true }
 local flags = set("managed refresh distinct all count")
 
 -- What one kind of query has and others have not.
@@ -62,6 +63,10 @@ function find_options.check(mapping, opts, kind)
     if name == "timeout" and options.duration(value) then
       return errors.raise("validation", ("option 'timeout' of a query on %s must be %s; got %s"):format(mapping.name,
         options.duration(value), options.describe(value)), resolve.fields(mapping))
+    end
+    if name == "strategy" and not strategies[value] then
+      return errors.raise("validation", "option 'strategy' of a query on " .. mapping.name .. " is \"select_in\" or "
+        .. "\"joined\"", resolve.fields(mapping))
     end
     if flags[name] and type(value) ~= "boolean" then
       return errors.raise("validation", "option '" .. name .. "' of a query on " .. mapping.name

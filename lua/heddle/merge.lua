@@ -158,21 +158,47 @@ function merge.late(shelf, plan, late)
   end
 end
 
----Unmanaged instances: what is not raw, and what was not read.
-function merge.unmanaged(plan, results, rest)
-  for _, row in ipairs(plan.mapping.root.members and rest or {}) do
-    if row.unknown then kinds.raise_unknown(plan.mapping.root, row.value) end
-  end
-  local missing
-  if plan.partial then
+-- What a plan does not read, by name.
+local function missing_of(plan)
+  local missing = plan.missing
+  if not missing then
     missing = {}
     for _, column in ipairs(plan.mapping.columns) do missing[column.view.name] = true end
     for _, column in ipairs(plan.columns) do missing[column.view.name] = nil end
-    for _, e in ipairs(results) do instance.own(e).unloaded = setmetatable({}, { __index = missing }) end
+    plan.missing = missing
+  end
+  return missing
+end
+
+---Notes what was not read of an instance of no entity manager.
+---@param is_known boolean|nil whether something else of it was read before
+function merge.note_unloaded(plan, e, is_known)
+  local own = getmetatable(e).own
+  if not is_known then
+    if plan.partial then instance.own(e).unloaded = setmetatable({}, { __index = missing_of(plan) }) end
+  elseif own and own.unloaded and plan.partial then
+    for _, column in ipairs(plan.columns) do own.unloaded[column.view.name] = false end
+  elseif own then
+    own.unloaded = nil
+  end
+end
+
+---Unmanaged instances: what is not raw, and what was not read.
+function merge.unmanaged(plan, results, rest)
+  if plan.partial then
+    for _, e in ipairs(results) do merge.note_unloaded(plan, e) end
+  end
+  merge.rest(plan, rest)
+end
+
+---What of rows for unmanaged instances is not raw. A row may add to what another one gave.
+function merge.rest(plan, rest)
+  for _, row in ipairs(plan.mapping.root.members and rest or {}) do
+    if row.unknown then kinds.raise_unknown(plan.mapping.root, row.value) end
   end
   for _, row in ipairs(rest) do
     local own, map = instance.own(row.instance), family.of_class(plan.mapping, getmetatable(row.instance).class)
-    own.keys, own.views = {}, map.props
+    own.keys, own.views = own.keys or {}, map.props
     for _, item in ipairs(reading.unmanaged(row.instance, plan, row)) do
       if item.view.raw then
         rawset(row.instance, item.view.name, item.value)
@@ -183,11 +209,15 @@ function merge.unmanaged(plan, results, rest)
     for _, view in ipairs(map.list) do
       if not view.embedded and view.column and not view.column.raw then
         local value = custom.from_db(view.column, row[view.column.index])
-        if view.raw then rawset(row.instance, view.name, value) else own.values[view.name] = value end
+        if view.raw and value ~= nil then
+          rawset(row.instance, view.name, value)
+        elseif value ~= nil then
+          own.values[view.name] = value
+        end
       elseif view.columns then
         local key = {}
         for i, column in ipairs(view.columns) do key[i] = row[column.index] end
-        own.keys[view.name] = #key == #view.columns and key or nil
+        own.keys[view.name] = #key == #view.columns and key or own.keys[view.name]
       end
     end
   end

@@ -92,9 +92,9 @@ local function check(mapping, view)
   end
 end
 
-local function append(sorted, to, term)
-  local path, descending, nulls = parse(to.mapping, term)
-  local scope, name = to.root, path
+local function append(sorted, to, term, root)
+  local path, descending, nulls = parse(root.mapping, term)
+  local scope, name = root, path
   local nested = false
   for relation, rest in path:gmatch("([^.]*)%.()") do
     local view = resolve.view(scope.mapping, relation, "order_by", nested)
@@ -107,7 +107,7 @@ local function append(sorted, to, term)
   for _, column in ipairs(columns) do
     sorted[#sorted + 1] = {
       name = path .. ":" .. (column.name or column.property), column = column, scope = owner,
-      nullable = column.nullable or column.json ~= nil or owner ~= to.root, descending = descending,
+      nullable = column.nullable or column.json ~= nil or owner ~= root, descending = descending,
       nulls = nulls or (descending and "first" or "last"), asked = nulls ~= nil,
     }
   end
@@ -117,10 +117,11 @@ end
 ---"last", asked = whether the term says so }. Joins what the paths need.
 ---@param to heddle.Statement
 ---@param terms string[]
+---@param scope? table that they speak of; the root when left out
 ---@return table[]
-function order.columns(to, terms)
+function order.columns(to, terms, scope)
   local sorted = {}
-  for _, term in ipairs(terms) do append(sorted, to, term) end
+  for _, term in ipairs(terms) do append(sorted, to, term, scope or to.root) end
   return sorted
 end
 

@@ -17,6 +17,7 @@ local select = require("heddle.select")
 local wait = require("heddle.wait")
 
 require("heddle.relations.loading")
+require("heddle.joined")
 
 local Manager = manager.class
 

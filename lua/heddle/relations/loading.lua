@@ -74,6 +74,15 @@ local function by_owner(shelf, rows, others, width)
   return lists
 end
 
+---Fills the collections that have to be read, of what has been read.
+---@param owners table[] managed
+---@param lists table<table, table[]> members by owner
+---@param part heddle.Part|nil what of the members was asked for
+---@param refresh boolean|nil all of them, also those that are known
+function loading.fill(em, view, owners, lists, part, refresh)
+  for _, state in ipairs((unknown(em, view, owners, part, refresh))) do state:fill(lists[state.owner] or {}, part) end
+end
+
 local function read_some(em, view, states, keys, opts, level)
   local own, part, named = populate.asked(level, view, em, opts)
   local plan, params = members.find(view, keys, own.where == nil and none or own.where, populate.selected(own, opts),

@@ -20,9 +20,12 @@ local function owner_of(view)
   return { columns = view.prop.owner and pivot.owner_columns or pivot.target_columns, prefix = "p." }
 end
 
--- The order that was asked for, the relation's own, or that in which pairs were added, else that of the key: always
--- the same one.
-local function member_order(view, given)
+---The order of a relation's members: what was asked for, the relation's own, or that in which pairs were added, which is
+---nil, else that of the key. It is always the same one.
+---@param view table
+---@param given any[]|nil terms
+---@return any[]|nil terms
+function members.order(view, given)
   local pivot = view.pivot
   if pivot and pivot.order_column and not given and not view.prop.order_by then return nil end
   local terms, seen = {}, {}
@@ -80,9 +83,9 @@ function members.find(view, keys, where, opts, owned, named)
   for name, value in pairs(opts or none) do given[name] = value end
   local is_ranked = owned and (given.limit ~= nil or given.offset ~= nil)
   if given.order_by == nil then
-    given.order_by = member_order(view)
+    given.order_by = members.order(view)
   elseif owned then
-    given.order_by = member_order(view, order.terms(mapping, given.order_by))
+    given.order_by = members.order(view, order.terms(mapping, given.order_by))
   end
   local to = shape.new(owned and "members" or "find", named)
   filter.members(to, view, keys, where)

@@ -1,0 +1,117 @@
+--- What stands beside each other in the rows of a joined query is linked: collections are filled, relations of instances
+--- of nobody lead somewhere.
+local loading = require("heddle.relations.loading")
+local managed = require("heddle.populate.managed")
+local populate = require("heddle.populate")
+local relations = require("heddle.relations")
+local rows = require("heddle.joined.rows")
+local unmanaged = require("heddle.populate.unmanaged")
+
+local link = {}
+
+-- Calls fn(owner, target) for everything that stands beside each other, again and again where a product repeats it.
+local function each_pair(lists, part, fn)
+  local owners, targets = lists[part.above.number].results, lists[part.number].results
+  local owner, target
+  for i = 1, #owners do
+    if owners[i] ~= owner or targets[i] ~= target then
+      owner, target = owners[i], targets[i]
+      if owner and target then fn(owner, target) end
+    end
+  end
+end
+
+-- Members by owner, each once, in the order of the rows.
+local function by_owner(lists, part)
+  local members, seen = {}, {}
+  each_pair(lists, part, function(owner, member)
+    local own = members[owner]
+    if not own then
+      own = {}
+      members[owner], seen[owner] = own, {}
+    end
+    if not seen[owner][member] then
+      seen[owner][member] = true
+      own[#own + 1] = member
+    end
+  end)
+  return members
+end
+
+-- Managed --------------------------------------------------------------------------------------------------
+
+local function set_of(list)
+  local set = {}
+  for i = 1, #list do set[list[i]] = true end
+  return set
+end
+
+-- Those whose relation the program has made lead somewhere else.
+local function moved(view, owners)
+  local some = {}
+  for _, e in ipairs(owners) do
+    local meta = getmetatable(e)
+    local overlay = meta.overlay and meta.overlay[meta.slot_of[e]]
+    if overlay and overlay.rel[view.name] ~= nil then some[#some + 1] = e end
+  end
+  return some
+end
+
+-- Members that are known and did not come with the rows.
+local function others(view, owners, targets)
+  local some, seen = {}, set_of(targets)
+  for _, e in ipairs(owners) do
+    for _, member in ipairs(relations.collection(e, view.name):known()) do
+      if not seen[member] then
+        seen[member] = true
+        some[#some + 1] = member
+      end
+    end
+  end
+  return some
+end
+
+---Links managed instances: collections that are not known are filled, with `refresh` all of them.
+---@param em heddle.EntityManager
+---@param list heddle.JoinedPart[] get `found`, the instances, and `left`, what memory leads to instead
+---@param lists table[] as rows.managed gives them
+---@param refresh boolean|nil
+function link.managed(em, list, lists, refresh)
+  for number, part in ipairs(list) do
+    part.found = rows.distinct(lists[number].results)
+    local view, owners = part.view, part.above and part.above.found
+    if view and populate.is_to_one(view) then
+      if view.kind == "one_to_one" and view.inverse then
+        managed.fill_inverses(view, owners)
+      end
+      part.left = moved(view, owners)
+    elseif view then
+      loading.fill(em, view, owners, by_owner(lists, part), part.asked, refresh)
+      part.left = others(view, owners, part.found)
+    end
+  end
+end
+
+-- Unmanaged ------------------------------------------------------------------------------------------------
+
+---Links instances of no entity manager.
+---@param list heddle.JoinedPart[] get `found`
+---@param lists table[] as rows.unmanaged gives them
+---@param loader table of populate; gets to know them
+function link.unmanaged(list, lists, loader)
+  for number, part in ipairs(list) do
+    part.found = rows.distinct(lists[number].results)
+    loader:know(part.map, part.found)
+    local view, owners = part.view, part.above and part.above.found
+    if view and populate.is_to_one(view) then
+      each_pair(lists, part, function(e, target) unmanaged.point_to(e, view, target) end)
+      -- Who is not asked for may be there all the same.
+      if part.asked then loader:point(view, owners) end
+    elseif view then
+      local members = by_owner(lists, part)
+      for _, e in ipairs(owners) do unmanaged.fill(e, view, members[e] or {}, part.asked) end
+    end
+  end
+end
+
+return link

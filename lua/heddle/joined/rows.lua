@@ -1,0 +1,95 @@
+--- Rows of a joined query become instances: for each part of a row a list, which says row by row what stands there.
+local core = require("heddle.core")
+local fetch = require("heddle.fetch")
+local kinds = require("heddle.kinds")
+local merge = require("heddle.merge")
+local wait = require("heddle.wait")
+
+local rows = {}
+
+-- What the binding makes of a part of a plan, once.
+local function hydrator_of(em, part)
+  if part.model ~= em.model then
+    local indexes = {}
+    for i, column in ipairs(part.columns) do indexes[i] = column.index end
+    part.hydrator, part.model = core.hydrator(em.model, part.mapping.id, indexes), em.model
+  end
+  return part.hydrator
+end
+
+-- Reads what the statement gives; `late` is what the host has to look at, in the order of the rows.
+local function read(em, link, status, lists)
+  local late = {}
+  while status == wait.ROW do status = fetch.hydrate(em, link, core.hydrate_joined, link, lists, late) end
+  if em.context:is_logged() then em.context:log(link) end
+  return late
+end
+
+---What stands in a list of a part, each once, in the order of the rows.
+---@param results any[] instances, false where there is none
+---@return table[]
+function rows.distinct(results)
+  local seen, list = {}, {}
+  for i = 1, #results do
+    local e = results[i]
+    if e and not seen[e] then
+      seen[e] = true
+      list[#list + 1] = e
+    end
+  end
+  return list
+end
+
+---Runs a plan: managed instances.
+---@return table[] lists { results = } for each part
+---@return table[] shelves of the parts, each once
+function rows.managed(em, plan, params, opts)
+  local status, link = em:start(plan, params, opts)
+  local lists, shelves, seen = {}, {}, {}
+  for number, part in ipairs(plan.parts) do
+    local shelf = em:shelf_of(part.mapping)
+    if not seen[shelf] then
+      fetch.watch_loads(em, shelf)
+      seen[shelf], shelves[#shelves + 1] = true, shelf
+    end
+    lists[number] = { shelf = shelf.shelf, state = shelf, hydrator = hydrator_of(em, part), results = {}, seen = {} }
+  end
+  for _, row in ipairs(read(em, link, status, lists)) do
+    merge.late(lists[row.part].state, plan.parts[row.part], { row })
+  end
+  return lists, shelves
+end
+
+-- Unmanaged ------------------------------------------------------------------------------------------------
+
+-- What was not read of an instance: of what several parts read, what none of them did.
+local function note_unloaded(plan, lists)
+  local known = {}
+  for number, part in ipairs(plan.parts) do
+    for _, e in ipairs(rows.distinct(lists[number].results)) do
+      merge.note_unloaded(part, e, known[e])
+      known[e] = true
+    end
+  end
+end
+
+---Runs a plan: instances of no entity manager.
+---@return table[] lists { results = } for each part
+function rows.unmanaged(em, plan, params, opts)
+  local status, link = em:start(plan, params, opts)
+  -- Finds what was there before, in this result.
+  local session, shelves, instances, lists, rest = core.session(), {}, {}, {}, {}
+  for number, part in ipairs(plan.parts) do
+    local id = part.mapping.id
+    shelves[id], instances[id] = shelves[id] or session:shelf(em.model, id), instances[id] or {}
+    lists[number] = { shelf = shelves[id], meta = kinds.stored(part.mapping), instances = instances[id],
+      hydrator = hydrator_of(em, part), results = {}, seen = {} }
+    rest[number] = {}
+  end
+  for _, row in ipairs(read(em, link, status, lists)) do table.insert(rest[row.part], row) end
+  for number, part in ipairs(plan.parts) do merge.rest(part, rest[number]) end
+  note_unloaded(plan, lists)
+  return lists
+end
+
+return rows
