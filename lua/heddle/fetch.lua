@@ -81,8 +81,8 @@ function Manager:start(plan, params, opts)
   return start_on(self, self.link or self:open_link(), plan, params, query, seconds)
 end
 
--- A statement has run to its end.
-local function finish(self, link, plan, opts)
+---A statement has run to its end.
+function fetch.finish(self, link, plan, opts)
   if self.context:is_logged() then self.context:log(link) end
   if self.context.replicas then routing.note(self, plan, opts) end
 end
@@ -106,7 +106,7 @@ function fetch.arrays(self, plan, params, opts)
   local rows = {}
   local status, link = self:start(plan, params, opts)
   while status == ROW do status = self:carry(link, link:arrays(plan.query, rows)) end
-  finish(self, link, plan, opts)
+  fetch.finish(self, link, plan, opts)
   return rows
 end
 
@@ -142,7 +142,7 @@ function fetch.managed(self, plan, params, opts)
   while status == ROW do
     status = fetch.hydrate(self, link, core.hydrate, shelf.shelf, link, plan.hydrator, shelf, results, late, others)
   end
-  finish(self, link, plan, opts)
+  fetch.finish(self, link, plan, opts)
   if late[1] then merge.late(shelf, plan, late) end
   return results, shelf, others
 end
@@ -154,10 +154,10 @@ function fetch.unmanaged(self, plan, params, opts)
   local results, rest, others = {}, {}, {}
   local status, link = self:start(plan, params, opts)
   while status == ROW do
-    status = fetch.hydrate(self, link, core.hydrate_plain, link, plan.hydrator, kinds.stored(plan.mapping), results, rest,
-      others)
+    status = fetch.hydrate(self, link, core.hydrate_plain, link, plan.hydrator, kinds.stored(plan.mapping), results,
+      rest, others)
   end
-  finish(self, link, plan, opts)
+  fetch.finish(self, link, plan, opts)
   merge.unmanaged(plan, results, rest)
   if fetch.hears_loads(self, plan.mapping.root) then fetch.tell_loads(self, results) end
   return results, others
@@ -256,7 +256,7 @@ function fetch.run(self, map, plan, params, opts, level)
 end
 
 ---Set by heddle.joined: what find does where something is joined; nil where nothing is.
----@type fun(em: table, map: table, where: any, opts: table|nil, allow_empty: boolean|nil, level: table, named: table|nil): table[]|nil
+---@type fun(em: table, map: table, where: any, opts: any, allow_empty: boolean|nil, level: table, named: table|nil)
 fetch.joined = nil
 
 ---What find and its kin do: filter, and then fetch.run.

@@ -1,8 +1,8 @@
 --- The strategy "joined": one statement for a query and for what it populates.
 ---
---- `joined/parts.lua` decides what is joined, `joined/sql.lua` writes the statement, `joined/rows.lua` makes instances of
---- its rows, `joined/link.lua` ties these together. What is left is read as populate always reads: relations that are
---- not joined, and what memory knows of and the rows do not.
+--- `joined/parts.lua` decides what is joined, `joined/sql.lua` writes the statement, `joined/rows.lua` makes instances
+--- of its rows, `joined/link.lua` ties these together. What is left is read as populate always reads: relations that
+--- are not joined, and what memory knows of and the rows do not.
 local fetch = require("heddle.fetch")
 local find_options = require("heddle.find_options")
 local link = require("heddle.joined.link")
@@ -54,7 +54,7 @@ local function read_left(loader, part)
 end
 
 local function find_managed(em, plan, params, opts, list)
-  local refresh = opts and opts.refresh
+  local refresh = opts.refresh
   local lists, shelves = rows.managed(em, plan, params, opts)
   if (refresh or locks.is_pessimistic(plan.lock)) and drop_changes(list, lists, refresh) then
     lists, shelves = rows.managed(em, plan, params, opts)
@@ -83,9 +83,10 @@ local function find_unmanaged(em, plan, params, opts, list)
   for _, part in ipairs(list) do read_rest(loader, loader, part) end
 end
 
--- Whether something is to be joined.
+-- Whether something is to be joined. What has no key cannot be told from the rows that repeat it.
 local function is_wanted(map, level, opts)
-  if opts and opts.strategy == "joined" then return level.views[1] ~= nil or populate.eager_views(map)[1] ~= nil end
+  if type(opts) ~= "table" or #map.key == 0 then return false end
+  if opts.strategy == "joined" then return level.views[1] ~= nil or populate.eager_views(map)[1] ~= nil end
   for _, view in ipairs(level.views) do
     if level.options[view.name].strategy == "joined" then return true end
   end
@@ -96,7 +97,7 @@ end
 ---@param em heddle.EntityManager
 ---@param map table
 ---@param where any
----@param opts? table as the query's own statement takes them
+---@param opts any as the query's own statement takes them
 ---@param allow_empty boolean?
 ---@param level heddle.Level
 ---@param named heddle.NamedFilters?
@@ -107,8 +108,7 @@ function joined.find(em, map, where, opts, allow_empty, level, named)
   local list = parts.of(em, map, level, opts)
   if not list[2] then return nil end
   local plan, params = sql.plan(list, where, opts, allow_empty, named)
-  locks.check_transaction(em, map, plan.lock)
-  fetch.flush_before(em, { reads = populate.reads(level, plan.reads, em, opts) }, opts)
+  fetch.before(em, map, plan, opts, level)
   local find = opts.managed == false and find_unmanaged or find_managed
   find(em, plan, params, opts, list)
   return list[1].found

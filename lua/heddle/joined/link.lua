@@ -1,5 +1,5 @@
---- What stands beside each other in the rows of a joined query is linked: collections are filled, relations of instances
---- of nobody lead somewhere.
+--- What stands beside each other in the rows of a joined query is linked: collections are filled, relations of
+--- instances of nobody lead somewhere.
 local loading = require("heddle.relations.loading")
 local managed = require("heddle.populate.managed")
 local populate = require("heddle.populate")
@@ -21,17 +21,19 @@ local function each_pair(lists, part, fn)
   end
 end
 
--- Members by owner, each once, in the order of the rows.
+-- Members by owner, each once, in the order of the rows. Only pairs give a member several owners.
 local function by_owner(lists, part)
-  local members, seen = {}, {}
+  local members, seen, shared = {}, {}, part.view.pivot and {}
   each_pair(lists, part, function(owner, member)
     local own = members[owner]
     if not own then
       own = {}
-      members[owner], seen[owner] = own, {}
+      members[owner] = own
+      if shared then shared[owner] = {} end
     end
-    if not seen[owner][member] then
-      seen[owner][member] = true
+    local known = shared and shared[owner] or seen
+    if not known[member] then
+      known[member] = true
       own[#own + 1] = member
     end
   end)

@@ -59,7 +59,7 @@ local add_below
 local function add(build, above, level, view, strategy)
   local own, asked, named = populate.asked(level, view, build.em, build.opts)
   local below = level.below[view.name]
-  if strategy ~= "joined" or own.limit ~= nil or own.offset ~= nil then return false end
+  if strategy ~= "joined" or own.limit ~= nil or own.offset ~= nil or #view.target.key == 0 then return false end
   if is_there(above, view, below) and not (named and named:condition(view.target)) then return false end
   if not fits(build, view) then return false end
   local part = new_part(build.list, view.target, below)

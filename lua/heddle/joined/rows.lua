@@ -18,10 +18,10 @@ local function hydrator_of(em, part)
 end
 
 -- Reads what the statement gives; `late` is what the host has to look at, in the order of the rows.
-local function read(em, link, status, lists)
+local function read(em, plan, opts, link, status, lists)
   local late = {}
   while status == wait.ROW do status = fetch.hydrate(em, link, core.hydrate_joined, link, lists, late) end
-  if em.context:is_logged() then em.context:log(link) end
+  fetch.finish(em, link, plan, opts)
   return late
 end
 
@@ -54,7 +54,7 @@ function rows.managed(em, plan, params, opts)
     end
     lists[number] = { shelf = shelf.shelf, state = shelf, hydrator = hydrator_of(em, part), results = {}, seen = {} }
   end
-  for _, row in ipairs(read(em, link, status, lists)) do
+  for _, row in ipairs(read(em, plan, opts, link, status, lists)) do
     merge.late(lists[row.part].state, plan.parts[row.part], { row })
   end
   return lists, shelves
@@ -86,7 +86,7 @@ function rows.unmanaged(em, plan, params, opts)
       hydrator = hydrator_of(em, part), results = {}, seen = {} }
     rest[number] = {}
   end
-  for _, row in ipairs(read(em, link, status, lists)) do table.insert(rest[row.part], row) end
+  for _, row in ipairs(read(em, plan, opts, link, status, lists)) do table.insert(rest[row.part], row) end
   for number, part in ipairs(plan.parts) do merge.rest(part, rest[number]) end
   note_unloaded(plan, lists)
   return lists
