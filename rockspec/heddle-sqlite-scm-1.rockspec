@@ -223,6 +223,7 @@ build = {
         ["heddle.manager.merging"] = "lua/heddle/manager/merging.lua",
         ["heddle.manager.paging"] = "lua/heddle/manager/paging.lua",
         ["heddle.manager.reading"] = "lua/heddle/manager/reading.lua",
+        ["heddle.manager.streaming"] = "lua/heddle/manager/streaming.lua",
         ["heddle.manager.transactions"] = "lua/heddle/manager/transactions.lua",
         ["heddle.manager.upsert"] = "lua/heddle/manager/upsert.lua",
         ["heddle.manager.writing"] = "lua/heddle/manager/writing.lua",

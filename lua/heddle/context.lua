@@ -30,6 +30,9 @@ context.manager = nil
 ---Set by heddle.manager: makes the redirecting handle that `orm.em(name)` gives.
 ---@type fun(name: string): table
 context.handle = nil
+---Set by heddle.stream: ends those that are open in a context.
+---@type fun(context: table)
+context.end_streams = nil
 ---Set by heddle.schema.
 ---@type fun(context: table): table
 context.schema = nil
@@ -256,6 +259,7 @@ end
 function Context:close()
   if self.closed then return end
   self.closed = true
+  context.end_streams(self)
   if self.global then self.global:drop() end
   self.pool:shut()
   if self.replicas then replicas.shut(self.replicas) end

@@ -133,6 +133,8 @@ end
 local function recover(self)
   if self.link then wait.abandon(self.link, self.context) end
   if self.replica_link then wait.abandon(self.replica_link, self.context) end
+  if self.chunk_link then wait.abandon(self.chunk_link, self.context) end
+  self.chunk_link = nil
   self.hook = nil
   if self.committing then
     self.committing = nil
@@ -172,6 +174,7 @@ function Manager:enter(to_end)
   if self.context.closed then self.context:raise_closed() end
   if self.test and self.test.finished then self.test:raise_finished() end
   local waiter = self.link and wait.waiter(self.link) or self.replica_link and wait.waiter(self.replica_link)
+    or self.chunk_link and wait.waiter(self.chunk_link)
   if waiter then check_waiter(self, waiter) end
   if self.hook then check_hook(self, self.hook) end
   if self.outcome_unknown then
@@ -241,15 +244,17 @@ function Manager:sibling()
   return new(self.context, { link = self.link, writes = self.writes })
 end
 
----Forgets every managed entity; what was pending is not written.
+---Forgets every managed entity; what was pending is not written. Streams that are open are over.
 function Manager:clear()
   hooks.refuse(self, "clear")
+  self:end_streams("clear")
   reset(self)
   self.replica = nil
 end
 
 ---Ends the entity manager: an open transaction is rolled back, its connection goes back to the pool.
 function Manager:drop()
+  self:end_streams("drop")
   reset(self)
   self.transactions = {}
   write_lock.release(self)

@@ -1,0 +1,57 @@
+--- em:stream: what a query finds, row by row.
+local errors = require("heddle.errors")
+local fetch = require("heddle.fetch")
+local given_key = require("heddle.given_key")
+local manager = require("heddle.manager")
+local named_filters = require("heddle.named_filters")
+local resolve = require("heddle.resolve")
+local select = require("heddle.select")
+local stream = require("heddle.stream")
+
+local Manager = manager.class
+
+local function check(map, opts)
+  if opts.strategy == "joined" then
+    errors.raise("validation", "option 'strategy' of a stream of " .. map.name .. ": relations are read chunk by "
+      .. "chunk, which is \"select_in\"", resolve.fields(map))
+  end
+end
+
+-- The managed instance of a row that waited to be handed out: the program may have let go of it meanwhile. nil: it is
+-- not in the database any more.
+local function still_managed(em, map)
+  return function(e)
+    local meta = getmetatable(e)
+    local shelf = meta.box and meta.box.shelf
+    if shelf and shelf.em == em and meta.slot_of[e] then return e end
+    local key = given_key.of(e, map)
+    return em:find_one(map.class, #key == 1 and key[1] or key)
+  end
+end
+
+---What a filter finds, as an iterator for a generic `for`, in constant memory: instances of no entity manager, or with
+---`managed = true` managed ones, which stay in the identity map until they are detached. Raises `validation`,
+---`unknown_property`; each step `closed` and what the database says.
+---
+---Usage: `for user in em:stream(User, { active = true }, { order_by = { "id" } }) do print(user.name) end`
+---@param entity table|string
+---@param where table
+---@param opts? table as of `find`; `managed` is false by default
+---@return heddle.Stream stream a function in all but name; `stream:close()` ends it
+function Manager:stream(entity, where, opts)
+  self:check_global()
+  local map = self:mapping(entity)
+  local level, own = fetch.level(map, opts)
+  local plan, params = select.find(map, where, own, true, map.named and named_filters.of(self, opts))
+  opts = opts or {}
+  check(map, opts)
+  local is_managed = opts.managed == true and #map.key > 0
+  local shared = { managed = is_managed }
+  for name, value in pairs(opts) do shared[name] = shared[name] == nil and value or shared[name] end
+  return stream.open(self, map.name, shared, function(rows, is_first)
+    if is_first then fetch.before(self, map, plan, opts, level) end
+    return (fetch.read(self, map, plan, params, rows.opts, level))
+  end, is_managed and still_managed(self, map) or nil)
+end
+
+return Manager
