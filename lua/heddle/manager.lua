@@ -235,7 +235,7 @@ function Manager:fork(opts)
       { context = self.context_name })
   end)
   return new(self.context, { flush_mode = opts and opts.flush_mode, link = self.test and self.link, test = self.test,
-    writes = self.writes, filter_states = self.filter_states })
+    writes = own_writes.mark(self.writes), filter_states = self.filter_states })
 end
 
 ---An entity manager with its own identity map on the same connection and transaction.

@@ -1,9 +1,8 @@
 --- Read your own writes: how far a replica has to have come before it may answer.
 ---
---- Whoever writes leaves a *mark* with those who have to see it: the request scope, or, outside of one, the entity
---- manager and its forks. Nothing is asked for then. The next read runs on the primary and brings along the primary's
---- place in its log of writes, which costs no round trip; from then on a replica that has replayed the log up to there
---- will do.
+--- Whoever writes leaves a *mark* with those who have to see it: the entity manager, and the request scope around it.
+--- Nothing is asked for then. The next read runs on the primary and brings along the primary's place in its log of
+--- writes, which costs no round trip; from then on a replica that has replayed the log up to there will do.
 local scope = require("heddle.scope")
 
 local own_writes = {}
@@ -12,8 +11,10 @@ local own_writes = {}
 local PLACE = "SELECT pg_current_wal_insert_lsn()::text"
 
 ---A mark: `written` counts writes, `known` says up to which of them `place` is behind.
-function own_writes.mark()
-  return { written = 0, known = 0, place = 0 }
+---@param former? table whose writes it begins with
+function own_writes.mark(former)
+  if not former then return { written = 0, known = 0, place = 0 } end
+  return { written = former.written, known = former.known, place = former.place }
 end
 
 ---The mark of the request scope that a scope is part of: all that is nested is one request.
@@ -45,6 +46,16 @@ function own_writes.note(em)
   local _, own, of_scope = marks_of(em)
   count(own)
   if of_scope ~= own then count(of_scope) end
+end
+
+---What a fork has written on behalf of another entity manager is that one's too.
+---@param em table
+---@param fork table
+function own_writes.merge(em, fork)
+  local mark, other = em.writes, fork.writes
+  if not mark or mark == other then return end
+  mark.place = math.max(mark.place, other.place)
+  if other.known < other.written then count(mark) end
 end
 
 ---Something was written that is everybody's.
@@ -89,7 +100,9 @@ end
 ---The entity manager's next statement on the primary, a read, brings the answer along.
 function own_writes.ask(em)
   em.asked = {}
-  for _, mark in pairs({ marks_of(em) }) do em.asked[mark] = mark.written end
+  for _, mark in pairs({ marks_of(em) }) do
+    if mark.known < mark.written then em.asked[mark] = mark.written end
+  end
   em:open_link():ask(PLACE)
 end
 

@@ -67,9 +67,8 @@ function Server:promote() run("promote", self.cluster.directory, self.name) end
 
 --- A standby goes on receiving, and shows nothing of it.
 function Server:pause()
-    local db = self:raw "postgres"
-    db:rows "select pg_wal_replay_pause()"
-    while db:value "select pg_get_wal_replay_pause_state()" ~= "paused" do socket.sleep(0.005) end
+    self:raw "postgres":rows "select pg_wal_replay_pause()"
+    self:wait_for "select pg_get_wal_replay_pause_state() = 'paused'"
 end
 
 function Server:resume() self:raw "postgres":rows "select pg_wal_replay_resume()" end
@@ -80,15 +79,19 @@ function Server:disconnect()
         self.cluster.database))
 end
 
+--- Waits until a condition is true there.
+function Server:wait_for(condition)
+    local limit = socket.gettime() + 10
+    while self:raw "postgres":value(condition) ~= "t" do
+        if socket.gettime() > limit then error(self.name .. ": never true: " .. condition, 2) end
+        socket.sleep(0.005)
+    end
+end
+
 --- Waits until it has replayed what the primary has written by now.
 function Server:catch_up()
     local place = self.cluster.primary:raw "postgres":value "select pg_current_wal_insert_lsn()"
-    local behind = ("select pg_last_wal_replay_lsn() < '%s'"):format(place)
-    local limit = socket.gettime() + 10
-    while self:raw "postgres":value(behind) ~= "f" do
-        if socket.gettime() > limit then error(self.name .. " does not catch up", 2) end
-        socket.sleep(0.005)
-    end
+    self:wait_for(("select pg_last_wal_replay_lsn() >= '%s'"):format(place))
 end
 
 -- Cluster ----------------------------------------------------------------------------------------------------
