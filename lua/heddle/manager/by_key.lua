@@ -79,7 +79,7 @@ end
 function Manager:find_one(entity, where, opts)
   self:check_global()
   local map = self:mapping(entity)
-  if opts then find_options.check(map, opts) end
+  if opts ~= nil then find_options.check(map, opts) end
   local level = opts and opts.populate and populate.plan(map, opts.populate)
   if level then populate.reads(level, {}, self, opts) end
   local e, row = find_managed(self, map, where)

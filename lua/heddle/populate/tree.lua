@@ -255,7 +255,7 @@ end
 ---`unknown_property`, `validation`.
 ---@param map table
 ---@param paths table|string
----@param opts? { fields: any, exclude: any } what is no list of names is left to the query
+---@param opts? { fields: any, exclude: any }
 ---@param takes_properties? boolean a path may end in any property, not only in one that is lazy
 ---@return heddle.Level
 function tree.plan(map, paths, opts, takes_properties)
@@ -265,8 +265,9 @@ function tree.plan(map, paths, opts, takes_properties)
     local names = opts and opts[option]
     if is_list(names) then
       build.names[#build.names + 1] = { level = top, names = names, option = option }
-    else
-      top.own[option] = names
+    elseif names ~= nil then
+      errors.raise("validation", ("option '%s' of a query on %s: takes a list of names"):format(option, map.name),
+        resolve.fields(map))
     end
   end
   add_names(build, "fields")
