@@ -112,16 +112,23 @@ function words.some(self, scope)
 end
 
 function words.none(self, scope)
-  return "(NOT " .. words.some(self, scope) .. ")"
+  return "NOT " .. words.some(self, scope)
+end
+
+-- Where a condition is false or unknown.
+local function failing(text)
+  if text:find("^EXISTS %(") then return "NOT " .. text end
+  if text:find("^NOT EXISTS %(") then return text:sub(5) end
+  return "(" .. text .. ") IS NOT TRUE"
 end
 
 -- The first condition says which members are looked at.
 function words.every(self, scope)
   local level, member = reading(self, scope)
   local seen, fulfilled = word(self, member), word(self, member)
-  local failing = (seen == "1 = 1" and "" or seen .. " AND ") .. "(" .. fulfilled .. ") IS NOT TRUE"
-  if not level then return "((" .. there(self, member) .. " AND " .. failing .. ") IS NOT TRUE)" end
-  return "(NOT EXISTS (" .. self:select(level, "1", failing) .. "))"
+  local failed = failing(fulfilled) .. (seen == "1 = 1" and "" or " AND " .. seen)
+  if not level then return "((" .. there(self, member) .. " AND " .. failed .. ") IS NOT TRUE)" end
+  return "NOT EXISTS (" .. self:select(level, "1", failed) .. ")"
 end
 
 -- The same of a list of embedded values.
@@ -129,9 +136,8 @@ function words.items(self, scope)
   local kind, name = self:next_word(), self:next_word()
   local level, item = self:items(scope, (scope.nodes or scope.mapping.nodes)[name])
   local text = word(self, item)
-  if kind == "every" then text = "(" .. text .. ") IS NOT TRUE" end
-  local found = "EXISTS (" .. self:select(level, "1", text) .. ")"
-  return kind == "some" and found or "(NOT " .. found .. ")"
+  local found = "EXISTS (" .. self:select(level, "1", kind == "every" and failing(text) or text) .. ")"
+  return kind == "some" and found or "NOT " .. found
 end
 
 -- Rows that a pivot table links to some keys of the other side, which the words that follow say.

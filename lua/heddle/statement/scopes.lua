@@ -185,7 +185,8 @@ end
 ---@return string
 function scopes:select(level, list, text)
   local terms = { compat.unpack(level.terms) }
-  if text ~= "1 = 1" then terms[#terms + 1] = text end
+  -- First, because SQLite's parser keeps what stands before an inner SELECT on a stack of a hundred places.
+  if text ~= "1 = 1" then table.insert(terms, 1, text) end
   return "SELECT " .. list .. " FROM " .. self:from(level)
     .. (#terms > 0 and " WHERE " .. table.concat(terms, " AND ") or "")
 end
