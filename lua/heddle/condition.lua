@@ -25,7 +25,7 @@ end
 ---@param self heddle.Statement
 ---@param scope table? the root when left out
 ---@return string
-function condition.raw(self, scope)
+function condition.raw_text(self, scope)
   local sql, count = self:next_word(), self:next_word()
   sql = with_alias(self, sql, scope or self.root)
   if self.own and self.own.alias ~= "e0" then
@@ -37,13 +37,24 @@ function condition.raw(self, scope)
       :format(found, count, sql), resolve.fields(self.mapping))
   end
   for _ = 1, count do self:placeholder(UNKNOWN) end
-  -- A comment at its end would take the parenthesis with it.
-  return "(" .. text .. (text:find("--", 1, true) and "\n)" or ")")
+  -- A comment at its end would take with it what follows.
+  return text:find("--", 1, true) and text .. "\n" or text
+end
+
+---The same as an operand.
+---@param self heddle.Statement
+---@param scope table?
+---@return string
+function condition.raw(self, scope)
+  return "(" .. condition.raw_text(self, scope) .. ")"
 end
 
 local words = {}
 for name, fn in pairs(values.words) do words[name] = fn end
 words.json = json
+
+---What each word stands for: `words[name](statement, scope)` gives an operand.
+condition.words = words
 
 local function word(self, scope)
   return words[self:next_word()](self, scope)

@@ -11,7 +11,9 @@
 -- finds the rows without a team.
 local collection = require("heddle.filter.collection")
 local list = require("heddle.filter.list")
+local compare = require("heddle.filter.compare")
 local embedded = require("heddle.filter.embedded")
+local expression = require("heddle.expression")
 local null = require("heddle.null")
 local op = require("heddle.op")
 local place = require("heddle.filter.place")
@@ -29,6 +31,7 @@ local read
 local MOST_LEVELS = 100
 
 local function read_scalar(to, at, value)
+  if expression.of(value) then return compare(to, at, "=", value) end
   if value == null then return emit(to, "null", at.name) end
   if is_operator(value) then
     local word = words.scalar[value.kind]
@@ -114,6 +117,7 @@ local function read_entity(to, at, value)
   if value == null and not at.root then return emit(to, "null", at.name) end
   if type(value) == "table" then
     if is_operator(value) then return read_operator(to, at, value) end
+    if expression.of(value) and not at.root then return compare(to, at, "=", value) end
     if getmetatable(value) == nil and value[1] == nil then return read_conditions(to, at, value) end
   end
   emit(to, "eq", at.name)
@@ -155,6 +159,24 @@ function filter.read(to, mapping, where, allow_empty)
       .. "Say all = true if every row is meant")
   end
   read_named(to, mapping)
+  return read(to, place.root(mapping), where)
+end
+
+---Reads the condition on one property of an entity.
+---@param to heddle.Shape
+---@param mapping table
+---@param name any
+---@param value any
+function filter.property(to, mapping, name, value)
+  return read(to, place.of(mapping, name), value)
+end
+
+---Reads a condition on an entity itself, without what its named filters say; nil: these alone.
+---@param to heddle.Shape
+---@param mapping table
+---@param where any
+function filter.entity(to, mapping, where)
+  if where == nil then return read_named(to, mapping, true) end
   return read(to, place.root(mapping), where)
 end
 

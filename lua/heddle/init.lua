@@ -13,6 +13,7 @@ local entity = require("heddle.entity")
 local env = require("heddle.env")
 local errors = require("heddle.errors")
 local filter = require("heddle.filter")
+local fn = require("heddle.query.fn")
 local given_key = require("heddle.given_key")
 local handle = require("heddle.handle")
 local inherit = require("heddle.inherit")
@@ -28,6 +29,7 @@ local wait = require("heddle.wait")
 
 require("heddle.manager.by_key")
 require("heddle.manager.paging")
+require("heddle.manager.querying")
 require("heddle.manager.reading")
 require("heddle.manager.streaming")
 require("heddle.manager.filters")
@@ -76,6 +78,7 @@ local orm = {
   null = core.null,
   op = op,
   raw = op.raw,
+  fn = fn.functions,
   entity = entity.entity,
   embeddable = entity.embeddable,
   metadata = entity.metadata,

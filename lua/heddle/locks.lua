@@ -46,12 +46,14 @@ function locks.check(mapping, mode, where)
   end
 end
 
----What stands behind a SELECT of `e0`.
+---What stands behind a SELECT.
 ---@param driver string
 ---@param mode string|nil
+---@param alias? string whose rows are locked, as SQL; `e0` when left out
 ---@return string
-function locks.sql(driver, mode)
-  return driver == "postgres" and modes[mode] or ""
+function locks.sql(driver, mode, alias)
+  local text = driver == "postgres" and modes[mode] or ""
+  return alias and text:gsub("e0", (alias:gsub("%%", "%%%%"))) or text
 end
 
 ---Whether a plan must not wait for SQLite's write lock.

@@ -10,6 +10,7 @@
 -- (no NULL rows).
 
 local errors = require("heddle.errors")
+local expression = require("heddle.expression")
 local json_path = require("heddle.json_path")
 local null = require("heddle.null")
 local placeholders = require("heddle.placeholders")
@@ -50,7 +51,8 @@ local function text(kind, value)
 end
 
 -- An array without holes. An operator or an instance is none: both have a metatable.
-local function list(kind, value)
+local function list(kind, value, expressions)
+  if expressions and expression.of(value) then return value end
   if type(given(kind, value)) ~= "table" or getmetatable(value) == Operator then
     refuse(kind, "takes a list: op." .. kind .. " { a, b }")
   end
@@ -124,13 +126,13 @@ end
 ---empty list finds nothing.
 ---@param values any[]
 ---@return heddle.Operator
-function op.one_of(values) return make("one_of", list("one_of", values)) end
+function op.one_of(values) return make("one_of", list("one_of", values, true)) end
 
 ---None of the values. NULL rows are not found, with or without orm.null in the list; an empty list leaves
 ---nothing out, so everything is found.
 ---@param values any[]
 ---@return heddle.Operator
-function op.not_one_of(values) return make("not_one_of", list("not_one_of", values)) end
+function op.not_one_of(values) return make("not_one_of", list("not_one_of", values, true)) end
 
 ---LIKE, case-sensitive on both drivers: `%` any text, `_` one character, `\` takes the next one as it is.
 ---@param pattern string

@@ -92,6 +92,8 @@ local function check(mapping, view)
   end
 end
 
+order.parse = parse
+
 local function append(sorted, to, term, root)
   local path, descending, nulls = parse(root.mapping, term)
   local scope, name = root, path
@@ -107,7 +109,7 @@ local function append(sorted, to, term, root)
   for _, column in ipairs(columns) do
     sorted[#sorted + 1] = {
       name = path .. ":" .. (column.name or column.property), column = column, scope = owner,
-      nullable = column.nullable or column.json ~= nil or owner ~= root, descending = descending,
+      nullable = column.nullable or column.json ~= nil or owner ~= root or root.outer, descending = descending,
       nulls = nulls or (descending and "first" or "last"), asked = nulls ~= nil,
     }
   end
@@ -125,19 +127,25 @@ function order.columns(to, terms, scope)
   return sorted
 end
 
----What is sorted by as " ORDER BY ...", "" without columns. SQLite takes NULLs for the smallest values, PostgreSQL for
----the greatest: where that is not what is wanted, it is said.
+---One column of an order. SQLite takes NULLs for the smallest values, PostgreSQL for the greatest: where that is not
+---what is wanted, it is said.
+---@param to heddle.Statement
+---@param each table as order.columns gives it
+---@return string
+function order.term(to, each)
+  local is_usual = (each.nulls == "first") == ((to.driver == "sqlite") ~= each.descending)
+  return to:operand(each.scope, each.column) .. (each.descending and " DESC" or "")
+    .. ((each.asked or each.nullable and not is_usual) and " NULLS " .. each.nulls:upper() or "")
+end
+
+---What is sorted by as " ORDER BY ...", "" without columns.
 ---@param to heddle.Statement
 ---@param columns table[] as order.columns gives them
 ---@return string
 function order.text(to, columns)
   if #columns == 0 then return "" end
-  local terms, smallest = {}, to.driver == "sqlite"
-  for i, each in ipairs(columns) do
-    local is_usual = (each.nulls == "first") == (smallest ~= each.descending)
-    terms[i] = to:operand(each.scope, each.column) .. (each.descending and " DESC" or "")
-      .. ((each.asked or each.nullable and not is_usual) and " NULLS " .. each.nulls:upper() or "")
-  end
+  local terms = {}
+  for i, each in ipairs(columns) do terms[i] = order.term(to, each) end
   return " ORDER BY " .. table.concat(terms, ", ")
 end
 

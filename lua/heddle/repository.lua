@@ -8,8 +8,8 @@ local repository = {}
 
 -- Methods of the entity manager that take the entity first.
 local of_entity = {}
-for name in ([[create find find_one find_one_or_fail find_all find_and_count find_by_cursor stream count get_reference
-    insert insert_many update_where delete_where upsert upsert_many map]]):gmatch("%S+") do
+for name in ([[create find find_one find_one_or_fail find_all find_and_count find_by_cursor stream count query
+    get_reference insert insert_many update_where delete_where upsert upsert_many map]]):gmatch("%S+") do
   of_entity[name] = true
 end
 

@@ -65,6 +65,18 @@ function shape.negated(self, read, at, value)
   self.negations = before
 end
 
+---Keeps what words cannot say for who makes SQL of them. The words around the number have to tell two such things
+---apart.
+---@param self heddle.Shape
+---@param thing any
+---@return integer number by which it is found in `code.refs`
+function shape.refer(self, thing)
+  local refs = self.code.refs or {}
+  self.code.refs = refs
+  refs[#refs + 1] = thing
+  return #refs
+end
+
 ---The plan of a shape: kept from an earlier time, or made by `build(mapping, shape, extra)`. What `build` raises
 ---leaves nothing behind.
 ---@param self heddle.Shape

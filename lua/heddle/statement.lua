@@ -29,14 +29,22 @@ local statement = {}
 
 local MOST_PARAMETERS = { postgres = 65535, sqlite = 32766 }
 
+---A statement whose levels are yet to be opened: `e0` is not given out.
 ---@param mapping table
 ---@return heddle.Statement
-function statement.new(mapping)
-  local self = setmetatable({
+function statement.bare(mapping)
+  return setmetatable({
     mapping = mapping, driver = mapping.driver, mark = mapping.driver == "postgres" and "$" or "?",
-    param_columns = {}, reads = {}, aliases = 0,
+    param_columns = {}, reads = {}, aliases = 1,
   }, Statement)
-  self.level = self:inner(mapping)
+end
+
+---@param mapping table
+---@param alias? string of its table, as SQL; `e0` when left out
+---@return heddle.Statement
+function statement.new(mapping, alias)
+  local self = statement.bare(mapping)
+  self.level = self:inner(mapping, alias or "e0")
   self.root, self.joins = self.level.root, self.level.joins
   return self
 end
@@ -61,6 +69,8 @@ end
 ---@param column table
 ---@return string
 function Statement:column(scope, column)
+  local text = scope.texts and scope.texts[column]
+  if text then return text end
   if column.json then return json_member.sql(self, column, self:column(scope, column.json.column)) end
   local own = scope.covered and scope.covered[column]
   if own then return self:column(scope.parent, own) end

@@ -10,12 +10,13 @@ local function sqlite_timestamp(old, now)
     now, old, old, old, old)
 end
 
----What the version column of row `e0` is set to.
+---What the version column of a row is set to.
 ---@param mapping table one that has a version
 ---@param now fun(): string called once where the version is a timestamp: gives a placeholder for the present time
+---@param alias? string of the row, as SQL; `e0` when left out
 ---@return string
-function version_sql.next(mapping, now)
-  local old = "e0." .. quote.name(mapping.version.name)
+function version_sql.next(mapping, now, alias)
+  local old = (alias or "e0") .. "." .. quote.name(mapping.version.name)
   if mapping.version.type ~= "timestamp" then return old .. " + 1" end
   if mapping.driver == "sqlite" then return sqlite_timestamp(old, now()) end
   return ("greatest(%s, %s + interval '1 microsecond')"):format(now(), old)

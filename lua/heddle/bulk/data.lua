@@ -133,7 +133,7 @@ function data.sql(made, mapping, code)
   end
   if mapping.version and not has_version then
     terms[#terms + 1] = quote.name(mapping.version.name) .. " = "
-      .. version_sql.next(mapping, function() return made:placeholder(NOW) end)
+      .. version_sql.next(mapping, function() return made:placeholder(NOW) end, made.root.alias)
   end
   made:open(code, at)
   return " SET " .. table.concat(terms, ", ")

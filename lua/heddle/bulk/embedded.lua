@@ -193,7 +193,7 @@ function embedded_data.patch_sql(made, mapping, name)
     add_to_tree(tree, member.column.json.keys, kind == "value" and made:placeholder(JSON) or nil)
   end
   local quoted = quote.name(column.name)
-  return quoted .. " = " .. object_sql(dialect[made.driver], "e0." .. quoted, tree)
+  return quoted .. " = " .. object_sql(dialect[made.driver], made.root.alias .. "." .. quoted, tree)
 end
 
 return embedded_data

@@ -1,5 +1,7 @@
 --- What each operator says in a shape. `words.scalar` speaks of a column, `words.key` of an entity's key; each
 --- entry takes the shape, the place, the operator and the reader of values in that place.
+local compare = require("heddle.filter.compare")
+local expression = require("heddle.expression")
 local json = require("heddle.filter.json")
 local list = require("heddle.filter.list")
 local null = require("heddle.null")
@@ -34,9 +36,14 @@ function common.is_null(to, at) return emit(to, "null", at.name) end
 
 function common.not_null(to, at) return emit(to, "not_null", at.name) end
 
-function common.one_of(to, at, operator) return list.read(to, at, operator, "in") end
+local function membership(word, sign)
+  return function(to, at, operator)
+    if expression.of(operator.value) then return compare(to, at, sign, operator.value) end
+    return list.read(to, at, operator, word)
+  end
+end
 
-function common.not_one_of(to, at, operator) return list.read(to, at, operator, "not_in") end
+common.one_of, common.not_one_of = membership("in", "IN"), membership("not_in", "NOT IN")
 
 function common.raw(to, at, operator)
   if at.key and #at.key > 1 and not at.root then
@@ -48,10 +55,11 @@ function common.raw(to, at, operator)
   for i = 1, values.n do push(to, values[i]) end
 end
 
-local function equality(word, null_word)
+local function equality(word, null_word, sign)
   return function(to, at, operator)
     local value = operator.value
     if value == null then return emit(to, null_word, at.name) end
+    if expression.of(value) then return compare(to, at, sign, value) end
     emit(to, word, at.name)
     if at.column then return push(to, place.scalar(at, at.column, value)) end
     local values = place.key_values(at, value)
@@ -59,24 +67,27 @@ local function equality(word, null_word)
   end
 end
 
-common.eq = equality("eq", "null")
-common.ne = equality("ne", "not_null")
+common.eq = equality("eq", "null", "=")
+common.ne = equality("ne", "not_null", "<>")
 
 local scalar = setmetatable({}, { __index = common })
 
 local unordered = { json = true, array = true }
 
-local function comparison(word)
+local function comparison(word, sign)
   return function(to, at, operator)
     local column = at.column
     if unordered[column.type] then return refuse(at, "a property of type " .. column.type .. " has no order") end
+    if sign and expression.of(operator.value) then return compare(to, at, sign, operator.value) end
     emit(to, word, at.name)
     push(to, place.scalar(at, column, operator.value))
     if operator.second ~= nil then push(to, place.scalar(at, column, operator.second)) end
   end
 end
 
-for _, word in ipairs({ "gt", "gte", "lt", "lte", "between" }) do scalar[word] = comparison(word) end
+scalar.gt, scalar.gte = comparison("gt", ">"), comparison("gte", ">=")
+scalar.lt, scalar.lte = comparison("lt", "<"), comparison("lte", "<=")
+scalar.between = comparison("between")
 
 -- "unknown" is a type of the database's own, citext for one.
 local text_types = { string = true, text = true, enum = true, unknown = true }

@@ -22,10 +22,17 @@ local function next_alias(self)
   return alias
 end
 
-local function open_level(self, mapping)
+---An alias that the statement does not have yet.
+---@return string
+function scopes:next_alias()
+  return next_alias(self)
+end
+
+local function open_level(self, mapping, alias, source)
   local level = { joins = {}, terms = {} }
-  level.root = { mapping = mapping, alias = next_alias(self), level = level, children = {} }
-  self.reads[#self.reads + 1] = mapping
+  level.root = { mapping = mapping, alias = alias or next_alias(self), level = level, children = {} }
+  level.root.source = source and source .. " AS " .. level.root.alias
+  if not mapping.derived then self.reads[#self.reads + 1] = mapping end
   return level
 end
 
@@ -34,9 +41,11 @@ end
 ---
 ---Usage: `local level = to:inner(book); local sql = to:select(level, "1", condition.at(to, level.root))`
 ---@param mapping table
+---@param alias? string as SQL, the next one when left out
+---@param source? string what stands in the place of the entity's table
 ---@return heddle.Level
-function scopes:inner(mapping)
-  local level = open_level(self, mapping)
+function scopes:inner(mapping, alias, source)
+  local level = open_level(self, mapping, alias, source)
   level.terms[1] = family.condition(mapping, level.root.alias .. ".")
   return level
 end

@@ -74,7 +74,8 @@ local function words_of(group)
 end
 
 ---The group of one row.
----@param opts table|nil without a target, for a plain INSERT
+---@param target table[]|nil columns of a unique key; nil for a plain INSERT
+---@param opts table|nil
 function groups.of(map, row, target, opts)
   local group = { mapping = map, columns = {}, raws = {}, target = target, opts = opts, set = {}, rows = {} }
   for _, column in ipairs(map.columns) do
@@ -89,6 +90,8 @@ function groups.of(map, row, target, opts)
     group.set = set_columns(map, opts, row, target)
     group.ignores = opts.ignore or #group.set == 0 and #opts.raws == 0
     group.where = opts.filter
+  else
+    group.ignores = opts and opts.ignore
   end
   group.words = words_of(group)
   return group
@@ -113,11 +116,13 @@ end
 function groups.make(map, rows, opts)
   local seen, found, list = {}, {}, {}
   for _, row in ipairs(rows) do
-    local target = row.target
-    local key = target_text(map, target, row)
-    seen[target] = seen[target] or {}
-    local wave = (seen[target][key] or 0) + 1
-    seen[target][key] = wave
+    local target, wave = row.target, 1
+    if target then
+      local key = target_text(map, target, row)
+      seen[target] = seen[target] or {}
+      wave = (seen[target][key] or 0) + 1
+      seen[target][key] = wave
+    end
     local group = groups.of(map, row, target, opts)
     local name = wave .. "\1" .. table.concat(group.words, "\1")
     if not found[name] then

@@ -42,8 +42,9 @@ local function before_upsert(em, map, row)
   end
 end
 
--- on_update runs for every row: nobody knows yet which of them are there.
-local function generators(map, em)
+---What calls on_update for a row: for every one, since nobody knows yet which of them are there.
+---@return fun(e: table, row: table)
+function upsert_rows.generators(map, em)
   local views = {}
   for _, view in ipairs(map.list) do
     if view.prop.on_update then views[#views + 1] = view end
@@ -76,7 +77,7 @@ function upsert_rows.read(em, map, entity, list, opts)
   return row_data.convert(em, entity, rows, function(row)
     before_upsert(em, map, row)
     row.target = upsert_options.target(map, opts, row)
-  end, generators(map, em))
+  end, upsert_rows.generators(map, em))
 end
 
 return upsert_rows

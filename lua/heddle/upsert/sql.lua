@@ -54,14 +54,14 @@ local function set_sql(made, group)
   local version = made.mapping.version
   if version then
     terms[#terms + 1] = quote.name(version.name) .. " = "
-      .. version_sql.next(made.mapping, function() return made:placeholder(NOW) end)
+      .. version_sql.next(made.mapping, function() return made:placeholder(NOW) end, made.root.alias)
   end
   return table.concat(terms, ", ")
 end
 
 -- The row that is there may be of an entity that shares the table: it stays as it is.
 local function where_sql(made, group)
-  local own = family.condition(made.mapping, "e0.")
+  local own = family.condition(made.mapping, made.root.alias .. ".")
   if not group.where then return own and " WHERE " .. own or "" end
   made:open(group.where.code, 2)
   local text = condition.where(made)
@@ -73,7 +73,7 @@ local function where_sql(made, group)
 end
 
 local function conflict_sql(made, group)
-  if not group.target then return "" end
+  if not group.target then return group.ignores and " ON CONFLICT DO NOTHING" or "" end
   local text = " ON CONFLICT (" .. quote.columns(group.target) .. ")"
   if group.ignores then return text .. " DO NOTHING" end
   return text .. " DO UPDATE SET " .. set_sql(made, group) .. where_sql(made, group)
@@ -84,12 +84,22 @@ local function plan_of(made, sql, columns)
     partial = #columns < #made.mapping.columns, once = made.once }
 end
 
-local function build_insert(mapping, group, count)
-  local made = statement.new(mapping)
-  local text = "INSERT INTO " .. quote.table(mapping) .. " AS e0 (" .. quote.columns(group.columns) .. ")"
+---An INSERT of `count` rows of a group, up to what it gives back.
+---@param alias? string of the table, as SQL; `e0` when left out
+---@return heddle.Statement made
+---@return string
+function upsert_sql.statement(mapping, group, count, alias)
+  local made = statement.new(mapping, alias)
+  local text = "INSERT INTO " .. quote.table(mapping) .. " AS " .. made.root.alias
+  if #group.columns == 0 then return made, text .. " DEFAULT VALUES" .. conflict_sql(made, group) end
+  text = text .. " (" .. quote.columns(group.columns) .. ")"
   -- A key that the server says it always makes is taken all the same, as the program gives it.
   if made.driver == "postgres" and group.writes_key then text = text .. " OVERRIDING SYSTEM VALUE" end
-  text = text .. " VALUES " .. rows_sql(made, group, count) .. conflict_sql(made, group)
+  return made, text .. " VALUES " .. rows_sql(made, group, count) .. conflict_sql(made, group)
+end
+
+local function build_insert(mapping, group, count)
+  local made, text = upsert_sql.statement(mapping, group, count)
   if not group.target then
     return plan_of(made, text .. " RETURNING " .. quote.columns(mapping.key), mapping.key)
   end
