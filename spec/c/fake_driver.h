@@ -1,5 +1,5 @@
 /* A driver without a database, for the tests of pool and link: it keeps count of its connections, remembers what was
- * sent, checks that transactions and savepoints nest, and waits, fails or loses its connection where a test says so. */
+ * sent, checks that transactions, savepoints and cursors are where they may be, and waits, fails or loses its connection where a test says so. */
 #ifndef HD_SPEC_FAKE_DRIVER_H
 #define HD_SPEC_FAKE_DRIVER_H
 
@@ -28,6 +28,7 @@ typedef struct fake_conn {
     bool canceled;
     int64_t rows; /* given of it */
     unsigned savepoints;
+    unsigned cursors[32]; /* by number: 0, or in how many savepoints it was declared, and 1 */
 } fake_conn;
 
 /* What tests set and read. */
@@ -43,7 +44,7 @@ static struct {
     bool ends_transaction; /* a failure ends the transaction, as SQLite's may */
     bool cannot_abandon;
     bool shows_ids; /* the statements that ask for the transaction's id are logged too */
-    int64_t rows;   /* rows of each statement that begins with "select" */
+    int64_t rows;   /* rows of each statement that begins with "select", of each FETCH */
     int live, opened, closed, discarded, canceled, probes;
     bool drops_idle; /* a probe finds the connection closed */
     char password[32];
@@ -132,6 +133,33 @@ static unsigned depth_of(const hd_statement *s) {
     return name && sscanf(name, " hd_%u", &number) == 1 && number >= 2 ? number - 1 : 1000;
 }
 
+/* The cursor that it names among those of the connection. */
+static unsigned *cursor_of(fake_conn *conn, const hd_statement *s) {
+    char copy[64];
+    unsigned number = 0;
+    snprintf(copy, sizeof copy, "%.*s", (int)s->sql_len, s->sql);
+    const char *name = strstr(copy, " hd_c");
+    bool named = name && sscanf(name, " hd_c%u", &number) == 1 && number > 0 && number < 32;
+    return &conn->cursors[named ? number : 0];
+}
+
+/* Those of savepoints beyond these are gone, or become part of the last of these. */
+static void leave_savepoints(fake_conn *conn, unsigned savepoints, bool gone) {
+    for (int i = 0; i < 32; i++) {
+        if (conn->cursors[i] > savepoints + 1) conn->cursors[i] = gone ? 0 : savepoints + 1;
+    }
+}
+
+static bool obey_cursor(fake_conn *conn, const hd_statement *s) {
+    unsigned *cursor = cursor_of(conn, s);
+    bool declares = begins(s, "DECLARE");
+    if (conn->status != HD_CONN_TRANSACTION || cursor == conn->cursors) return false;
+    if (declares == (*cursor != 0)) return false;
+    if (declares) *cursor = conn->savepoints + 1;
+    if (begins(s, "CLOSE")) *cursor = 0;
+    return true;
+}
+
 /* Whether the statement is allowed where the connection stands, and what it makes of it. */
 static bool obey(fake_conn *conn, const hd_statement *s) {
     bool open = conn->status == HD_CONN_TRANSACTION || conn->status == HD_CONN_FAILED;
@@ -143,6 +171,7 @@ static bool obey(fake_conn *conn, const hd_statement *s) {
         if (!open) return false;
         conn->status = HD_CONN_IDLE;
         conn->savepoints = 0;
+        memset(conn->cursors, 0, sizeof conn->cursors);
     } else if (begins(s, "SAVEPOINT ")) {
         snprintf(name, sizeof name, "SAVEPOINT hd_%u", conn->savepoints + 2);
         if (!open || !is_text(s, name)) return false;
@@ -151,11 +180,15 @@ static bool obey(fake_conn *conn, const hd_statement *s) {
         unsigned depth = depth_of(s);
         if (conn->status != HD_CONN_TRANSACTION || depth > conn->savepoints) return false;
         conn->savepoints = depth - 1;
+        leave_savepoints(conn, depth - 1, false);
     } else if (begins(s, "ROLLBACK TO ")) {
         unsigned depth = depth_of(s);
         if (!open || depth > conn->savepoints) return false;
         conn->savepoints = depth;
+        leave_savepoints(conn, depth - 1, true);
         conn->status = HD_CONN_TRANSACTION;
+    } else if (begins(s, "DECLARE") || begins(s, "FETCH") || begins(s, "CLOSE")) {
+        return obey_cursor(conn, s);
     } else {
         return conn->status != HD_CONN_FAILED;
     }
@@ -175,6 +208,7 @@ static hd_step fake_fail(fake_conn *conn, hd_error *err, hd_error_kind kind, boo
         conn->status = HD_CONN_CLOSED;
     else if (conn->status == HD_CONN_TRANSACTION)
         conn->status = fake.ends_transaction ? HD_CONN_IDLE : HD_CONN_FAILED;
+    if (conn->status == HD_CONN_IDLE) memset(conn->cursors, 0, sizeof conn->cursors);
     return end_run(conn, HD_FAILED);
 }
 
@@ -198,7 +232,7 @@ static hd_step run_one(fake_conn *conn, hd_wait *wait, hd_error *err) {
         fake.bad = HD_FAILED;
         return fake_fail(conn, err, HD_E_DRIVER, false);
     }
-    if (begins(s, "select") && conn->rows < fake.rows) {
+    if ((begins(s, "select") || begins(s, "FETCH")) && conn->rows < fake.rows) {
         static hd_value value;
         value = hd_int(++conn->rows, HD_T_INTEGER);
         conn->base.row = (hd_row){&value, 1, conn->at, 0};
