@@ -218,7 +218,7 @@ databases.each(function(db)
             em:transactional(function(tx)
                 for i = 1, 5 do tx:find(Author, { books = op.some { title = "x" .. i } }) end
                 assert.equal(1, tx:execute([[select count(*) as n from pg_prepared_statements
-                    where statement like '%EXISTS%title" = $1 AND%']])[1].n)
+                    where statement like 'SELECT%EXISTS%title" = $1 AND%']])[1].n)
             end)
         end)
     end)
