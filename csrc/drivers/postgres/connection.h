@@ -85,6 +85,8 @@ bool hd_pg_resume(hd_pg_run *run);
 /* receive.c: ROW, WAIT (nothing to take now), DONE (nothing is awaited), FAILED (connection
  * lost). */
 hd_step hd_pg_receive(hd_pg *pg);
+/* The time since the answer before it is the statement's. */
+void hd_pg_clock(hd_pg_run *run, hd_statement *s);
 
 /* The batch fails at this statement; what was sent already is still received. Errors are set in
  * run->error before. */

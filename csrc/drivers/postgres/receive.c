@@ -29,12 +29,19 @@ static hd_pg_stale staleness(const PGresult *result) {
     return plan ? HD_PG_PLAN_CHANGED : HD_PG_FRESH;
 }
 
+void hd_pg_clock(hd_pg_run *run, hd_statement *s) {
+    hd_time now = hd_now();
+    s->elapsed += now - run->mark;
+    run->mark = now;
+}
+
 static void fail(hd_pg *pg, const hd_pg_reply *reply, const PGresult *result) {
     static const char changed[] = "a table was altered while its statement was prepared; "
                                   "run the transaction again";
     hd_pg_run *run = &pg->run;
-    const hd_statement *s = &run->statements[culprit(reply)];
+    hd_statement *s = &run->statements[culprit(reply)];
     if (run->error.kind != HD_OK) return;
+    hd_pg_clock(run, s);
     if (PQstatus(pg->pq) == CONNECTION_BAD && !PQresultErrorField(result, PG_DIAG_SQLSTATE)) {
         hd_pg_report_lost(&run->error, pg->pq);
     } else {
@@ -73,20 +80,13 @@ static bool forgets_statements(PGresult *result) {
     return strncmp(tag, "DEALLOCATE", 10) == 0 || strcmp(tag, "DISCARD ALL") == 0;
 }
 
-static void clock_statement(hd_pg_run *run, hd_statement *s, const hd_pg_reply *reply) {
-    if (reply->execution + 1 < s->repeat) return;
-    hd_time now = hd_now();
-    s->elapsed += now - run->mark;
-    run->mark = now;
-}
-
 /* Counts; false when the count is not the expected one. */
 static bool count_execution(hd_pg *pg, const hd_pg_reply *reply, PGresult *result) {
     hd_pg_run *run = &pg->run;
     hd_statement *s = statement_of(run, reply);
     int64_t rows = count_rows(result);
     s->affected = (s->affected < 0 ? 0 : s->affected) + rows;
-    clock_statement(run, s, reply);
+    if (reply->execution + 1 >= s->repeat) hd_pg_clock(run, s);
     if (!s->cache) run->forget |= forgets_statements(result);
     if (s->expect < 0 || rows == s->expect) return true;
     hd_error_set(&run->error, HD_E_OPTIMISTIC_LOCK,

@@ -119,15 +119,21 @@ static hd_step finish(hd_pg *pg, hd_error *err) {
     return HD_FAILED;
 }
 
-/* The culprit is the statement that waits for its answer; for a sync, the last one before it. */
+/* The statement that waits for its answer; for the last sync, the last one before it. */
+static uint32_t awaited(const hd_pg_run *run) {
+    uint32_t statement = run->replies[run->head].statement;
+    return statement < run->count ? statement : run->count - 1;
+}
+
 static void lose(hd_pg *pg) {
     hd_pg_run *run = &pg->run;
     pg->broken = true;
     if (run->error.kind != HD_OK) return;
     hd_pg_report_lost(&run->error, pg->pq);
     if (run->head == run->tail) return;
-    uint32_t statement = run->replies[run->head].statement;
-    hd_pg_fail_at(run, statement < run->count ? statement : run->count - 1, -1);
+    uint32_t statement = awaited(run);
+    hd_pg_clock(run, &run->statements[statement]);
+    hd_pg_fail_at(run, statement, -1);
 }
 
 hd_step hd_pg_step(hd_conn *conn, hd_wait *wait, hd_error *err) {
@@ -154,7 +160,9 @@ void hd_pg_abandon(hd_conn *conn) {
     hd_pg *pg = (hd_pg *)conn;
     hd_pg_run *run = &pg->run;
     hd_error dropped;
-    if (!run->active || pg->broken || hd_pg_sending(pg)) return;
+    if (!run->active || pg->broken) return;
+    if (run->head != run->tail) hd_pg_clock(run, &run->statements[awaited(run)]);
+    if (hd_pg_sending(pg)) return;
     hd_pg_rows_end(&pg->rows);
     run->stopped = true;
     if (run->error.kind == HD_OK)

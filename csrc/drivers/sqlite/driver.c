@@ -52,6 +52,7 @@ static hd_conn *open_conn(const hd_services *services, const hd_option *options,
 
 static void close_conn(hd_conn *base) {
     hd_sqlite_conn *conn = hd_sqlite_of(base);
+    conn->running = false; /* its statements may be gone */
     hd_sqlite_abandon(base);
     hd_sqlite_cursors_close(conn, false);
     sqlite3 *db = conn->db;
@@ -67,6 +68,7 @@ static void discard(hd_conn *base) {
     hd_sqlite_conn *conn = hd_sqlite_of(base);
     sqlite3 *db = conn->db;
     bool writing = db && sqlite3_txn_state(db, NULL) == SQLITE_TXN_WRITE;
+    conn->running = false;
     if (!writing) hd_sqlite_abandon(base);
     hd_sqlite_cursors_close(conn, writing);
     free_memory(conn, writing);

@@ -342,5 +342,8 @@ hd_step hd_sqlite_step(hd_conn *base, hd_wait *wait, hd_error *err) {
 }
 
 void hd_sqlite_abandon(hd_conn *base) {
-    end_batch(hd_sqlite_of(base));
+    hd_sqlite_conn *conn = hd_sqlite_of(base);
+    if (conn->running && conn->at < conn->count && conn->statements[conn->at].sent)
+        conn->statements[conn->at].elapsed = hd_now() - conn->began;
+    end_batch(conn);
 }
