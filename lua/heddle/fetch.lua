@@ -281,8 +281,8 @@ function fetch.eager(self, map, results, opts, level)
 end
 
 -- Rows that a loader asks for by their keys.
-function managed.read(self, map, where, selected, opts, level)
-  local plan, params = select.find(map, where, selected, true, level.named)
+function managed.read(self, map, where, selected, opts, level, named)
+  local plan, params = select.find(map, where, selected, true, named)
   local results, shelf = fetch.managed(self, plan, params, opts)
   if opts.refresh and fetch.drop_changes(results) then results = fetch.managed(self, plan, params, opts) end
   fetch.on_load(self, shelf)

@@ -112,7 +112,10 @@ local function paired_scope(made, above, part)
   for i, column in ipairs(near.columns) do
     terms[i] = equal(made, pair, column, above, column.foreign_key.target_columns[i])
   end
-  if part.pair_words then add_condition(made, terms, pair, part.pair_words) end
+  if part.pair_words then
+    local rows = { mapping = view.pivot.entity, alias = pair.alias, level = pair.level, children = {} }
+    add_condition(made, terms, rows, part.pair_words)
+  end
   join(made, pair, terms)
   local scope = new_scope(made, view.target, pair)
   terms = {}
@@ -244,9 +247,9 @@ local function read_part(to, part)
   local view, own, pivot = part.view, part.own, part.view.pivot
   shape.emit(to, "join", part.above.number, view.name)
   to.named = part.named
-  if pivot then
+  if pivot and pivot.entity then
     part.pair_words = words_of(to, function()
-      if not filter.named(to, pivot.mapping, true) then shape.emit(to, "all", 0) end
+      if not filter.named(to, pivot.entity, true) then shape.emit(to, "all", 0) end
     end)
   end
   part.words = words_of(to, function()

@@ -10,6 +10,8 @@ local stream = require("heddle.stream")
 
 local Manager = manager.class
 
+local UNFILTERED = { filters = false } -- the stream has found it
+
 local function check(map, opts)
   if opts.strategy == "joined" then
     errors.raise("validation", "option 'strategy' of a stream of " .. map.name .. ": relations are read chunk by "
@@ -25,7 +27,7 @@ local function still_managed(em, map)
     local shelf = meta.box and meta.box.shelf
     if shelf and shelf.em == em and meta.slot_of[e] then return e end
     local key = given_key.of(e, map)
-    return em:find_one(map.class, #key == 1 and key[1] or key)
+    return em:find_one(map.class, #key == 1 and key[1] or key, UNFILTERED)
   end
 end
 

@@ -31,12 +31,13 @@ local function own_options(self, refresh)
 end
 
 -- Reads rows by their keys; gives those that are there.
-local function fill(self, map, missing, below, refresh)
+local function fill(self, map, missing, below, refresh, filters)
   local where, found = below.own.where, {}
   for part in populate.parts(map, missing.keys) do
     local condition = op.one_of(part)
     if where ~= nil then condition = op.all({ condition, where }) end
-    local list = managed.read(self.em, map, condition, missing.selected, own_options(self, refresh), below)
+    local list = managed.read(self.em, map, condition, missing.selected, own_options(self, refresh), below,
+      filters)
     for i = 1, #list do found[#found + 1] = list[i] end
   end
   return found
@@ -98,8 +99,8 @@ local function overlay_of(e)
   return meta.overlay and meta.overlay[meta.slot_of[e]]
 end
 
--- What a relation leads to; nil for one that was not read.
-local function target_of(e, view)
+---What a relation leads to; nil for one that was not read.
+function managed.target_of(e, view)
   local overlay = overlay_of(e)
   local loaded = overlay and overlay.loaded
   if loaded and not loaded[view.columns[1].index] and overlay.rel[view.name] == nil then return nil end
@@ -118,7 +119,7 @@ end
 ---@param list table[] owners
 function managed.fill_inverses(view, list)
   for _, e in ipairs(list) do
-    local target = target_of(e, view)
+    local target = managed.target_of(e, view)
     if target ~= nil then fill_inverse(e, view, target) end
   end
 end
@@ -132,17 +133,35 @@ local function loaded(list)
   return some
 end
 
+-- Reads what those of a list lack. Named filters hide rows that nobody has seen; of those that are there they say
+-- nothing.
+local function complete(self, map, list, below, refresh, named)
+  local filters, seen = below.named, {}
+  if filters and below.own.where == nil and filters:condition(map) then
+    local unseen = {}
+    for _, e in ipairs(list) do
+      local group = getmetatable(e).load_state == "reference" and unseen or seen
+      group[#group + 1] = e
+    end
+    list = unseen
+  end
+  local missing = lacking(self, map, list, below.own, refresh, named)
+  if missing then fill(self, map, missing, below, refresh, filters) end
+  missing = lacking(self, map, seen, below.own, refresh, named)
+  if missing then fill(self, map, missing, below, refresh) end
+end
+
 -- Loads the targets that a condition holds for, and gives them. Whom nothing lies below is not looked at again.
 local function load_some(self, view, targets, below)
   local missing = lacking(self, view.target, targets, below.own, self.refresh or below.views[1] ~= nil)
-  return missing and fill(self, view.target, missing, below, self.refresh) or {}
+  return missing and fill(self, view.target, missing, below, self.refresh, below.named) or {}
 end
 
 ---Loads the targets of a relation that lack something; gives all targets, each once.
 function Loader:targets(level, view, list)
   local seen, targets, below = {}, {}, level.below[view.name]
   for _, e in ipairs(list) do
-    local target = target_of(e, view)
+    local target = managed.target_of(e, view)
     if target ~= nil and not seen[target] then
       seen[target] = true
       targets[#targets + 1] = target
@@ -167,16 +186,14 @@ function Loader:members(level, view, list)
       end
     end
   end
-  local missing = lacking(self, view.target, all, below.own)
-  if missing then fill(self, view.target, missing, below) end
+  complete(self, view.target, all, below)
   return all
 end
 
 ---Loads those of a list that lack something of what a level asks for.
 ---@param named? boolean of loaded rows only what the level names counts
 function Loader:rows(level, list, named)
-  local missing = lacking(self, level.map, list, level.own, self.refresh, named)
-  if missing then fill(self, level.map, missing, level, self.refresh) end
+  complete(self, level.map, list, level, self.refresh, named)
 end
 
 return managed

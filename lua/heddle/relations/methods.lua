@@ -128,7 +128,9 @@ end
 function methods.load(handle, opts)
   local state = state_of(handle, "load")
   loading.check(state.prop.name, opts)
-  if opts == nil and state.initialized and not state:is_partial() then return handle end
+  local meta = getmetatable(state.owner)
+  local is_filtered = meta.box and meta.views[state.prop.name].target.named ~= nil
+  if opts == nil and state.initialized and not state:is_partial() and not is_filtered then return handle end
   local em, view = source(state)
   loading.collection(em, view, state.owner, opts)
   return handle
