@@ -1,64 +1,6 @@
 /* SQLite driver: out of memory at every allocation, ours and SQLite's. Each time the work is done
  * in full or fails with an error that says so, nothing leaks, and the connection still works. */
-#include "sqlite_support.h"
-
-/* The n-th call from now fails; `live` counts what is not given back. */
-static struct { long fail_at, calls, live; } ours, theirs;
-
-static void *our_resize(void *ud, void *ptr, size_t size) {
-    (void)ud;
-    if (size == 0) {
-        free(ptr);
-        ours.live--;
-        return NULL;
-    }
-    if (++ours.calls == ours.fail_at) return NULL;
-    void *out = realloc(ptr, size);
-    if (out && !ptr) ours.live++;
-    return out;
-}
-
-static const hd_allocator our_memory = {our_resize, NULL};
-static const hd_services our_services = {HD_DRIVER_ABI, &our_memory};
-
-/* ---- SQLite's allocator, with the size in front ---- */
-
-static void *their_malloc(int size) {
-    if (++theirs.calls == theirs.fail_at) return NULL;
-    int64_t *block = malloc((size_t)size + 16);
-    if (!block) return NULL;
-    *block = size;
-    return block + 2;
-}
-
-static void their_free(void *ptr) {
-    if (ptr) free((int64_t *)ptr - 2);
-}
-
-static void *their_realloc(void *ptr, int size) {
-    if (++theirs.calls == theirs.fail_at) return NULL;
-    int64_t *block = realloc((int64_t *)ptr - 2, (size_t)size + 16);
-    if (!block) return NULL;
-    *block = size;
-    return block + 2;
-}
-
-static int their_size(void *ptr) {
-    return ptr ? (int)((int64_t *)ptr)[-2] : 0;
-}
-
-static int their_roundup(int size) {
-    return (size + 7) & ~7;
-}
-
-static int their_init(void *ud) {
-    (void)ud;
-    return SQLITE_OK;
-}
-
-static void their_shutdown(void *ud) {
-    (void)ud;
-}
+#include "sqlite_scarce.h"
 
 /* ---- the work ---- */
 
@@ -109,25 +51,6 @@ static hd_step run_all(db *d, seen *s) {
     return step;
 }
 
-static hd_step connect_ours(db *d) {
-    static const hd_option options[] = {
-        {"database", ":memory:"}, {"pragma.cache_size", "100"}, {"statement_cache", "2"}};
-    memset(d, 0, sizeof *d);
-    hd_error_init(&d->err, &our_memory);
-    d->conn = hd_sqlite_driver.open(&our_services, options, COUNT(options), &d->err);
-    if (!d->conn) return HD_FAILED;
-    hd_wait wait;
-    hd_step step = hd_sqlite_driver.connect(d->conn, NULL, &wait, &d->err);
-    assert_int_not_equal(step, HD_WAIT);
-    return step;
-}
-
-static void fails_for_memory(const db *d) {
-    assert_int_equal(d->err.kind, HD_E_DRIVER);
-    assert_true(d->err.native == 0 || (d->err.native & 0xff) == SQLITE_NOMEM ||
-                d->err.native == SQLITE_IOERR_NOMEM);
-}
-
 /* Once through with the n-th allocation failing. true: there was no n-th. */
 static bool survives(long *fail_at, const long *calls, long n) {
     db d;
@@ -173,12 +96,7 @@ static void their_allocations(void **state) {
 }
 
 int main(void) {
-    static const sqlite3_mem_methods methods = {their_malloc,   their_free,    their_realloc,
-                                                their_size,     their_roundup, their_init,
-                                                their_shutdown, NULL};
-    if (sqlite3_config(SQLITE_CONFIG_MALLOC, &methods) != SQLITE_OK) return 1;
-    sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0); /* each allocation is then seen */
-    if (sqlite3_initialize() != SQLITE_OK) return 1;
+    if (!make_scarce()) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(our_allocations),
         cmocka_unit_test(their_allocations),

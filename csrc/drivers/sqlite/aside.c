@@ -74,9 +74,10 @@ static void put_aside(hd_sqlite_conn *conn, hd_sqlite_cursor *c) {
     hd_sqlite_prepared *p = c->prepared;
     sqlite3_stmt *to = NULL;
     int code = sqlite3_open_v2("", &c->aside, FLAGS, NULL);
+    if (code == SQLITE_OK) code = sqlite3_extended_result_codes(c->aside, 1);
     if (code == SQLITE_OK) code = copy(conn, c->aside, p->stmt, &to);
     if (code != SQLITE_OK) {
-        c->code = code & 0xff;
+        c->code = code;
         sqlite3_reset(p->stmt);
         sqlite3_close_v2(c->aside);
         c->aside = NULL;

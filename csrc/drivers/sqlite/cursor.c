@@ -76,7 +76,8 @@ int hd_sqlite_cursor_enter(hd_sqlite_conn *conn, const hd_statement *s, hd_error
     if (!c) return refuse(err, HD_E_CLOSED, "the cursor is not open any more");
     conn->fetching = c;
     conn->current = c->prepared;
-    if (c->code == SQLITE_OK || c->code == SQLITE_NOMEM || c->code == SQLITE_INTERRUPT)
+    int primary = c->code & 0xff;
+    if (primary == SQLITE_OK || primary == SQLITE_NOMEM || primary == SQLITE_INTERRUPT)
         return c->code;
     hd_error_set(err, HD_E_DRIVER,
                  "the rest of the rows could not be put aside when the connection was going to "
