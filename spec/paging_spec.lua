@@ -49,7 +49,8 @@ databases.each(function(db)
             em = orm.em():fork()
             local team = em:create(Team, { name = "core" })
             for i, name in ipairs { "Ann", "Ben", "Cleo", "Dan", "Eve" } do
-                em:persist(em:create(User, { name = name, age = i ~= 3 and i % 2 or nil, team = i < 3 and team or nil }))
+                local age = i ~= 3 and i % 2 or nil
+                em:persist(em:create(User, { name = name, age = age, team = i < 3 and team or nil }))
             end
             em:flush()
             em:clear()
@@ -118,7 +119,8 @@ databases.each(function(db)
             local page = em:find_by_cursor(User, { age = 1 }, { first = 1, populate = { "team" } })
             assert.same("core", page.items[1].team.name)
             assert.equal(em:find_one(User, page.items[1].id), page.items[1])
-            local partial = orm.em():fork():find_by_cursor(User, {}, { first = 1, order_by = { "age" }, fields = { "name" } })
+            local partial = orm.em():fork():find_by_cursor(User, {}, { first = 1, order_by = { "age" },
+                fields = { "name" } })
             assert.same("Ben", partial.items[1].name)
             raises("not_loaded", function() return partial.items[1].age end)
             local plain = em:repository(User):find_by_cursor({}, { last = 1, managed = false })
@@ -142,7 +144,9 @@ databases.each(function(db)
             local next_one = em:find_by_cursor(User, {}, { order_by = { "team.name", "name desc" }, first = 9,
                 after = page.end_cursor })
             assert.same("Dan Cleo", names(next_one))
-            em:insert_many(Word, { { text = "b", stamp = 1.5 }, { text = "a", stamp = 1.5 }, { text = "c", stamp = 0 } })
+            for _, word in ipairs { { "b", 1.5 }, { "a", 1.5 }, { "c", 0 } } do
+                em:insert(Word, { text = word[1], stamp = word[2] })
+            end
             local order, texts, cursor = { "stamp desc" }, {}, nil
             repeat
                 local words = em:find_by_cursor(Word, {}, { order_by = order, first = 1, after = cursor })
@@ -160,8 +164,9 @@ databases.each(function(db)
             local page = em:find_by_cursor(User, {}, { order_by = { "name" }, first = 1 })
             for _, text in ipairs { "", "x", "AAAA", "e30", page.end_cursor:sub(2), page.end_cursor .. "A", "a b", "\0",
                 ("A"):rep(100000) } do
-                raises("validation", function() em:find_by_cursor(User, {}, { order_by = { "name" }, after = text }) end,
-                    "cursor")
+                raises("validation", function()
+                    em:find_by_cursor(User, {}, { order_by = { "name" }, after = text })
+                end, "cursor")
             end
             for _, value in ipairs { 7, true, {}, op.gt(1) } do
                 raises("validation", function() em:find_by_cursor(User, {}, { before = value }) end, "cursor")
