@@ -54,4 +54,23 @@ function json_path.steps(path)
   return steps
 end
 
+local function quoted(name)
+  return '"' .. name:gsub('[%c"\\]', function(c) return ("\\u%04x"):format(c:byte()) end) .. '"'
+end
+
+---Steps as PostgreSQL's jsonpath. Strict: a name leads into objects only, a place into arrays only.
+---@param steps (string|integer)[]
+---@return string
+function json_path.text(steps)
+  local parts = { "strict $" }
+  for i, step in ipairs(steps) do
+    if type(step) == "string" then
+      parts[i + 1] = "." .. quoted(step)
+    else
+      parts[i + 1] = (step < 0 and "[last - %d]" or "[%d]"):format(step < 0 and -1 - step or step)
+    end
+  end
+  return table.concat(parts)
+end
+
 return json_path

@@ -1,7 +1,7 @@
 --- Words of a shape that compare a value inside a json column; `filter/json.lua` says what they mean.
 local values = require("heddle.condition.values")
 
-local TEXT, INTEGER, DIGITS = { type = "text" }, { type = "integer" }, { type = "unknown" }
+local DIGITS = { type = "unknown" }
 
 -- As what a document is bound that is no value of the column, but part of one.
 local function part_of(column)
@@ -14,11 +14,10 @@ end
 
 local postgres = {}
 
-function postgres.value(self, base, letters)
-  for letter in letters:gmatch(".") do
-    base = base .. " -> " .. self:placeholder(letter == "s" and TEXT or INTEGER)
-  end
-  return "NULLIF(" .. base .. ", 'null')"
+-- Silent: what the path does not lead to is NULL.
+function postgres.value(at, base)
+  return ("NULLIF(jsonb_path_query_first(%s, %s::jsonpath, '{}', true), 'null')"):format(base,
+    at.self:placeholder(at.pattern))
 end
 
 function postgres.number(value)
@@ -38,8 +37,8 @@ function postgres.ordered(placeholder) return placeholder end
 
 local sqlite = {}
 
-function sqlite.value(self, base)
-  return base .. ", " .. self:placeholder({ type = "json" })
+function sqlite.value(at, base)
+  return base .. ", " .. at.self:placeholder(at.part)
 end
 
 local function called(name)
@@ -83,7 +82,7 @@ words["in"] = membership(" IN ", " OR ", " IS NULL")
 words.not_in = membership(" NOT IN ", " AND ", " IS NOT NULL")
 
 local function bound(at, kind)
-  if kind == "string" then return at.self:placeholder(TEXT) end
+  if kind == "string" then return at.self:placeholder(at.pattern) end
   return at.dialect.ordered(at.self:placeholder(kind == "digits" and DIGITS or at.part))
 end
 
@@ -107,7 +106,7 @@ end
 
 function words.text(at)
   local pattern = values.patterns[at.self:next_word()]
-  return pattern(operand(at, "string"), at.self:placeholder(TEXT), at.self.driver)
+  return pattern(operand(at, "string"), at.self:placeholder(at.pattern), at.self.driver)
 end
 
 function words.contains(at) return at.dialect.contains(at.whole, at.self:placeholder(at.part)) end
@@ -116,7 +115,7 @@ function words.contained(at) return at.dialect.contains(at.self:placeholder(at.p
 
 function words.has(at)
   local text = operand(at, "string")
-  local found = values.patterns.like(text, at.self:placeholder(TEXT))
+  local found = values.patterns.like(text, at.self:placeholder(at.pattern))
   return "(CASE WHEN " .. text .. " IS NOT NULL THEN " .. found .. " ELSE "
     .. at.dialect.contains(at.whole, at.self:placeholder(at.part)) .. " END)"
 end
@@ -127,10 +126,10 @@ end
 ---@return string
 return function(self, scope)
   local columns, owner = self:columns(scope, self:next_word())
-  local column, letters = columns[1], self:next_word()
+  local column = columns[1]
   local dialect = self.driver == "postgres" and postgres or sqlite
-  local at = { self = self, dialect = dialect, part = part_of(column) }
-  at.value = dialect.value(self, self:column(owner, column), letters)
+  local at = { self = self, dialect = dialect, part = part_of(column), pattern = values.pattern_of(column) }
+  at.value = dialect.value(at, self:column(owner, column))
   at.whole = dialect.whole and dialect.whole(at.value) or at.value
   return words[self:next_word()](at)
 end

@@ -3,7 +3,12 @@ local json_member = require("heddle.embedded.json_member")
 
 local values = {}
 
-local TEXT = { type = "text" }
+-- As what a pattern is bound that a column is compared with.
+function values.pattern_of(column)
+  column.pattern = column.pattern or { type = "text", property = column.property, entity = column.entity,
+    is_pattern = true }
+  return column.pattern
+end
 
 -- One test for each column of a property, joined.
 local function each_column(self, scope, test, glue)
@@ -78,7 +83,7 @@ values.patterns = {
 for name, pattern in pairs(values.patterns) do
   words[name] = function(self, scope)
     return each_column(self, scope, function(owner, column)
-      return pattern(self:column(owner, column), self:placeholder(TEXT), self.driver)
+      return pattern(self:column(owner, column), self:placeholder(values.pattern_of(column)), self.driver)
     end)
   end
 end

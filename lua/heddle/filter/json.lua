@@ -4,10 +4,10 @@
 -- that holds nothing is; of another type than the value compared, a value is not equal to it, and has no order and no
 -- pattern to be told by: that is unknown.
 --
--- A leaf stands in the shape as `json name steps word ...`, the steps of the path being parameters: a letter for each
--- on PostgreSQL, "s" a name and "i" a place, "p" for the whole path on SQLite.
+-- A leaf stands in the shape as `json name word ...`; its path is a parameter.
 local array = require("heddle.array")
 local compat = require("heddle.compat")
+local json_path = require("heddle.json_path")
 local null = require("heddle.null")
 local op = require("heddle.op")
 local place = require("heddle.filter.place")
@@ -24,17 +24,8 @@ end
 
 -- The words up to a leaf, and its path.
 local function lead(to, at)
-  local steps = at.steps
-  if at.mapping.driver == "sqlite" then
-    emit(to, "json", at.name, "p")
-    return push(to, array.new(steps))
-  end
-  local letters = {}
-  for i, step in ipairs(steps) do
-    letters[i] = type(step) == "string" and "s" or "i"
-    push(to, step)
-  end
-  emit(to, "json", at.name, table.concat(letters))
+  emit(to, "json", at.name)
+  return push(to, at.mapping.driver == "sqlite" and array.new(at.steps) or json_path.text(at.steps))
 end
 
 local function checked(at, operator, value)
@@ -51,7 +42,7 @@ local function push_padded(to, values)
   local size = 1
   if #values == 0 then return 0 end
   while size < #values do size = size * 2 end
-  for i = 1, size do push(to, values[i] or values[#values]) end
+  for i = 1, size do push(to, values[math.min(i, #values)]) end
   return size
 end
 

@@ -15,7 +15,7 @@ local function literals(mapping, params)
   function made:placeholder(col)
     self.param_columns[#self.param_columns + 1] = col
     -- Patterns, raw SQL and SQLite's decimals would need what Heddle registers on its own connections.
-    local portable = col.property and not (col.type == "decimal" and mapping.driver == "sqlite")
+    local portable = col.property and not col.is_pattern and not (col.type == "decimal" and mapping.driver == "sqlite")
     local text = portable and column.literal(col, params[#self.param_columns], mapping.driver)
     if text then return text end
     return resolve.refuse("metadata", mapping, col.property, "the condition of an index",
