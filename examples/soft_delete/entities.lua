@@ -2,7 +2,7 @@ local orm = require("heddle")
 local soft_delete = require("soft_delete")
 
 local Project = orm.entity {
-  name = "Project", table = "projects", repository = soft_delete.repository,
+  name = "Project", table = "projects", filters = soft_delete.filters,
   -- A name may be used again when its project is deleted.
   indexes = { { "name", unique = true, where = "deleted_at is null" } },
   { "id",         type = "integer", primary = true },
@@ -12,7 +12,7 @@ local Project = orm.entity {
 }
 
 local Task = orm.entity {
-  name = "Task", table = "tasks", repository = soft_delete.repository,
+  name = "Task", table = "tasks", filters = soft_delete.filters,
   { "id",         type = "integer", primary = true },
   { "title",      type = "string" },
   { "deleted_at", type = "timestamp", nullable = true },

@@ -1,4 +1,4 @@
--- Soft delete, built on a listener of on_flush. README.md tells why it is done so.
+-- Soft delete, built on a listener of on_flush and a named filter. README.md tells why it is done so.
 --
 --     lua5.4 main.lua       makes projects.db beside this file
 local here = debug.getinfo(1, "S").source:match("^@(.*/)") or ""
@@ -29,10 +29,10 @@ local function titles(list)
 end
 
 local function tell_rows(em)
-  say("projects: %s", titles(orm.repository(Project):living(nil, { order_by = { "name" } })))
-  say("tasks:    %s", titles(orm.repository(Task):living(nil, { order_by = { "title" } })))
-  say("rows:     %d projects, %d tasks, %d comments", em:count(Project, {}), em:count(Task, {}),
-    em:count(Comment, {}))
+  say("projects: %s", titles(em:find_all(Project, { order_by = { "name" } })))
+  say("tasks:    %s", titles(em:find_all(Task, { order_by = { "title" } })))
+  say("rows:     %d projects, %d tasks, %d comments", em:count(Project, {}, { filters = false }),
+    em:count(Task, {}, { filters = false }), em:count(Comment, {}))
 end
 
 chapter("1. Two projects", function(em)
@@ -61,15 +61,16 @@ chapter("3. The name is free again", function(em)
 end)
 
 chapter("4. A task comes back, without its comments", function(em)
-  local task = em:find_one(Task, { title = "Build the Loom" })
+  local task = em:find_one(Task, { title = "Build the Loom" }, soft_delete.with_deleted)
   soft_delete.restore(task)
-  task.project = orm.repository(Project):living({ name = "Loom" })[1]
+  task.project = em:find_one(Project, { name = "Loom" })
   em:flush()
   tell_rows(em)
 end)
 
 chapter("5. A project that has to go for good, goes", function(em)
-  for _, project in ipairs(em:find(Project, { deleted_at = orm.op.not_null() })) do soft_delete.purge(em, project) end
+  local dead = em:find(Project, { deleted_at = orm.op.not_null() }, soft_delete.with_deleted)
+  for _, project in ipairs(dead) do soft_delete.purge(em, project) end
   em:flush()
   tell_rows(em)
 end)

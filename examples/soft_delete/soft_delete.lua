@@ -22,7 +22,7 @@ function soft_delete.install(instance, entities)
       local entity = change.entity
       if change.op == "delete" and soft[change.name] and not doomed[entity] then
         changes.em:persist(entity) -- it stays
-        entity.deleted_at = orm.now()
+        entity.deleted_at = entity.deleted_at or orm.now()
       end
     end
   end)
@@ -42,15 +42,10 @@ function soft_delete.restore(entity)
   entity.deleted_at = nil
 end
 
----Methods for the repository of an entity that is deleted softly: `living` is a filter with what hides the dead.
-soft_delete.repository = {}
+---What hides the rows that are deleted softly: an entity's option `filters`.
+soft_delete.filters = { living = { cond = { deleted_at = orm.null }, default = true } }
 
----@param where? table
----@param opts? table
----@return table[]
-function soft_delete.repository:living(where, opts)
-  local alive = { deleted_at = orm.null }
-  return self:find(where and orm.op.all { where, alive } or alive, opts)
-end
+---The option of a query that shall find them too.
+soft_delete.with_deleted = { filters = { living = false } }
 
 return soft_delete
