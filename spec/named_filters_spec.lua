@@ -313,6 +313,73 @@ databases.each(function(db)
         end)
     end)
 
+    describe("named filters of entities that extend others", function()
+        local function names(list)
+            local found = {}
+            for i, e in ipairs(list) do found[i] = e.name end
+            return table.concat(found, " ")
+        end
+
+        local base_filters = {
+            known = { cond = { name = op.ne "x" }, default = true }, own = { cond = { name = "a" } },
+        }
+
+        it("are inherited; one of the same name stands in the place of the base's", function()
+            local Base = orm.entity { name = "Base", abstract = true, id, { "name", type = "string" },
+                filters = base_filters }
+            local One = orm.entity { name = "One", extends = Base, table = "ones" }
+            local Two = orm.entity { name = "Two", extends = "Base", table = "twos",
+                filters = { own = { cond = { name = "b" }, default = true } } }
+            local work = unit.open(db, { Base, One, Two })
+            for _, sql in ipairs { "ones", "twos" } do
+                work.raw:exec(("insert into %s (id, name) values (1, 'a'), (2, 'b'), (3, 'x')"):format(sql))
+            end
+            assert.equal("a b", names(work.em:find(One, {}, { order_by = { "id" } })))
+            assert.equal("b", names(work.em:find(Two, {})))
+            assert.equal("a", names(work.em:find(One, {}, { filters = { "own" } })))
+            work:close()
+        end)
+
+        it("in one table: those of the entity that is asked for", function()
+            local Person = orm.entity { name = "Person", table = "people", discriminator_column = "kind",
+                discriminator_value = "person", id, { "kind", type = "string" }, { "name", type = "string" },
+                filters = base_filters }
+            local Boss = orm.entity { name = "Boss", extends = Person, discriminator_value = "boss",
+                { "rank", type = "integer", nullable = true }, { "lead", many_to_one = "Person", nullable = true },
+                filters = { high = { cond = { rank = op.gt(1) }, default = true } } }
+            local work = unit.open(db, { Person, Boss })
+            work.raw:exec [[insert into people (id, kind, name, rank, lead_id) values (1, 'person', 'a', null, null),
+                (2, 'person', 'x', null, null), (3, 'boss', 'low', 1, null), (4, 'boss', 'high', 2, 1),
+                (5, 'boss', 'x', 3, 2)]]
+            local em = work.em
+            assert.equal("a low high", names(em:find(Person, {}, { order_by = { "id" } })))
+            assert.equal("high", names(em:find(Boss, {})))
+            assert.equal("low high x", names(em:find(Boss, {}, { order_by = { "id" }, filters = false })))
+            assert.equal("high", names(em:find(Boss, { lead = { name = op.like "%" } }, { filters = { high = false } })))
+            assert.equal(1, em:update_where(Boss, {}, { rank = 7 }, { all = true }))
+            assert.same({ { "3", "1" }, { "4", "7" }, { "5", "3" } },
+                work.raw:rows "select id, rank from people where rank is not null order by id")
+            work:close()
+        end)
+
+        it("an entity that is registered later brings its filters along", function()
+            local One = orm.entity { name = "One", table = "ones", id, { "name", type = "string" } }
+            local Two = orm.entity { name = "Two", table = "twos", id, { "name", type = "string" }, filters = base_filters }
+            local work = unit.open(db, { One })
+            raises("unknown_property", function() work.em:enable_filter("known") end)
+            raises("unknown_property", function() work.em:find(One, {}, { filters = { "known" } }) end)
+            assert.equal(0, work.em:count(One, {}, { filters = false }))
+            orm.register({ Two }, work.instance.context_name)
+            work.raw:exec "create table twos (id integer primary key, name text not null)"
+            work.raw:exec "insert into twos (id, name) values (1, 'a'), (2, 'x')"
+            assert.equal(1, work.em:count(Two, {}))
+            work.em:disable_filter("known")
+            assert.equal(2, work.em:count(Two, {}))
+            assert.equal(0, work.em:count(One, {}, { filters = { "known" } }))
+            work:close()
+        end)
+    end)
+
     describe("conditions that are functions", function()
         local work, em, given
 
