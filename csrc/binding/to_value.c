@@ -250,6 +250,8 @@ static hd_error_kind json_value(converter *c) {
     return kind;
 }
 
+#define HOLES "an array has the keys 1..n and no holes (orm.null is NULL)"
+
 #define DIMENSIONS 6 /* PostgreSQL's arrays have no more */
 
 /* Arrays inside an array are all of one shape, and not empty: PostgreSQL has no others. */
@@ -274,8 +276,7 @@ static hd_error_kind list_value(converter *c, hd_type element, hd_type type, int
     if (!lua_checkstack(L, 4)) return hd_error_memory(c->err);
     size_t count = lua_rawlen(L, c->index), keys = 0;
     for (lua_pushnil(L); lua_next(L, c->index); lua_pop(L, 1)) keys++;
-    if (keys != count)
-        return refuse(c, "an array has the keys 1..n and no holes (orm.null is NULL)");
+    if (keys != count) return refuse(c, HOLES);
     hd_list *list = hd_arena_zero(c->arena, sizeof *list);
     hd_value *items = hd_arena_zero(c->arena, (count + 1) * sizeof *items);
     if (!list || !items) return hd_error_memory(c->err);
@@ -289,8 +290,10 @@ static hd_error_kind list_value(converter *c, hd_type element, hd_type type, int
         converter inner = {L, lua_gettop(L), c->column, c->arena, &items[i], c->err};
         bool nested = type == HD_T_ARRAY && element != HD_T_ARRAY && lua_istable(L, -1);
         hd_error_kind kind =
-            nested ? list_value(&inner, element, type, depth + 1)
-                   : hdl_to_value(L, inner.index, &column, c->arena, &items[i], c->err);
+            /* As many keys as the length says may still be others. */
+            lua_isnil(L, -1) ? refuse(c, HOLES)
+            : nested         ? list_value(&inner, element, type, depth + 1)
+                             : hdl_to_value(L, inner.index, &column, c->arena, &items[i], c->err);
         lua_pop(L, 1);
         if (kind != HD_OK) return kind;
     }
