@@ -6,6 +6,8 @@ local databases = require "spec.support.databases"
 local loop = require "spec.support.loop"
 local orm = require "heddle"
 local places = require "spec.support.places"
+local relay = require "spec.support.relay"
+local socket = require "socket"
 
 local Place, User, Owner = places.Place, places.User, places.Owner
 
@@ -75,9 +77,12 @@ databases.on("postgres", function()
             insert_many = { function(em) em:insert_many(User, { { name = "a" }, { name = "b" } }) end, "a b known" },
             update_where = { function(em) em:update_where(User, { name = "known" }, { name = "new" }) end, "new" },
             delete_where = { function(em) em:delete_where(User, { name = "known" }) end, "" },
-            upsert = { function(em) em:upsert(User, { name = "new" }, { on_conflict_fields = { "name" } }) end, "known new" },
+            upsert = { function(em)
+                em:upsert(User, { name = "new" }, { on_conflict_fields = { "name" } })
+            end, "known new" },
             ["upsert_many"] = { function(em)
-                em:upsert_many(User, { { name = "new" }, { name = "known", score = 7 } }, { on_conflict_fields = { "name" } })
+                em:upsert_many(User, { { name = "new" }, { name = "known", score = 7 } },
+                    { on_conflict_fields = { "name" } })
             end, "known new" },
             ["execute of an INSERT"] = { function(em)
                 em:execute("insert into users (name, score, version) values (?, 0, 1)", "new")
@@ -192,7 +197,7 @@ databases.on("postgres", function()
                 assert.same({ "primary: SELECT" }, sent())
                 standby:resume()
                 standby:catch_up()
-                require("socket").sleep(0.03)
+                socket.sleep(0.03)
                 assert.equal("known new", names(em))
                 assert.same({ "replica 1: place", "replica 1: SELECT" }, sent())
                 for _ = 1, 3 do assert.equal("known new", names(em)) end
@@ -203,6 +208,37 @@ databases.on("postgres", function()
             end)
         end)
 
+        it("in round trips: none on the primary, one on the replica", function()
+            orm.close()
+            local near, far = relay.start(servers.primary:socket()), relay.start(standby:socket())
+            standby:resume()
+            places.open(servers, { host = near.host, port = near.port,
+                replicas = { { host = far.host, port = far.port } } })
+            near:latency(3)
+            far:latency(3)
+            orm.request_context(function()
+                local em = orm.em()
+                local function turns(fn)
+                    local before = { near:turns(), far:turns() }
+                    fn()
+                    return { near:turns() - before[1], far:turns() - before[2] }
+                end
+                local function read() names(em) end
+                em:execute "select 1" -- connects
+                read()
+                assert.same({ 0, 1 }, turns(read))
+                em:insert(User, { name = "new" })
+                assert.same({ 1, 0 }, turns(read))
+                servers:catch_up()
+                assert.same({ 0, 2 }, turns(read))
+                assert.same({ 0, 1 }, turns(read))
+                assert.same({ 1, 0 }, turns(function() em:execute "select count(*) from users" end))
+            end)
+            orm.close()
+            near:stop()
+            far:stop()
+        end)
+
         it("what one request has found out, others need not ask", function()
             standby:resume()
             local function write_and_read()
@@ -210,7 +246,7 @@ databases.on("postgres", function()
                     orm.em():insert(User, { name = "u" .. math.random(1e9) })
                     names(orm.em())
                     standby:catch_up()
-                    require("socket").sleep(0.03)
+                    socket.sleep(0.03)
                     places.forget(log)
                     names(orm.em())
                 end)

@@ -3,6 +3,7 @@
 
 local cluster = require "spec.support.cluster"
 local databases = require "spec.support.databases"
+local loop = require "spec.support.loop"
 local orm = require "heddle"
 local places = require "spec.support.places"
 local raises = require("spec.support.unit").raises
@@ -33,6 +34,7 @@ databases.on("postgres", function()
         end
 
         after_each(function()
+            orm.use "blocking"
             orm.close()
             for _, each in ipairs(servers.standbys) do each:resume() end
         end)
@@ -256,6 +258,41 @@ databases.on("postgres", function()
             assert.equal("22012", err.sqlstate)
             assert.is_true(instance:pool_stats().replicas[1].up)
             assert.equal(1, #log)
+        end)
+
+        it("an entity manager that waits for a replica is busy, and free when its coroutine is given up", function()
+            open_one { allow_global_context = true }
+            loop.reset()
+            orm.use(loop.wait)
+            local em, raised = fork(), nil
+            local function wait_long()
+                return em:find(Place, op.raw "pg_sleep(0.2) is not null", { managed = false })[1].standby
+            end
+            local first
+            loop.spawn(function() first = wait_long() end)
+            loop.spawn(function() raised = raises("busy", em.find, em, Place, {}) end)
+            loop.run()
+            assert.is_true(first)
+            assert.is_truthy(raised)
+            do
+                local co = loop.spawn(wait_long)
+                loop.step()
+                loop.drop(co)
+            end
+            collectgarbage()
+            collectgarbage()
+            loop.spawn(function() first = on_standby(em) end)
+            loop.run()
+            assert.is_true(first)
+            orm.use "blocking"
+            assert.equal(0, instance:pool_stats().replicas[1].in_use)
+        end)
+
+        it("em:drop and the end of a request give its connection back", function()
+            open_one { pool = { max = 2 } }
+            for _ = 1, 5 do orm.request_context(function() assert.is_true(on_standby(orm.em())) end) end
+            local stats = instance:pool_stats().replicas[1]
+            assert.same({ 1, 0, 5 }, { stats.opened, stats.in_use, stats.acquired })
         end)
 
         it("pool_stats tells of each replica; the primary's numbers are the primary's", function()

@@ -21,7 +21,7 @@ local cluster = {}
 local script = "spec/support/cluster.sh"
 
 local function command(...)
-    local words = { "sh", script }
+    local words = { "bash", script }
     for _, word in ipairs { ... } do words[#words + 1] = "'" .. word .. "'" end
     return table.concat(words, " ")
 end
@@ -36,6 +36,9 @@ end
 
 local Server = {}
 Server.__index = Server
+
+--- Its socket.
+function Server:socket() return ("%s/.s.PGSQL.%d"):format(self.cluster.directory, self.port) end
 
 function Server:conninfo(database)
     return ("host=%s port=%d user=heddle dbname=%s"):format(self.cluster.directory, self.port, database)

@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # A PostgreSQL primary and standbys that stream from it, for specs of read replicas: cluster.lua calls this.
 #
 #   cluster.sh create              makes the primary in a temporary directory, starts it and prints the directory
@@ -14,7 +14,7 @@ set -eu
 # What the caller has open must not stay open in a server: `keep` waits for the end of a pipe.
 for fd in /proc/$$/fd/*; do
     fd=${fd##*/}
-    if [ "$fd" -gt 2 ] && [ "$fd" -lt 10 ]; then eval "exec $fd>&-"; fi
+    if [ "$fd" -gt 2 ] && [ "$fd" != 255 ]; then eval "exec $fd>&-"; fi # 255 is this script
 done
 
 bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)

@@ -26,9 +26,10 @@ local function quote(word)
     return "'" .. word:gsub("'", "'\\''") .. "'"
 end
 
---- Starts a relay to the test server of with_postgres.sh.
-function relay.start()
-    local target = ("%s/.s.PGSQL.%s"):format(os.getenv "HEDDLE_TEST_PG_SOCKET", os.getenv "HEDDLE_TEST_PG_PORT")
+--- Starts a relay to the test server of with_postgres.sh, or to that of another socket.
+function relay.start(target)
+    target = target
+        or ("%s/.s.PGSQL.%s"):format(os.getenv "HEDDLE_TEST_PG_SOCKET", os.getenv "HEDDLE_TEST_PG_PORT")
     relay.count = (relay.count or 0) + 1
     local host = ("%s/relay-%d"):format(os.getenv "HEDDLE_TEST_TMP", relay.count)
     assert(os.execute("mkdir " .. quote(host)))
