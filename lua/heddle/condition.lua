@@ -91,11 +91,19 @@ local function there(self, child)
   return guard .. " IS NOT NULL"
 end
 
--- The condition of a nested filter, and that there is a row for it to speak of.
+-- The condition of a nested filter, and that there is a row for it to speak of: at each step of a chain.
 function words.rel(self, scope)
-  local child = self:child(scope, scope.mapping.props[self:next_word()])
-  local text = word(self, child)
-  return "(" .. there(self, child) .. " AND " .. text .. ")"
+  local chain, terms = {}, {}
+  repeat
+    scope = self:child(scope, scope.mapping.props[self:next_word()])
+    chain[#chain + 1] = scope
+    local goes_on = self.code[self.at] == "rel"
+    if goes_on then self:next_word() end
+  until not goes_on
+  local text = word(self, scope)
+  for i, child in ipairs(chain) do terms[i] = there(self, child) end
+  terms[#terms + 1] = text
+  return "(" .. table.concat(terms, " AND ") .. ")"
 end
 
 -- What the named filters say of pairs that are rows of an entity; nil when nothing stands in the code.
