@@ -17,9 +17,9 @@ local unmanaged = require("heddle.populate.unmanaged")
 local joined = {}
 
 -- What of a part other statements read.
-local function read_rest(loader, eager, part)
+local function read_rest(loader, plain, part)
   if part.rest.views[1] then populate.run(loader, part.rest, part.found) end
-  populate.eager(eager, part.map, part.found, { below = part.taken })
+  populate.eager(plain, part.map, part.found, { below = part.taken })
 end
 
 local function tell_loads(em, shelves)
@@ -40,7 +40,7 @@ local function drop_changes(list, lists, is_whole)
 end
 
 -- What a relation of a part leads to in memory, and did not in the rows.
-local function read_left(loader, part)
+local function read_left(loader, plain, part)
   local view = part.view
   if not view or not part.left[1] then return end
   if populate.is_to_one(view) then
@@ -48,7 +48,7 @@ local function read_left(loader, part)
     populate.run(loader, { map = above.map, own = above.own, views = { view }, below = { [view.name] = part.level },
       options = { [view.name] = part.own } }, part.left)
   else
-    loader:rows(part.level, part.left)
+    plain:rows(part.level, part.left)
     populate.run(loader, part.level, part.left)
   end
 end
@@ -61,10 +61,11 @@ local function find_managed(em, plan, params, opts, list)
   end
   link.managed(em, list, lists, refresh)
   tell_loads(em, shelves)
-  local loader, eager = managed.loader(em, opts), managed.loader(em, find_options.shared(opts))
+  -- What nobody asked for is not refreshed.
+  local loader, plain = managed.loader(em, opts), managed.loader(em, find_options.shared(opts))
   for _, part in ipairs(list) do
-    read_left(loader, part)
-    read_rest(loader, eager, part)
+    read_left(loader, plain, part)
+    read_rest(loader, plain, part)
   end
 end
 

@@ -91,4 +91,42 @@ function graph.text(list)
     return table.concat(lines, "\n")
 end
 
+local add_along
+
+local function add_one(lines, indent, e, entries, fields, is_shown)
+    local parts, targets = { indent .. name_of(e) }, {}
+    local by_name = getmetatable(e).definition.by_name
+    local function ignore() end
+    for _, prop in ipairs(getmetatable(e).definition.properties) do
+        if prop.kind == "scalar" and not prop.lazy and not fields then parts[#parts + 1] = say(e, prop, ignore) end
+    end
+    for _, name in ipairs(fields or {}) do parts[#parts + 1] = say(e, by_name[name], ignore) end
+    for i, entry in ipairs(entries or {}) do
+        targets[i] = {}
+        parts[#parts + 1] = say(e, by_name[entry[1]], function(target) table.insert(targets[i], target) end)
+    end
+    lines[#lines + 1] = table.concat(parts, " | ")
+    for i, entry in ipairs(entries or {}) do
+        add_along(lines, indent .. "  ", targets[i], entry.populate, entry.fields, is_shown)
+    end
+end
+
+function add_along(lines, indent, list, entries, fields, is_shown)
+    for _, e in ipairs(list) do
+        if is_shown(e) then
+            add_one(lines, indent, e, entries, fields, is_shown)
+        else
+            lines[#lines + 1] = indent .. name_of(e)
+        end
+    end
+end
+
+--- What a query asked for, and nothing besides: along entries of populate, each { relation, populate =, fields = }, of
+--- those instances that are to be shown.
+function graph.along(list, opts, is_shown)
+    local lines = {}
+    add_along(lines, "", list, opts.populate, opts.fields, is_shown)
+    return table.concat(lines, "\n")
+end
+
 return graph

@@ -48,13 +48,17 @@ local function set_of(list)
   return set
 end
 
--- Those whose relation the program has made lead somewhere else.
-local function moved(view, owners)
-  local some = {}
+-- Those whose relation leads to what did not come with the rows: where the program has made it lead to, or what a
+-- filter hides that is loaded all the same.
+local function elsewhere(part, owners)
+  local view, some, seen = part.view, {}, set_of(part.found)
   for _, e in ipairs(owners) do
-    local meta = getmetatable(e)
-    local overlay = meta.overlay and meta.overlay[meta.slot_of[e]]
-    if overlay and overlay.rel[view.name] ~= nil then some[#some + 1] = e end
+    local meta, target = getmetatable(e), managed.target_of(e, view)
+    if target ~= nil and not seen[target] then
+      local overlay = meta.overlay and meta.overlay[meta.slot_of[e]]
+      local is_hidden = part.own.where == nil and getmetatable(target).load_state ~= "reference"
+      if is_hidden or overlay and overlay.rel[view.name] ~= nil then some[#some + 1] = e end
+    end
   end
   return some
 end
@@ -86,7 +90,7 @@ function link.managed(em, list, lists, refresh)
       if view.kind == "one_to_one" and view.inverse then
         managed.fill_inverses(view, owners)
       end
-      part.left = moved(view, owners)
+      part.left = elsewhere(part, owners)
     elseif view then
       loading.fill(em, view, owners, by_owner(lists, part), part.asked, refresh)
       part.left = others(view, owners, part.found)

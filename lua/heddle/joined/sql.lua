@@ -281,9 +281,9 @@ function sql.plan(list, where, opts, allow_empty, named)
     read_part(to, list[number])
     is_many = is_many or parts.is_many(list[number].view)
   end
-  local is_limited = is_many and (opts.limit ~= nil or opts.offset ~= nil)
+  local is_limited = opts.limit ~= nil or opts.offset ~= nil
   return shape.plan(to, map, build, { parts = list, opts = opts, terms = terms, is_many = is_many,
-    is_limited = is_limited, is_apart = is_limited or is_own }), to.params
+    is_limited = is_limited, is_apart = is_own or is_limited and is_many }), to.params
 end
 
 return sql
