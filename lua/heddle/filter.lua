@@ -158,7 +158,7 @@ function filter.read(to, mapping, where, allow_empty)
     return place.refuse_filter(mapping, "an empty filter would hold for every row: is a variable in it nil? "
       .. "Say all = true if every row is meant")
   end
-  read_named(to, mapping)
+  if to.named then read_named(to, mapping) end
   return read(to, place.root(mapping), where)
 end
 
