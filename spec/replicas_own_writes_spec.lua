@@ -96,6 +96,15 @@ databases.on("postgres", function()
             ["execute of a SELECT that calls what writes"] = { function(em)
                 em:execute("select add_user(?)", "new")
             end, "known new" },
+            ["the query builder's insert"] = { function(em)
+                em:query(User):insert({ name = "new", score = 1 }):execute()
+            end, "known new" },
+            ["the query builder's update, with rows back"] = { function(em)
+                em:query(User):update({ name = "new" }):where({ name = "known" }):returning("name"):rows()
+            end, "new" },
+            ["the query builder's delete"] = { function(em)
+                em:query(User):delete():where({ name = "known" }):execute()
+            end, "" },
             ["a transaction"] = { function(em)
                 em:transactional(function() em:persist(User { name = "new" }) end)
             end, "known new" },
@@ -237,6 +246,20 @@ databases.on("postgres", function()
             orm.close()
             near:stop()
             far:stop()
+        end)
+
+        it("streams see it too, and what the body of a loop writes", function()
+            orm.request_context(function()
+                local em, list = orm.em(), {}
+                em:insert(User, { name = "new" })
+                for user in em:stream(User, {}, { order_by = { "name" } }) do
+                    list[#list + 1] = user.name
+                    em:persist(User { name = user.name .. "!" }):flush()
+                    assert.equal(2 + #list, em:count(User, {}, { connection = "write" }))
+                end
+                assert.same({ "known", "new" }, list)
+                assert.equal("known known! new new!", names(em))
+            end)
         end)
 
         it("what one request has found out, others need not ask", function()

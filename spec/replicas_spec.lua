@@ -105,6 +105,31 @@ databases.on("postgres", function()
                     assert.equal(place.standby, place.words[1].standby)
                     return place.standby
                 end,
+                ["populate in one joined statement"] = function(em)
+                    local owners = em:find(Owner, {}, { populate = { "places", "visits" }, strategy = "joined" })
+                    assert.equal(1, #log)
+                    return owners[1].places[1].standby
+                end,
+                stream = function(em)
+                    local standby_of
+                    for place in em:stream(Place, {}) do standby_of = place.standby end
+                    return standby_of
+                end,
+                ["stream with populate"] = function(em)
+                    local standby_of
+                    for owner in em:stream(Owner, {}, { populate = { "places" }, managed = true }) do
+                        standby_of = owner.places[1].standby
+                    end
+                    return standby_of
+                end,
+                ["query builder, entities"] = function(em) return em:query(Place, "p"):all()[1].standby end,
+                ["query builder, one"] = function(em) return em:query(Place, "p"):one().standby end,
+                ["query builder, rows"] = function(em)
+                    return em:query(Place, "p"):select("standby"):rows()[1].standby
+                end,
+                ["query builder, count"] = function(em)
+                    return em:query(Place, "p"):where({ standby = true }):count() == 1
+                end,
                 ["populate, unmanaged"] = function(em)
                     return em:find(Owner, {}, { populate = { "places" }, managed = false })[1].places[1].standby
                 end,

@@ -165,8 +165,9 @@ end
 ---@param sql string
 ---@param params table packed
 ---@param bare boolean|nil between operations (on_connect)
-function Context:run_sql(link, sql, params, bare)
-  return raw_sql.run(self, link, sql, params, bare)
+---@param seconds number|nil that it may take
+function Context:run_sql(link, sql, params, bare, seconds)
+  return raw_sql.run(self, link, sql, params, bare, seconds)
 end
 
 local Connection = {}

@@ -33,9 +33,10 @@ end
 ---@param sql string
 ---@param params table packed
 ---@param bare boolean|nil
+---@param seconds number|nil that it may take
 ---@return table|nil rows nil when the statement gives none
 ---@return integer count rows touched
-function raw_sql.run(context, link, sql, params, bare)
+function raw_sql.run(context, link, sql, params, bare, seconds)
   if type(sql) ~= "string" then
     errors.raise("validation", "execute takes SQL as a string, not a " .. type(sql), { context = context.name })
   end
@@ -46,7 +47,7 @@ function raw_sql.run(context, link, sql, params, bare)
   end
   local rows
   context:comment(link)
-  local status = wait.drive(link, context, link:start(entry.query, params, params.n, nil, bare))
+  local status = wait.drive(link, context, link:start(entry.query, params, params.n, seconds, bare))
   while status == wait.ROW do
     rows = rows or {}
     status = wait.drive(link, context, link:rows(entry.query, rows, columns_of))

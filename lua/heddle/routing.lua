@@ -17,8 +17,9 @@ local routing = {}
 local REPLAYED = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()::text END AS place"
 -- The id of what ran just before, if it wrote.
 local WROTE = "SELECT txid_current_if_assigned()::text"
--- Seconds after which a replica that was behind is asked again.
-local PATIENCE = 0.02
+-- Seconds after which a replica that was behind is asked again, and within which it has to answer.
+local PATIENCE, LIMIT = 0.02, 1
+local NOTHING = { n = 0 }
 
 -- What the primary would not have failed with: it is there, it has connections of its own, replays nobody's log, and
 -- may write.
@@ -79,15 +80,23 @@ local function is_known(replica)
   return replica.replayed ~= nil and replica.closed == closed_of(replica)
 end
 
+-- One that keeps silent is as good as gone.
+local function ask_place(em, replica, link)
+  local ok, rows = pcall(em.context.run_sql, em.context, link, REPLAYED, NOTHING, nil, LIMIT)
+  if ok then return rows[1].place and own_writes.place(rows[1].place) or 0 end
+  if not errors.is_error(rows, "timeout") then error(rows, 0) end
+  return errors.raise("connection", ("%s of context '%s' does not answer"):format(replica.name, em.context_name),
+    { context = em.context_name, cause = rows })
+end
+
 -- Whether a replica has come as far as that.
 local function has_replayed(em, replica, link, place)
   if is_known(replica) then
     if replica.replayed >= place then return true end
     if core.clock() < replica.asked + PATIENCE then return false end
   end
-  local row = em.context:run_sql(link, REPLAYED, { n = 0 })[1]
-  replica.replayed, replica.asked = row.place and own_writes.place(row.place) or 0, core.clock()
-  replica.closed = closed_of(replica)
+  replica.replayed = ask_place(em, replica, link)
+  replica.asked, replica.closed = core.clock(), closed_of(replica)
   return replica.replayed >= place
 end
 
@@ -117,7 +126,8 @@ function routing.start(em, send, plan, opts, ...)
   end
   local place, tried = own_writes.needed(em), {}
   if not place then
-    own_writes.ask(em)
+    -- A stream runs on a link of its own.
+    if not opts or not opts.stream then own_writes.ask(em) end
     return send(em, em:open_link(), plan, ...)
   end
   local replica, link = take_replica(em, tried)

@@ -59,7 +59,7 @@ local function affected(em, plan, params, opts)
   local status, link = em:start(plan, params, opts)
   if status == 1 then link:finish() end
   local count = link:affected()
-  if em.context:is_logged() then em.context:log(link) end
+  fetch.finish(em, link, plan, opts)
   return count
 end
 
