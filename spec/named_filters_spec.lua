@@ -212,6 +212,23 @@ databases.each(function(db)
             raises("unknown_property", function() em:find(User, { team = { secret = "s" } }) end)
         end)
 
+        it("the query builder: the root, what is joined, and what is written", function()
+            local function count(query, opts) return (opts and query:options(opts) or query):count() end
+            assert.equal(5, em:query(User, "u"):count())
+            assert.equal(6, count(em:query(User, "u"), { filters = false }))
+            assert.equal(3, count(em:query(User, "u"), { filters = { tenant = { id = 7 } } }))
+            assert.equal("1 2 4 5 6", ids(em:query(User, "u"):all()))
+            assert.equal("1 2 6", ids(em:query(User, "u"):join("u.team", "t"):all()))
+            assert.equal("1 2 3 4 6", ids(em:query(User, "u"):join("u.team", "t"):options({ filters = false }):all()))
+            assert.equal("1 2 4 5 6", ids(em:query(User, "u"):left_join("u.team", "t"):all()))
+            assert.equal("1 3", ids(em:query(Team, "t"):where({ users = op.some {} }):all()))
+            assert.equal(2, em:query(User, "u"):update({ name = "x" }):where({ team = 1 }):count())
+            assert.same({ { "Cid" } }, work.raw:rows "select name from users where id = 3")
+            work.raw:exec "delete from learned"
+            assert.equal(5, em:query(User, "u"):where({ id = op.gt(0) }):delete():count())
+            assert.same({ { "3" } }, work.raw:rows "select id from users")
+        end)
+
         describe("of an entity manager", function()
             it("enable_filter, disable_filter, set_filter_params", function()
                 assert.equal(em, em:enable_filter("tenant", { id = 7 }))
