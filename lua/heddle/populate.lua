@@ -44,6 +44,20 @@ function populate.selected(own, opts)
     limit = own.limit, offset = own.offset })
 end
 
+-- No closure over the entity manager: LuaJIT would keep it for the sake of a trace.
+local function add_reads(all, level, em, opts)
+  for _, view in ipairs(level.views) do
+    local _, part = populate.asked(level, view, em, opts)
+    for _, map in ipairs(part and part.reads or {}) do all[#all + 1] = map end
+    if not populate.is_to_one(view) then
+      all[#all + 1] = view.target
+      all[#all + 1] = view.pivot and view.pivot.mapping
+    end
+    add_reads(all, level.below[view.name], em, opts)
+  end
+  return all
+end
+
 ---The mappings whose tables the queries for a level read, but for those that to-one relations ask for by key alone: a
 ---row is found so as it is in memory. Checks what is said about the level.
 ---@param level heddle.Level
@@ -53,20 +67,7 @@ end
 ---@return table[] more than `reads`
 function populate.reads(level, reads, em, opts)
   if not level.views[1] then return reads end
-  local all = { compat.unpack(reads) }
-  local function add(above)
-    for _, view in ipairs(above.views) do
-      local _, part = populate.asked(above, view, em, opts)
-      for _, map in ipairs(part and part.reads or {}) do all[#all + 1] = map end
-      if not populate.is_to_one(view) then
-        all[#all + 1] = view.target
-        all[#all + 1] = view.pivot and view.pivot.mapping
-      end
-      add(above.below[view.name])
-    end
-  end
-  add(level)
-  return all
+  return add_reads({ compat.unpack(reads) }, level, em, opts)
 end
 
 local function is_relation(view)
