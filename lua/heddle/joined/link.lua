@@ -9,35 +9,38 @@ local unmanaged = require("heddle.populate.unmanaged")
 
 local link = {}
 
--- Calls fn(owner, target) for everything that stands beside each other, again and again where a product repeats it.
-local function each_pair(lists, part, fn)
+-- Calls fn(owner, target, with) for everything that stands beside each other, again and again where a product repeats
+-- it. What fn needs is given to it: LuaJIT would keep a closure, and the instances that it holds, for the sake of a trace.
+local function each_pair(lists, part, fn, with)
   local owners, targets = lists[part.above.number].results, lists[part.number].results
   local owner, target
   for i = 1, #owners do
     if owners[i] ~= owner or targets[i] ~= target then
       owner, target = owners[i], targets[i]
-      if owner and target then fn(owner, target) end
+      if owner and target then fn(owner, target, with) end
     end
+  end
+end
+
+local function add_member(owner, member, into)
+  local own, shared = into.members[owner], into.shared
+  if not own then
+    own = {}
+    into.members[owner] = own
+    if shared then shared[owner] = {} end
+  end
+  local known = shared and shared[owner] or into.seen
+  if not known[member] then
+    known[member] = true
+    own[#own + 1] = member
   end
 end
 
 -- Members by owner, each once, in the order of the rows. Only pairs give a member several owners.
 local function by_owner(lists, part)
-  local members, seen, shared = {}, {}, part.view.pivot and {}
-  each_pair(lists, part, function(owner, member)
-    local own = members[owner]
-    if not own then
-      own = {}
-      members[owner] = own
-      if shared then shared[owner] = {} end
-    end
-    local known = shared and shared[owner] or seen
-    if not known[member] then
-      known[member] = true
-      own[#own + 1] = member
-    end
-  end)
-  return members
+  local into = { members = {}, seen = {}, shared = part.view.pivot and {} }
+  each_pair(lists, part, add_member, into)
+  return into.members
 end
 
 -- Managed --------------------------------------------------------------------------------------------------
@@ -100,6 +103,10 @@ end
 
 -- Unmanaged ------------------------------------------------------------------------------------------------
 
+local function point(e, target, view)
+  unmanaged.point_to(e, view, target)
+end
+
 ---Links instances of no entity manager.
 ---@param list heddle.JoinedPart[] get `found`
 ---@param lists table[] as rows.unmanaged gives them
@@ -110,7 +117,7 @@ function link.unmanaged(list, lists, loader)
     loader:know(part.map, part.found)
     local view, owners = part.view, part.above and part.above.found
     if view and populate.is_to_one(view) then
-      each_pair(lists, part, function(e, target) unmanaged.point_to(e, view, target) end)
+      each_pair(lists, part, point, view)
       -- Who is not asked for may be there all the same.
       if part.asked then loader:point(view, owners) end
     elseif view then
