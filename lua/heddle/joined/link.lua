@@ -10,7 +10,7 @@ local unmanaged = require("heddle.populate.unmanaged")
 local link = {}
 
 -- Calls fn(owner, target, with) for everything that stands beside each other, again and again where a product repeats
--- it. What fn needs is given to it: LuaJIT would keep a closure for the sake of a trace, and the instances that it holds.
+-- it. What fn needs is given to it: LuaJIT would keep a closure, and the instances in it, for the sake of a trace.
 local function each_pair(lists, part, fn, with)
   local owners, targets = lists[part.above.number].results, lists[part.number].results
   local owner, target
