@@ -40,7 +40,8 @@ databases.each(function(db)
             assert.equal("Ann Cid", names(Author, { books = op.every { title = op.like "A%" } }))
             assert.equal("Ann Ben", names(Author, { books = op.some {} }))
             assert.equal("Cid", names(Author, { books = op.none {} }))
-            assert.equal("Ann", names(Author, { books = op.all { op.some { title = "A1" }, op.some { title = "A2" } } }))
+            assert.equal("Ann", names(Author, { books = op.all { op.some { title = "A1" },
+                op.some { title = "A2" } } }))
             assert.equal("", names(Author, { books = op.some { title = op.all { op.eq "A1", op.eq "A2" } } }))
             assert.equal("Ann Cid", names(Author, { books = op.any { op.some { title = "A1" }, op.none {} } }))
             assert.equal("Ben Cid", names(Author, { books = op.negate(op.some { title = "A1" }) }))
@@ -62,7 +63,8 @@ databases.each(function(db)
             assert.equal("x1 y1", names(library.Track, { lists = op.some { name = "b", owner = "ann" } }))
             assert.equal("Tom", names(library.Student, { courses = op.every { name = "Lua" } }))
             assert.equal("Sue", names(library.Student, { courses = op.some { name = "C" } }))
-            assert.equal("Sue", names(library.Student, { enrolments = op.some { grade = 5, course = { name = "Lua" } } }))
+            assert.equal("Sue", names(library.Student, { enrolments = op.some { grade = 5,
+                course = { name = "Lua" } } }))
             assert.equal("Lua", names(library.Course, { students = op.some { name = "Tom" } }))
         end)
 
@@ -115,7 +117,8 @@ databases.each(function(db)
             assert.equal("Cid", names(Author, { books = op.some { text = "long" }, name = "Cid" }))
             assert.equal("", names(Author, { books = op.every { text = op.ne "short" }, name = "Cid" }))
             assert.equal("", names(Author, { books = op.every(op.negate { text = "short" }), name = "Cid" }))
-            assert.equal("Cid", names(Author, { books = op.every { text = op.one_of { "long", orm.null } }, name = "Cid" }))
+            assert.equal("Cid", names(Author, { books = op.every { text = op.one_of { "long", orm.null } },
+                name = "Cid" }))
             assert.equal("Cid", names(Author, { books = op.none { text = "short" }, name = "Cid" }))
             assert.equal("Cid", names(Author, { books = op.every { editor = orm.null }, name = "Cid" }))
             assert.equal("", names(Author, { books = op.every { editor = { name = "Ann" } }, name = "Cid" }))
@@ -206,7 +209,8 @@ databases.each(function(db)
             end
             local ok, err = pcall(function()
                 for i = 1, 20 do
-                    local where = { books = op.some { title = "A" .. i, tags = op.every(op.one_of { "lua", "c" .. i }) } }
+                    local where = { books = op.some { title = "A" .. i,
+                        tags = op.every(op.one_of { "lua", "c" .. i }) } }
                     em:find(Author, where)
                     em:count(Author, where)
                 end
@@ -270,7 +274,9 @@ databases.each(function(db)
             assert.equal("boss", names(made.Manager, { reports = op.some { name = "cat" } }))
             assert.equal("ann cat", names(made.Person, { boss = { reports = op.some {} } }))
             assert.equal("cat", names(made.Customer, { contact = op.some { boss = { reports = op.some {} } } }))
-            raises("unknown_property", function() em:find(made.Team, { members = op.some { salary = 5 } }) end, "Person")
+            raises("unknown_property", function()
+                em:find(made.Team, { members = op.some { salary = 5 } })
+            end, "Person")
         end)
     end)
 end)

@@ -350,8 +350,8 @@ databases.each(function(db)
                             or kind == "eq" and json_model.equal(own, value))
                         if holds then expected[#expected + 1] = i end
                     end
-                    assert.equal(table.concat(expected, " "), ids { data = op[kind](value) }, ("seed %d, %s"):format(seed,
-                        kind))
+                    assert.equal(table.concat(expected, " "), ids { data = op[kind](value) },
+                        ("seed %d, %s"):format(seed, kind))
                 end
             end
         end)

@@ -36,20 +36,20 @@ end
 ---@return (string|integer)[]|nil steps
 ---@return string|nil why
 function json_path.steps(path)
-  local given, why = path, nil
-  if type(path) == "string" then
-    given, why = of_text(path)
-    if not given then return nil, why end
-  elseif type(path) ~= "table" then
+  if type(path) ~= "string" and type(path) ~= "table" then
     return nil, "takes a path: text, or a list of names and places"
   end
+  local given, problem = path, nil
+  if type(path) == "string" then given, problem = of_text(path) end
+  if not given then return nil, problem end
   local steps, count = {}, 0
   for _ in pairs(given) do count = count + 1 end
   if count == 0 or count ~= #given then return nil, "takes a list without holes, and not an empty one, as a path" end
   if count > MOST_STEPS then return nil, "takes a path of " .. MOST_STEPS .. " steps at most" end
   for i = 1, count do
-    steps[i], why = step_of(given[i])
-    if steps[i] == nil then return nil, why end
+    local step, why = step_of(given[i])
+    if step == nil then return nil, why end
+    steps[i] = step
   end
   return steps
 end

@@ -159,9 +159,9 @@ function op.starts_with(prefix) return make("starts_with", text("starts_with", p
 ---@return heddle.Operator
 function op.ends_with(suffix) return make("ends_with", text("ends_with", suffix)) end
 
----The text has this in it, wildcards taken as they are: `{ name = op.contains "_" }`. Of an array: it has this element,
----or all of a list, `{ tags = op.contains { "a", "b" } }`. Of json: it has these members and items, `{ data =
----op.contains { a = { b = 1 } } }`, as PostgreSQL's `@>` says.
+---The text has this in it, wildcards taken as they are: `{ name = op.contains "_" }`. Of an array: it has this
+---element, or all of a list, `{ tags = op.contains { "a", "b" } }`. Of json: it has these members and items,
+---`{ data = op.contains { a = { b = 1 } } }`, as PostgreSQL's `@>` says.
 ---@param value any
 ---@return heddle.Operator
 function op.contains(value) return make("contains", ordered("contains", value)) end
@@ -176,8 +176,8 @@ function op.contained(value) return make("contained", ordered("contained", value
 ---@return heddle.Operator
 function op.overlaps(value) return make("overlaps", ordered("overlaps", value)) end
 
----The text matches a regular expression, by PostgreSQL's `~`; on SQLite by the function `regexp` of the program, without
----which the query is `unsupported`.
+---The text matches a regular expression, by PostgreSQL's `~`; on SQLite by the function `regexp` of the program,
+---without which the query is `unsupported`.
 ---@param pattern string
 ---@return heddle.Operator
 function op.matches(pattern) return make("matches", text("matches", pattern)) end
@@ -212,8 +212,9 @@ function op.any(conditions) return make("any", list("any", conditions)) end
 ---@return heddle.Operator
 function op.negate(condition) return make("negate", given("negate", condition)) end
 
----A value inside a json property: `{ data = op.json("address.city", "Bonn") }`. The path is text, in which digits are an
----item's place, or a list of names and places, `{ "lines", 1, "price.net" }`. The condition is a value or an operator.
+---A value inside a json property: `{ data = op.json("address.city", "Bonn") }`. The path is text, in which digits are
+---an item's place, or a list of names and places, `{ "lines", 1, "price.net" }`. The condition is a value or an
+---operator.
 ---@param path string|(string|integer)[]
 ---@param condition any
 ---@return heddle.Operator
@@ -223,8 +224,8 @@ function op.json(path, condition)
   return make("json", given("json", condition), steps)
 end
 
----Some member of a relation fulfils the condition: `{ books = op.some { published = true } }`. The condition is a filter
----of the target, a key or entity of it, or an operator over these; `op.some {}` asks for any member at all.
+---Some member of a relation fulfils the condition: `{ books = op.some { published = true } }`. The condition is a
+---filter of the target, a key or entity of it, or an operator over these; `op.some {}` asks for any member at all.
 ---@param condition any
 ---@return heddle.Operator
 function op.some(condition) return make("some", given("some", condition)) end

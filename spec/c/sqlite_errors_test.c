@@ -118,6 +118,30 @@ static void error_kinds(void **state) {
     assert_int_equal(db_integer(&d, "SELECT count(*) FROM users"), 1);
 }
 
+static void always(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+    (void)argc, (void)argv;
+    sqlite3_result_int(ctx, 1);
+}
+
+/* What SQLite understands and does not take; REGEXP only until the program gives it its function. */
+static void limits_are_unsupported(void **state) {
+    (void)state;
+    char sql[8192] = "SELECT 1 FROM (SELECT 1) AS t0";
+    for (int i = 1; i < 70; i++) {
+        char join[48];
+        snprintf(join, sizeof join, " JOIN (SELECT %d) AS t%d", i, i);
+        strcat(sql, join);
+    }
+    db_fails(&d, sql, HD_E_UNSUPPORTED);
+    strcpy(sql, "SELECT ");
+    for (int i = 0; i < 1500; i++) strcat(sql, "(0+");
+    db_fails(&d, strcat(sql, "0"), HD_E_UNSUPPORTED);
+    db_fails(&d, "SELECT 'a' REGEXP 'b'", HD_E_UNSUPPORTED);
+    assert_non_null(strstr(d.err.message, "regexp"));
+    sqlite3_create_function(inside(&d)->db, "regexp", 2, SQLITE_UTF8, NULL, always, NULL, NULL);
+    assert_int_equal(db_integer(&d, "SELECT 'a' REGEXP 'b'"), 1);
+}
+
 static void deferred_foreign_key_fails_the_commit(void **state) {
     (void)state;
     db_exec(&d, "CREATE TABLE p (id INTEGER PRIMARY KEY); "
@@ -136,6 +160,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         T(refused_texts),
         T(error_kinds),
+        T(limits_are_unsupported),
         T(deferred_foreign_key_fails_the_commit),
     };
     return cmocka_run_group_tests_name("sqlite errors", tests, NULL, NULL);

@@ -32,7 +32,9 @@ static hd_step run_all(db *d, seen *s) {
         text_of("BEGIN IMMEDIATE"),
         with_params("INSERT INTO t VALUES (?1, ?2, ?3, ?4, ?5)", params, 5),
         with_params("INSERT INTO t VALUES (?1, ?2, ?3, ?4, ?5) RETURNING *", params, 5),
-        text_of("SELECT a, b, c, d, hd_lower(e) FROM t ORDER BY c COLLATE hd_decimal"),
+        text_of("SELECT a, b, c, d, hd_lower(e) FROM t WHERE hd_json_contains(hd_json("
+                "'{\"k\": [\"\\u0041\" , {}], \"b\": 1}', '[\"k\"]'), '[\"A\"]') "
+                "AND hd_array_overlaps('[1, 2]', '[2]', 0) ORDER BY c COLLATE hd_decimal"),
         text_of("SELECT '1970-01-01 00:00:01', '[]', replace(hd_decimal_sum(v), '.00', ''), "
                 "hd_uuid(), 'x' FROM (SELECT '999.00' AS v UNION ALL SELECT '1.5' UNION ALL SELECT "
                 "'-0.5')"),
