@@ -108,7 +108,7 @@ local names = {
 
 local options = {
     "populate", "fields", "exclude", "order_by", "limit", "offset", "strategy", "lock", "filters", "flush_mode", "managed",
-    "connection", "refresh", "first", "last", "before", "after", "count", "group_by", "having", "distinct", "all",
+    "connection", "refresh", "first", "last", "before", "after", "count", "group_by", "having", "distinct", "all", "timeout",
 }
 
 -- What is asked ---------------------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ end
 
 -- What a program would write around data.
 local function filter(make, entity)
-    local what = make.random(12)
+    local what = make.random(16)
     if what <= 2 then return make.value() end
     if what <= 4 then return { [make.pick(names)] = make.value() } end
     if what == 5 then return operator(make, 1) end
@@ -221,6 +221,9 @@ local function query_options(make)
     end
     return make.object(options, function() return option_value(make) end)
 end
+
+local path_options = { "where", "order_by", "limit", "offset", "fields", "exclude", "filters", "strategy", "populate",
+    "refresh", "flush_mode", "connection", "timeout" }
 
 local function page_options(make, em, entity)
     local opts = make.object({ "first", "last", "after", "before", "count", "order_by", "fields" },
@@ -264,6 +267,34 @@ local reads = {
         local team = em:find_one(Team, 1)
         return team.members:matching(filter(make, User), query_options(make))
     end,
+    function(em, make)
+        local team = em:find_one(Team, 1)
+        if make.random(2) == 1 then return team.members:load_count(query_options(make)) end
+        return team.members:load(make.random(4) == 1 and make.value() or make.object(path_options,
+            function() return option_value(make) end))
+    end,
+    function(em, make, entity)
+        local stream = em:stream(entity, filter(make, entity), query_options(make))
+        for _ in stream do break end
+        stream:close()
+    end,
+    function(em, make)
+        local user = em:find_one(User, 1, { populate = { "team", "skills" } })
+        return orm.to_table(user, make.object({ "populate", "fields", "exclude" }, function() return option_value(make) end))
+    end,
+    function(em, make, entity)
+        local query = em:query(entity, "q"):where(filter(make, entity))
+        if make.random(3) == 1 then query:order_by(make.random(2) == 1 and make.string() or make.value(2)) end
+        if make.random(3) == 1 then query:limit(make.value(1)) end
+        if make.random(4) == 1 then query:offset(make.value(1)) end
+        if make.random(4) == 1 then query:populate(option_value(make)) end
+        if make.random(6) == 1 then query:group_by("q.id"):having(make.value()) end
+        if make.random(6) == 1 then query:where { ["q." .. make.pick(names)] = operator(make, 1) } end
+        local how = make.pick { "all", "one", "count", "rows" }
+        if how == "rows" then query:select("q.id", "q." .. make.pick(names)) end
+        return query[how](query)
+    end,
+    read_page,
     read_page,
 }
 
@@ -283,22 +314,38 @@ if has_cjson then
     for _ = 1, 3 do reads[#reads + 1] = read_text end
 end
 
-local function data(make)
-    if make.random(5) == 1 then return make.value() end
-    return make.object(names)
+local function data(make, entity)
+    local what = make.random(6)
+    if what == 1 then return make.value() end
+    if what == 2 then return make.object(names) end
+    local made = {}
+    for _ = 1, make.random(3) do
+        local name = make.pick(own_names[entity])
+        made[name] = fitting[name] and make.random(2) == 1 and make.pick(fitting[name]) or make.value()
+    end
+    return made
 end
 
+local function some(make) return { id = op.gt(make.random(3)) } end
+
 local writes = {
-    function(em, make, entity) return em:update_where(entity, filter(make, entity), data(make)) end,
-    function(em, make, entity) return em:update_where(entity, { [make.pick(names)] = make.value() }, data(make)) end,
-    function(em, make, entity) return em:update_where(entity, {}, data(make), { all = true }) end,
-    function(em, make, entity) return em:update_where(entity, { id = 1 }, data(make), query_options(make)) end,
+    function(em, make, entity) return em:update_where(entity, filter(make, entity), data(make, entity)) end,
+    function(em, make, entity) return em:update_where(entity, { [make.pick(names)] = make.value() }, data(make, entity)) end,
+    function(em, make, entity) return em:update_where(entity, {}, data(make, entity), { all = true }) end,
+    function(em, make) return em:update_where(User, some(make), data(make, User)) end,
+    function(em, make) return em:update_where(Team, some(make), data(make, Team), query_options(make)) end,
     function(em, make, entity) return em:delete_where(entity, filter(make, entity)) end,
-    function(em, make, entity) return em:delete_where(entity, filter(make, entity), make.object { "all", "filters" }) end,
+    function(em, make, entity)
+        return em:delete_where(entity, filter(make, entity), make.object({ "all", "filters" }, function()
+            return option_value(make)
+        end))
+    end,
+    function(em, make) return em:query(User, "q"):update(data(make, User)):where(some(make)):count() end,
+    function(em, make, entity) return em:query(entity, "q"):delete():where(filter(make, entity)):count() end,
 }
 
 local ordinary = { validation = true, unknown_property = true, unsupported = true, not_found = true,
-    transaction_required = true }
+    transaction_required = true, timeout = true }
 
 -- What data can do to a table, as the database sees it.
 local constraints = { unique_violation = true, foreign_key_violation = true, not_null_violation = true,
