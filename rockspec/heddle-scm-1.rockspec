@@ -234,6 +234,7 @@ build = {
         ["heddle.generated"] = "lua/heddle/generated.lua",
         ["heddle.given_key"] = "lua/heddle/given_key.lua",
         ["heddle.glob"] = "lua/heddle/glob.lua",
+        ["heddle.grouping"] = "lua/heddle/grouping.lua",
         ["heddle.handle"] = "lua/heddle/handle.lua",
         ["heddle.hooks"] = "lua/heddle/hooks.lua",
         ["heddle.inherit"] = "lua/heddle/inherit.lua",

@@ -193,7 +193,7 @@ for _, driver in ipairs { "postgres", "sqlite" } do
             local err = raises("unknown_property", { limt = 3 })
             assert.truthy(err.message:find("did you mean 'limit'", 1, true))
             raises("unknown_property", { "id" })
-            raises("unsupported", { group_by = { "id" } })
+            raises("validation", { group_by = { "title" } })
             raises("validation", { managed = "no" })
             raises("validation", 5)
             plans.raises("unknown_property", select_sql.count, book, {}, { limt = 3 }, true)

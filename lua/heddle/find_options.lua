@@ -17,22 +17,21 @@ end
 find_options.known = set([[populate fields exclude order_by limit offset strategy lock filters flush_mode managed
   connection refresh first last before after count group_by having distinct timeout all]])
 
+-- What members of a relation have no use for.
+local never_members = set("group_by having")
+
 local flush_modes = { auto = true, commit = true, always = true }
 local connections = { read = true, write = true }
 local strategies = { select_in = true, joined = true }
 local flags = set("managed refresh distinct all count")
 
 -- What one kind of query has and others have not.
-local only_page, never_page = set("first last before after count"), set("limit offset distinct")
+local only_page, never_page = set("first last before after count"), set("limit offset distinct group_by having")
 
--- Known, and not there yet.
-local later = set("group_by having")
-
----Raises `unknown_property` for an option that does not exist, `unsupported` for one that Heddle does not have
----yet, `validation` for a flag that is none.
+---Raises `unknown_property` for an option that does not exist, `validation` for a flag that is none.
 ---@param mapping table
 ---@param opts table
----@param kind? "page" of find_by_cursor
+---@param kind? "page"|"members" of find_by_cursor, of members of a relation
 function find_options.check(mapping, opts, kind)
   if type(opts) ~= "table" or getmetatable(opts) ~= nil then
     return errors.raise("validation", "the options of a query on " .. mapping.name .. " are a table, not a "
@@ -43,13 +42,13 @@ function find_options.check(mapping, opts, kind)
       return errors.raise("unknown_property", errors.quote(name) .. " is not an option of a query on " .. mapping.name
         .. suggest.hint(name, find_options.known), resolve.fields(mapping))
     end
-    if later[name] then
-      return errors.raise("unsupported", "option '" .. name .. "' of a query on " .. mapping.name
-        .. " is not supported yet", resolve.fields(mapping))
-    end
     if (kind == "page" and never_page or kind ~= "page" and only_page)[name] then
       return errors.raise("validation", ("option '%s' goes %s find_by_cursor: query on %s"):format(name,
         kind == "page" and "not with" or "with", mapping.name), resolve.fields(mapping))
+    end
+    if kind == "members" and never_members[name] then
+      return errors.raise("validation", ("option '%s' goes not with members of a relation: query on %s"):format(name,
+        mapping.name), resolve.fields(mapping))
     end
     if name == "filters" then filter_names.check(mapping, value) end
     if name == "flush_mode" and not flush_modes[value] then

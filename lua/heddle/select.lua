@@ -9,6 +9,7 @@ local condition = require("heddle.condition")
 local errors = require("heddle.errors")
 local family = require("heddle.family")
 local filter = require("heddle.filter")
+local grouping = require("heddle.grouping")
 local locks = require("heddle.locks")
 local null = require("heddle.null")
 local options = require("heddle.find_options")
@@ -152,13 +153,17 @@ local function order_sql(made, terms)
   return order.sql(made, terms or {})
 end
 
+local function where_sql(made, groups)
+  return groups and grouping.where(made, groups) or condition.where(made)
+end
+
 local function build_find(mapping, to, extra)
   local made = statement.new(mapping)
   made:open(to.code, 2)
   local opts = extra.opts
   local columns, partial = columns_of(mapping, opts, extra.whole)
   local owner = extra.owner
-  local tail = condition.where(made) .. order_sql(made, extra.terms) .. limit_sql(made, opts)
+  local tail = where_sql(made, extra.groups) .. order_sql(made, extra.terms) .. limit_sql(made, opts)
   local list = quote.columns(columns, "e0.") .. (owner and ", " .. quote.columns(owner.columns, owner.prefix) or "")
   return {
     sql = "SELECT " .. list .. " FROM " .. made:from() .. tail .. locks.sql(made.driver, opts.lock),
@@ -172,10 +177,10 @@ end
 select.build_find, select.read_options, select.columns_of = build_find, read_options, columns_of
 select.order_sql, select.limit_sql = order_sql, limit_sql
 
-local function build_count(mapping, to)
+local function build_count(mapping, to, groups)
   local made = statement.new(mapping)
   made:open(to.code, 2)
-  local tail = condition.where(made)
+  local tail = where_sql(made, groups)
   return {
     sql = "SELECT count(*) FROM " .. made:from() .. tail, param_columns = made.param_columns,
     columns = COUNT, mapping = mapping, partial = false, reads = made.reads,
@@ -232,8 +237,9 @@ function select.find(mapping, where, opts, allow_empty, filters)
   end
   local to = shape.new("find", filters)
   filter.read(to, mapping, where, allow_empty or opts.all == true)
+  local groups = grouping.read(to, mapping, opts)
   local terms = opts ~= none and read_options(to, mapping, opts) or nil
-  local plan = shape.plan(to, mapping, build_find, { opts = opts, terms = terms })
+  local plan = shape.plan(to, mapping, build_find, { opts = opts, terms = terms, groups = groups })
   return plan, to.params
 end
 
@@ -249,7 +255,7 @@ function select.count(mapping, where, opts, allow_empty, filters)
   if opts ~= nil then options.check(mapping, opts) end
   local to = shape.new("count", filters)
   filter.read(to, mapping, where, allow_empty or opts ~= nil and opts.all == true)
-  return shape.plan(to, mapping, build_count), to.params
+  return shape.plan(to, mapping, build_count, grouping.read(to, mapping, opts or none)), to.params
 end
 
 return select

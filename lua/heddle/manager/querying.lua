@@ -8,6 +8,7 @@ local locks = require("heddle.locks")
 local manager = require("heddle.manager")
 local plans = require("heddle.query.plan")
 local query = require("heddle.query")
+local stream = require("heddle.stream")
 local write = require("heddle.query.write")
 
 local Manager, Query = manager.class, query.class
@@ -40,12 +41,30 @@ local function begin(self)
   self.em:enter()
 end
 
+local function prepare(em, plan, opts)
+  locks.check_transaction(em, plan.mapping, plan.lock)
+  fetch.flush_before(em, plan, opts)
+end
+
 -- What rows come from: the statement, behind a flush where one is due.
 local function arrays(self, plan, params)
-  local em = self.em
-  locks.check_transaction(em, plan.mapping, plan.lock)
-  fetch.flush_before(em, plan, self.opts)
-  return fetch.arrays(em, plan, params, find_options.shared(self.opts))
+  prepare(self.em, plan, self.opts)
+  return fetch.arrays(self.em, plan, params, find_options.shared(self.opts))
+end
+
+local function decoded(plan, list)
+  for i = 1, #list do list[i] = decode.row(plan.items, list[i]) end
+  return list
+end
+
+local function stream_options(self)
+  if self.verb ~= "select" then
+    errors.raise("validation", ("query:stream reads, and the query is an %s: rows() gives what it returns"):format(
+      self.verb), { context = self.em.context_name })
+  end
+  local opts = { lock = self.locked }
+  for name, value in pairs(self.opts) do opts[name] = value end
+  return opts
 end
 
 ---The entities that are found, each once, in their order; behind a write with what it wrote.
@@ -74,9 +93,26 @@ function Query:rows()
   begin(self)
   if self.verb ~= "select" then return (write.rows(self)) end
   local plan, params = plans.rows(self)
-  local list = arrays(self, plan, params)
-  for i = 1, #list do list[i] = decode.row(plan.items, list[i]) end
-  return list
+  return decoded(plan, arrays(self, plan, params))
+end
+
+---What `all` gives where entities are selected, else what `rows` gives, one by one, as em:stream does: instances of no
+---entity manager unless `options { managed = true }`.
+---
+---Usage: `for row in em:query(Book, "b"):select { "id", "title" }:stream() do print(row.title) end`
+---@return heddle.Stream
+function Query:stream()
+  begin(self)
+  local em, opts = self.em, stream_options(self)
+  if plans.selects_entities(self) then
+    local plan, params = plans.entities(self, "all")
+    return stream.entities(em, plan.mapping, plan, params, opts, (fetch.level(plan.mapping, opts)))
+  end
+  local plan, params = plans.rows(self)
+  return stream.open(em, plan.mapping.name, opts, function(rows, is_first)
+    if is_first then prepare(em, plan, opts) end
+    return decoded(plan, fetch.arrays(em, plan, params, rows.opts))
+  end)
 end
 
 ---How many entities are found, whatever is joined, and whatever limit and offset say; how many rows, where groups, a

@@ -56,8 +56,9 @@ end
 ---@return integer total
 function Manager:find_and_count(entity, where, opts)
   local items = self:find(entity, where, opts)
-  return items, self:count(entity, where, find_options.shared(opts, { flush_mode = opts and opts.flush_mode,
-    all = opts and opts.all }))
+  opts = opts or {}
+  return items, self:count(entity, where, find_options.shared(opts, { flush_mode = opts.flush_mode, all = opts.all,
+    group_by = opts.group_by, having = opts.having }))
 end
 
 local load_rules = {

@@ -31,6 +31,23 @@ local function still_managed(em, map)
   end
 end
 
+---Streams the entities that a plan finds: what stream.open gives.
+---@param em table
+---@param map table
+---@param plan table
+---@param params any[]
+---@param opts table of the query
+---@param level heddle.Level
+function stream.entities(em, map, plan, params, opts, level)
+  local is_managed = opts.managed == true and #map.key > 0
+  local shared = { managed = is_managed }
+  for name, value in pairs(opts) do shared[name] = shared[name] == nil and value or shared[name] end
+  return stream.open(em, map.name, shared, function(rows, is_first)
+    if is_first then fetch.before(em, map, plan, opts, level) end
+    return (fetch.read(em, map, plan, params, rows.opts, level))
+  end, is_managed and still_managed(em, map) or nil)
+end
+
 ---What a filter finds, as an iterator for a generic `for`, in constant memory: instances of no entity manager, or with
 ---`managed = true` managed ones, which stay in the identity map until they are detached. Raises `validation`,
 ---`unknown_property`; each step `closed` and what the database says.
@@ -47,13 +64,7 @@ function Manager:stream(entity, where, opts)
   local plan, params = select.find(map, where, own, true, map.named and named_filters.of(self, opts))
   opts = opts or {}
   check(map, opts)
-  local is_managed = opts.managed == true and #map.key > 0
-  local shared = { managed = is_managed }
-  for name, value in pairs(opts) do shared[name] = shared[name] == nil and value or shared[name] end
-  return stream.open(self, map.name, shared, function(rows, is_first)
-    if is_first then fetch.before(self, map, plan, opts, level) end
-    return (fetch.read(self, map, plan, params, rows.opts, level))
-  end, is_managed and still_managed(self, map) or nil)
+  return stream.entities(self, map, plan, params, opts, level)
 end
 
 return Manager

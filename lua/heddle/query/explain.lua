@@ -52,15 +52,20 @@ end
 function explain.run(self, plan_of, opts)
   local analyze = check(self, opts)
   if analyze then refuse_analyze(self) end
-  local plan, params = plan_of(self)
-  local is_sqlite = plan.mapping.driver == "sqlite"
-  if self.verb == "select" then fetch.flush_before(self.em, plan, self.opts) end
+  local em, plan, params = self.em, plan_of(self)
+  if plan.several then
+    errors.raise("validation", "query:explain: these rows take several statements: explain one of them",
+      { context = em.context_name })
+  end
+  local is_sqlite, is_read = plan.mapping.driver == "sqlite", self.verb == "select"
+  if is_read then fetch.flush_before(em, plan, self.opts) end
   local asked = {
     sql = (is_sqlite and "EXPLAIN QUERY PLAN " or analyze and "EXPLAIN (ANALYZE) " or "EXPLAIN ") .. plan.sql,
     param_columns = plan.param_columns, columns = is_sqlite and STEPS or TEXT, mapping = plan.mapping,
-    reads = plan.reads, partial = false, once = true,
+    reads = plan.reads, partial = false, once = true, lock = plan.lock,
   }
-  local rows = fetch.arrays(self.em, asked, params, find_options.shared(self.opts))
+  local shared = find_options.shared(self.opts, not is_read and { connection = "write" } or nil)
+  local rows = fetch.arrays(em, asked, params, shared)
   if is_sqlite then return lines_of(rows) end
   for i, row in ipairs(rows) do rows[i] = row[1] end
   return rows

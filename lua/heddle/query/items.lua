@@ -103,12 +103,12 @@ end
 local function add_function(to, list, value, name)
   local item = fn.read(to, value)
   item.name = name
-  shape.emit(to, name)
+  shape.emit(to, name or "-")
   list[#list + 1] = item
 end
 
 local function add_query(to, list, value, name, read_sub)
-  shape.emit(to, "sub", name)
+  shape.emit(to, "sub", name or "-")
   local node = read_sub(to, value)
   local count = #node.columns
   if count ~= 1 then
@@ -146,9 +146,9 @@ function items.read(to, given, read_sub)
     elseif op.is_raw(value) then
       add_raw(to, list, value, name)
     elseif fn.is(value) then
-      add_function(to, list, value, name or refuse(to, "a function needs a name: { total = fn.sum \"price\" }"))
+      add_function(to, list, value, name)
     else
-      add_query(to, list, value, name or refuse(to, "a sub-query needs a name: { total = em:query(...) }"), read_sub)
+      add_query(to, list, value, name, read_sub)
     end
   end
   check_names(to, list)

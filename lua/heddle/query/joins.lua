@@ -7,6 +7,9 @@ local resolve = require("heddle.resolve")
 
 local joins = {}
 
+-- SQLite joins 64 tables at most.
+local MOST_JOINS = 60
+
 -- "b"."author_id" = "a"."id" for each column of the key that one side has of the other.
 local function tie(made, terms, scope, columns, outer, outer_columns)
   for i, column in ipairs(columns) do
@@ -59,7 +62,13 @@ local function add_conditions(made, level, terms, source)
   return #terms > before
 end
 
+local function check_count(made, level)
+  if #level.joins < MOST_JOINS then return end
+  resolve.refuse("validation", made.mapping, nil, "a query", "it joins more than " .. MOST_JOINS .. " tables")
+end
+
 local function one(made, level, source, source_text)
+  check_count(made, level)
   local text = source_text(made, source) or quote.table(source.mapping)
   local block, terms, word = open(made, level, source), {}, source.how == "left" and " LEFT JOIN " or " JOIN "
   text = text .. " AS " .. source.scope.alias

@@ -44,7 +44,10 @@ end
 
 local function build_count(mapping, to, node)
   local made = open(mapping, to)
-  return plan_of(made, node, sql.count(made, node, node.entity ~= nil), COUNT, false)
+  local makes_rows = #node.groups > 0 or node.having_at
+    or (node.distinct or #node.parts > 0) and not node.is_whole
+  local is_entity = node.entity ~= nil and not makes_rows and #node.mapping.key > 0
+  return plan_of(made, node, sql.count(made, node, is_entity), COUNT, false)
 end
 
 -- What cannot be in one query.
@@ -61,6 +64,7 @@ end
 
 local function is_of_entity(node)
   local root = node.root.mapping
+  if #node.parts > 0 and #root.key == 0 then return nil end
   for _, part in ipairs(node.parts) do
     if part.node.root.mapping ~= root or not is_of_entity(part.node) then return nil end
     if not items.columns_of_entity(part.node.root, part.node.items) then return nil end
@@ -88,7 +92,7 @@ local function check_named(node)
   for i, item in ipairs(node.items) do
     if not item.name then
       return resolve.refuse("validation", node.mapping, nil, "select", "item " .. i .. " has no name for its value: "
-        .. "select { total = orm.raw(...) }, or orm.raw \"... AS total\"")
+        .. "select { total = ... }, or orm.raw \"... AS total\"")
     end
   end
 end

@@ -19,7 +19,7 @@ local read = {}
 ---Whether a value is a builder; `query/sub.lua` says so.
 function read.is_query() return false end
 
-local emit = shape.emit
+local emit, none = shape.emit, {}
 
 local function at_of(source, where)
   return { source = source, where = where, read_sub = read.sub, is_query = read.is_query }
@@ -167,6 +167,11 @@ local function read_ctes(to, query, node)
   end
 end
 
+-- What is counted is not what is selected, unless groups, parts or distinct make it so.
+local function is_counted_whole(query, use)
+  return use == "count" and #query.groups + #query.parts + #query.havings == 0 and not query.unique
+end
+
 -- A query ----------------------------------------------------------------------------------------------------------
 
 -- What a count does not look at is not read.
@@ -210,7 +215,9 @@ function read.query(to, query, use, closed, cte)
     to.named = node.mapping.named and named_filters.of(query.em, query.opts)
   end
   read_joins(to, query, node)
-  node.items = items.read(to, query.items, read.sub)
+  node.is_whole = #query.items == 0
+  node.is_bare = node.is_whole and #query.parts == 0 and not query.unique
+  node.items = items.read(to, is_counted_whole(query, use) and none or query.items, read.sub)
   node.columns, node.distinct = flat_columns(node), query.unique
   if cte then cte.declare(node) end
   if query.unique then emit(to, "distinct") end

@@ -48,6 +48,8 @@ local function named_list(made, node)
   return (node.distinct and "DISTINCT " or "") .. table.concat(texts, ", ")
 end
 
+local function one_list() return "1" end
+
 local function key_list(_, node)
   return quote.columns(node.root.mapping.key, alias_of(node.root) .. ".")
 end
@@ -205,7 +207,7 @@ end
 function sql.entities(made, node, columns)
   local list = quote.columns(columns, alias_of(node.root) .. ".")
   if #node.parts > 0 then return by_keys(made, node, list) end
-  if has_many(node) then return ranked(made, node, list) end
+  if has_many(node) and #node.root.mapping.key > 0 then return ranked(made, node, list) end
   local with, close = with_sql(made, node), core(made, node, function() return list end)
   local order_text = order_sql(made, node, true)
   return with .. close() .. order_text .. limit_sql(made, node)
@@ -216,10 +218,12 @@ end
 ---@param is_entity boolean
 ---@return string
 function sql.count(made, node, is_entity)
-  if not is_entity then return "SELECT count(*) FROM (" .. write(made, node) .. ") AS hd_c" end
+  if not is_entity then
+    return "SELECT count(*) FROM (" .. write(made, node, node.is_bare and one_list or nil) .. ") AS hd_c"
+  end
   if #node.parts > 0 then return by_keys(made, node) end
   local with, close = with_sql(made, node), core(made, node, key_list)
-  if not has_many(node) and #node.groups == 0 then return with .. close("count(*)") end
+  if not has_many(node) then return with .. close("count(*)") end
   return with .. "SELECT count(*) FROM (" .. close("DISTINCT " .. key_list(made, node)) .. ") AS hd_c"
 end
 

@@ -108,7 +108,7 @@ local function run(self, use)
   local map, em = begin(self), self.em
   local what = "query:" .. self.verb
   if self.verb == "insert" then readonly.check(em, map, what) else readonly.check_family(em, map, what) end
-  hooks.guard_writes(em, what)
+  hooks.guard_writes(em, "query():" .. self.verb)
   local list, given = statements(self, map, use)
   for _, each in ipairs(list) do fetch.flush_before(em, each.plan, self.opts) end
   local opts = find_options.shared(self.opts, { connection = "write" })

@@ -79,7 +79,7 @@ end
 ---@return any[] params
 function members.find(view, keys, where, opts, owned, named)
   local mapping, given = view.target, {}
-  if opts ~= nil then options.check(mapping, opts) end
+  if opts ~= nil then options.check(mapping, opts, "members") end
   for name, value in pairs(opts or none) do given[name] = value end
   local is_ranked = owned and (given.limit ~= nil or given.offset ~= nil)
   if given.order_by == nil then
