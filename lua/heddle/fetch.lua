@@ -100,6 +100,11 @@ function fetch.hydrate(self, link, step, ...)
   return status
 end
 
+---Hydrates all rows of an operation, from the status of the first one on.
+function fetch.take(self, link, status, step, ...)
+  while status == ROW do status = fetch.hydrate(self, link, step, ...) end
+end
+
 ---Runs a plan: its rows as arrays, of database values by position.
 ---@return any[][] rows
 function fetch.arrays(self, plan, params, opts)
@@ -139,11 +144,12 @@ function fetch.managed(self, plan, params, opts)
   local status, link = self:start(plan, params, opts)
   local shelf = self:shelf_of(plan.mapping)
   fetch.watch_loads(self, shelf)
-  while status == ROW do
-    status = fetch.hydrate(self, link, core.hydrate, shelf.shelf, link, plan.hydrator, shelf, results, late, others)
-  end
-  fetch.finish(self, link, plan, opts)
+  local ok, err = compat.pcall(fetch.take, self, link, status, core.hydrate, shelf.shelf, link, plan.hydrator, shelf,
+    results, late, others)
+  if ok then fetch.finish(self, link, plan, opts) end
+  -- Whatever became of the rest: these are in the identity map.
   if late[1] then merge.late(shelf, plan, late) end
+  if not ok then error(err, 0) end
   return results, shelf, others
 end
 

@@ -1,9 +1,9 @@
 --- Rows of a joined query become instances: for each part of a row a list, which says row by row what stands there.
+local compat = require("heddle.compat")
 local core = require("heddle.core")
 local fetch = require("heddle.fetch")
 local kinds = require("heddle.kinds")
 local merge = require("heddle.merge")
-local wait = require("heddle.wait")
 
 local rows = {}
 
@@ -17,12 +17,13 @@ local function hydrator_of(em, part)
   return part.hydrator
 end
 
--- Reads what the statement gives; `late` is what the host has to look at, in the order of the rows.
+-- Reads what the statement gives; `late` is what the host has to look at, in the order of the rows, whatever became of
+-- the rest.
 local function read(em, plan, opts, link, status, lists)
   local late = {}
-  while status == wait.ROW do status = fetch.hydrate(em, link, core.hydrate_joined, link, lists, late) end
-  fetch.finish(em, link, plan, opts)
-  return late
+  local ok, err = compat.pcall(fetch.take, em, link, status, core.hydrate_joined, link, lists, late)
+  if ok then fetch.finish(em, link, plan, opts) end
+  return late, ok, err
 end
 
 ---What stands in a list of a part, each once, in the order of the rows.
@@ -54,9 +55,9 @@ function rows.managed(em, plan, params, opts)
     end
     lists[number] = { shelf = shelf.shelf, state = shelf, hydrator = hydrator_of(em, part), results = {}, seen = {} }
   end
-  for _, row in ipairs(read(em, plan, opts, link, status, lists)) do
-    merge.late(lists[row.part].state, plan.parts[row.part], { row })
-  end
+  local late, ok, err = read(em, plan, opts, link, status, lists)
+  for _, row in ipairs(late) do merge.late(lists[row.part].state, plan.parts[row.part], { row }) end
+  if not ok then error(err, 0) end
   return lists, shelves
 end
 
@@ -86,7 +87,9 @@ function rows.unmanaged(em, plan, params, opts)
       hydrator = hydrator_of(em, part), results = {}, seen = {} }
     rest[number] = {}
   end
-  for _, row in ipairs(read(em, plan, opts, link, status, lists)) do table.insert(rest[row.part], row) end
+  local late, ok, err = read(em, plan, opts, link, status, lists)
+  if not ok then error(err, 0) end
+  for _, row in ipairs(late) do table.insert(rest[row.part], row) end
   for number, part in ipairs(plan.parts) do merge.rest(part, rest[number]) end
   note_unloaded(plan, lists)
   return lists
