@@ -3,8 +3,8 @@
 --     local graph = require "spec.support.graph"
 --     assert.equal(graph.text(em:find(Author, {}, { populate = { "books" } })), expected)
 --
--- Every instance that is reached over what is loaded stands there once, in the order in which it is met: its entity, its
--- key, whether it is initialized, what each of its properties says, and that reading it says "not loaded".
+-- Every instance that is reached over what is loaded stands there once, in the order in which it is met: entity, key,
+-- whether it is initialized, what each of its properties says, or that it is not loaded.
 
 local orm = require "heddle"
 
