@@ -194,6 +194,15 @@ databases.each(function(db)
                 populate = { "books.tags" } })
             assert.equal("Ben", library.names(found))
             assert.equal("lua", library.names(found[1].books[1].tags))
+            for _, strategy in ipairs { "select_in", "joined" } do
+                em:clear()
+                found = em:find(Author, { books = op.some { tags = op.some "lua" }, profile = op.some {} },
+                    { populate = { "books.tags", "profile" }, strategy = strategy, limit = 1,
+                        order_by = { "name desc" }, fields = { "id", "name" } })
+                assert.equal("Ann", library.names(found))
+                assert.equal("A2 A1", library.names(found[1].books))
+                assert.equal("lua c", (library.names(found[1].books[2].tags):gsub("c lua", "lua c")))
+            end
             local list, total = em:find_and_count(Book, { tags = op.some {} }, { limit = 2, order_by = { "id" } })
             assert.equal("A1 A2", library.names(list))
             assert.equal(4, total)

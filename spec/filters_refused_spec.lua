@@ -31,6 +31,7 @@ local User = orm.entity {
     { "password", type = "string", nullable = true, hidden = true },
     { "team", many_to_one = Team, nullable = true },
     { "mentor", many_to_one = "User", nullable = true },
+    { "pupils", one_to_many = "User", mapped_by = "mentor" },
 }
 
 databases.each(function(db)
@@ -178,7 +179,7 @@ databases.each(function(db)
             local seed = os.time()
             math.randomseed(seed)
             local words = { "id", "name", "age", "price", "ratio", "active", "born", "seen", "code", "level", "doc",
-                "tags", "password", "team", "mentor", "team.name", "mentor.team.name", "name desc",
+                "tags", "password", "team", "mentor", "pupils", "team.name", "mentor.team.name", "name desc",
                 "id asc nulls last", "$gt", "kind", "op", "value", "all", "or", "raw", "e0.id", "1", "", "'", "\"", ";",
                 "name; drop table users",
                 "name) or 1=1 --", "nulls", "desc", "*", "count(*)", "\0", "é", "x\ny", "?", "$1" }
@@ -198,8 +199,13 @@ databases.each(function(db)
             end
             local failures = { validation = true, unknown_property = true, unsupported = true }
             local answered, refused = 0, 0
-            local function try(what, ...)
-                local ok, err = pcall(em.find, em, ...)
+            local function try(what, E, where, opts)
+                if type(where) == "function" then
+                    local made, operator = pcall(where)
+                    if not made and not (orm.is_error(operator) and failures[operator.kind]) then error(operator) end
+                    where = made and operator or 1
+                end
+                local ok, err = pcall(em.find, em, E, where, opts)
                 if not ok and not (orm.is_error(err) and failures[err.kind]) then
                     error(("seed %d, %s: %s %s"):format(seed, what, tostring(err),
                         tostring(type(err) == "table" and err.sql or "")))
@@ -213,6 +219,19 @@ databases.each(function(db)
                 try("options", User, {}, { populate = value(2), limit = value(0), offset = value(1), managed = false })
                 try("key", User, { team = value(3), id = op.gt(0) }, { managed = false })
                 try("value", User, { [words[math.random(15)]] = op.eq(value(0)) }, { managed = false })
+                try("json", User, function() return { doc = op.json(value(2), value(2)) } end, { managed = false })
+                try("path", User, function()
+                    local name = any_of { "gt", "like", "contains", "contained", "one_of", "ne", "starts_with" }
+                    return { doc = op.json({ any_of(words), any_of(words) }, op[name](value(2))) }
+                end, { managed = false })
+                try("containment", User, function()
+                    local name = any_of { "contains", "contained", "overlaps", "eq", "ne", "one_of" }
+                    return { [any_of { "doc", "tags" }] = op[name](value(3)) }
+                end, { managed = false })
+                try("members", User, function()
+                    local relation, name = any_of { "pupils", "team", "mentor" }, any_of { "some", "none", "every" }
+                    return { [relation] = op[name](value(3)) }
+                end, { managed = false })
             end
             assert.is_true(answered > 500, "answered " .. answered)
             assert.is_true(refused > 500, "refused " .. refused)
