@@ -52,7 +52,9 @@ local rows = {
 
 local function titles(list)
     local words = {}
-    for i, e in ipairs(type(list) == "table" and list or list:items()) do words[i] = rawget(e, "title") or rawget(e, "name") end
+    for i, e in ipairs(type(list) == "table" and list or list:items()) do
+        words[i] = rawget(e, "title") or rawget(e, "name")
+    end
     return table.concat(words, " ")
 end
 
@@ -111,7 +113,8 @@ databases.each(function(db)
                     assert.equal(1, all[1].plan.id)
                     local fork = em:fork()
                     local some = fork:find(Project, {}, with {
-                        populate = { { "tasks", filters = { living = false, titled = { like = "c" } } }, "tasks.tags" } })
+                        populate = { "tasks.tags",
+                            { "tasks", filters = { living = false, titled = { like = "c" } } } } })
                     assert.equal("loom", titles(some))
                     assert.equal("c", titles(some[1].tasks))
                     fork = em:fork()
@@ -129,7 +132,8 @@ databases.each(function(db)
                     local list = em:find(Task, { id = op.lt(3) }, with { populate = { "readers" } })
                     assert.equal("Ann", titles(list[1].readers))
                     assert.equal("", titles(list[2].readers))
-                    list = em:fork():find(Task, { id = op.lt(3) }, with { filters = false, populate = { "readers" } })
+                    local fork = em:fork()
+                    list = fork:find(Task, { id = op.lt(3) }, with { filters = false, populate = { "readers" } })
                     assert.equal("Ann Ben", titles(list[1].readers))
                     assert.equal("Ann", titles(list[2].readers))
                 end)
@@ -150,7 +154,8 @@ databases.each(function(db)
             assert.equal("Ann", list[1].owner.name)
             raises("not_loaded", function() return list[2].owner.name end)
             em:refresh(list[2])
-            list = em:fork():find(Task, { id = 2 }, { filters = false })
+            local fork = em:fork()
+            list = fork:find(Task, { id = 2 }, { filters = false })
             assert.equal("Ben", list[1].owner.name)
         end)
 
@@ -225,7 +230,8 @@ databases.each(function(db)
                 assert.equal("a b e", titles(project.tasks))
                 em:flush()
                 assert.equal("a b e", titles(project.tasks))
-                assert.equal("a b", titles(em:fork():find_one(Project, 1, { populate = { "tasks" } }).tasks))
+                local fork = em:fork()
+                assert.equal("a b", titles(fork:find_one(Project, 1, { populate = { "tasks" } }).tasks))
                 assert.same({ { "4" } }, work.raw:rows "select count(*) from tasks where project_id = 1")
             end)
         end)

@@ -40,7 +40,8 @@ local Learned = orm.entity {
 }
 
 local rows = {
-    "insert into teams (id, name, secret, deleted_at) values (1, 'core', 's', null), (2, 'old', 's', %s), (3, 'x', 'x', null)",
+    [[insert into teams (id, name, secret, deleted_at) values (1, 'core', 's', null), (2, 'old', 's', %s),
+        (3, 'x', 'x', null)]],
     [[insert into users (id, name, tenant, team_id, deleted_at) values (1, 'Ann', 7, 1, null), (2, 'Ben', 8, 1, null),
         (3, 'Cid', 7, 1, %s), (4, 'child', 7, 2, null), (5, 'Eva', 7, null, null), (6, 'Frank', 8, 3, null)]],
     "insert into skills (id, name) values (1, 'Lua'), (2, 'C')",
@@ -141,8 +142,9 @@ databases.each(function(db)
             assert.is_nil(em:fork():find_one(User, 3))
             assert.is_nil(em:fork():find_one(User, { id = 3 }))
             assert.is_nil(em:fork():find_one(User, { name = "Cid" }))
-            assert.equal("Cid", em:fork():find_one(User, 3, { filters = false }).name)
-            assert.equal("Cid", em:fork():find_one(User, { name = "Cid" }, { filters = { living = false } }).name)
+            local fork = em:fork()
+            assert.equal("Cid", fork:find_one(User, 3, { filters = false }).name)
+            assert.equal("Cid", fork:find_one(User, { name = "Cid" }, { filters = { living = false } }).name)
             raises("not_found", function() em:find_one_or_fail(User, { name = "Cid" }) end)
             local page = em:find_by_cursor(User, {}, { order_by = { "id" }, first = 3, count = true,
                 filters = { tenant = { id = 7 } } })
@@ -180,7 +182,8 @@ databases.each(function(db)
             assert.equal("1 3", ids(em:find(Team, { users = op.some {} })))
             assert.equal("1 2 3", ids(em:find(Team, { users = op.some {} }, { filters = false })))
             assert.equal("", ids(em:find(Team, { users = op.some { name = "Cid" } })))
-            assert.equal("1", ids(em:find(Team, { users = op.some { name = "Cid" } }, { filters = { living = false } })))
+            assert.equal("1", ids(em:find(Team, { users = op.some { name = "Cid" } },
+                { filters = { living = false } })))
             assert.equal("1 3", ids(em:find(Team, { users = op.none { name = "Cid" } })))
             assert.equal("2 3", ids(em:find(Team, { users = op.none { name = "Cid" } }, { filters = false })))
             assert.equal("1 3", ids(em:find(Team, { users = op.every { name = op.ne "Cid" } })))
@@ -310,8 +313,10 @@ databases.each(function(db)
                 for _, value in ipairs { true, 7, "living", op.eq(1), function() end } do
                     raises("validation", function() em:find(User, {}, { filters = value }) end, "'filters'", "User")
                 end
+                raises("validation", function() em:find(User, {}, { filters = { [2] = "adult" } }) end, "holes")
                 raises("unknown_property", function() em:find(User, {}, { filters = { "livin" } }) end, "'living'")
-                raises("unknown_property", function() em:count(User, {}, { filters = { livin = false } }) end, "'living'")
+                raises("unknown_property", function() em:count(User, {}, { filters = { livin = false } }) end,
+                    "'living'")
                 raises("unknown_property", function() em:find(User, {}, { filters = { 7 } }) end, "a number")
                 raises("validation", function() em:find(User, {}, { filters = { living = "on" } }) end, "'living'")
                 raises("unknown_property", function()
@@ -372,7 +377,8 @@ databases.each(function(db)
             assert.equal("a low high", names(em:find(Person, {}, { order_by = { "id" } })))
             assert.equal("high", names(em:find(Boss, {})))
             assert.equal("low high x", names(em:find(Boss, {}, { order_by = { "id" }, filters = false })))
-            assert.equal("high", names(em:find(Boss, { lead = { name = op.like "%" } }, { filters = { high = false } })))
+            assert.equal("high", names(em:find(Boss, { lead = { name = op.like "%" } },
+                { filters = { high = false } })))
             assert.equal(1, em:update_where(Boss, {}, { rank = 7 }, { all = true }))
             assert.same({ { "3", "1" }, { "4", "7" }, { "5", "3" } },
                 work.raw:rows "select id, rank from people where rank is not null order by id")
@@ -381,7 +387,8 @@ databases.each(function(db)
 
         it("an entity that is registered later brings its filters along", function()
             local One = orm.entity { name = "One", table = "ones", id, { "name", type = "string" } }
-            local Two = orm.entity { name = "Two", table = "twos", id, { "name", type = "string" }, filters = base_filters }
+            local Two = orm.entity { name = "Two", table = "twos", id, { "name", type = "string" },
+                filters = base_filters }
             local work = unit.open(db, { One })
             raises("unknown_property", function() work.em:enable_filter("known") end)
             raises("unknown_property", function() work.em:find(One, {}, { filters = { "known" } }) end)

@@ -22,14 +22,16 @@ local Project = orm.entity {
     filters = filters,
 }
 local Task = orm.entity { name = "Task", table = "tasks", id, gone, { "project", many_to_one = "Project" },
-    { "title", type = "string", default = "t" }, { "parent", many_to_one = "Project", nullable = true }, filters = filters }
-local Note = orm.entity { name = "Note", table = "notes", id, gone, { "project", many_to_one = "Project", nullable = true },
+    { "title", type = "string", default = "t" }, { "parent", many_to_one = "Project", nullable = true },
     filters = filters }
-local Link = orm.entity { name = "Link", table = "links", id, gone, { "project", many_to_one = "Project", nullable = true },
+local Note = orm.entity { name = "Note", table = "notes", id, gone,
+    { "project", many_to_one = "Project", nullable = true }, filters = filters }
+local Link = orm.entity { name = "Link", table = "links", id, gone,
+    { "project", many_to_one = "Project", nullable = true }, filters = filters }
+local Plan = orm.entity { name = "Plan", table = "plans", id, gone,
+    { "project", one_to_one = "Project", nullable = true }, filters = filters }
+local Tag = orm.entity { name = "Tag", table = "tags", gone, { "name", type = "string", primary = true },
     filters = filters }
-local Plan = orm.entity { name = "Plan", table = "plans", id, gone, { "project", one_to_one = "Project", nullable = true },
-    filters = filters }
-local Tag = orm.entity { name = "Tag", table = "tags", gone, { "name", type = "string", primary = true }, filters = filters }
 
 local entities = { Project, Task, Note, Link, Plan, Tag }
 local rows = {
@@ -115,7 +117,8 @@ databases.each(function(db)
             end)
 
             it("merge finds the row that a filter hides, and makes no second one", function()
-                local other = em:fork():find_one(Project, 2, { filters = false })
+                local fork = em:fork()
+                local other = fork:find_one(Project, 2, { filters = false })
                 other.name = "older"
                 local own = em:merge(other)
                 em:flush()
@@ -124,7 +127,8 @@ databases.each(function(db)
             end)
 
             it("upsert gives the row that it wrote", function()
-                local project, inserted = em:upsert(Project, { name = "old", gone = true }, { on_conflict_fields = { "name" } })
+                local project, inserted = em:upsert(Project, { name = "old", gone = true },
+                    { on_conflict_fields = { "name" } })
                 assert.is_false(inserted)
                 assert.equal(2, project.id)
             end)

@@ -38,7 +38,9 @@ do -- every value beside every owner; the last owner has no rows
 end
 
 local function fill(work)
-    local function sql(value) return value == nil and "null" or type(value) == "string" and "'" .. value .. "'" or value end
+    local function sql(value)
+        return value == nil and "null" or type(value) == "string" and "'" .. value .. "'" or value
+    end
     for _, owner in ipairs(owners) do
         work.raw:exec(("insert into owners (id, v) values (%s, %s)"):format(owner.id, sql(owner.v)))
     end

@@ -1,5 +1,5 @@
---- The entity option `filters`: `{ active = { cond = { ... }, default = true }, tenant = { cond = function(params, em, op)
---- ... end, params = { "id" } } }`.
+--- The entity option `filters`: `{ active = { cond = { ... }, default = true },
+--- tenant = { cond = function(params, em, op) ... end, params = { "id" } } }`.
 local op = require("heddle.op")
 local options = require("heddle.options")
 

@@ -54,9 +54,9 @@ end
 function names.about(known, name, fields, what)
   local about = type(name) == "string" and (known or {})[name]
   if about then return about end
-  return errors.raise("unknown_property", what .. ": " .. (type(name) == "string" and errors.quote(name)
-    or options.describe(name)) .. " is the name of no filter of context '" .. tostring(fields.context) .. "'" .. suggest.hint(name, known or {}),
-    fields)
+  local shown = type(name) == "string" and errors.quote(name) or options.describe(name)
+  return errors.raise("unknown_property", ("%s: %s is the name of no filter of context '%s'%s"):format(what, shown,
+    tostring(fields.context), suggest.hint(name, known or {})), fields)
 end
 
 ---Checks the parameters given to a filter. Raises `validation`, `unknown_property`.
@@ -68,15 +68,16 @@ end
 function names.check_params(known, name, params, fields, what)
   local about = names.about(known, name, fields, what)
   if type(params) ~= "table" or getmetatable(params) ~= nil then
-    return errors.raise("validation", ("%s: the parameters of filter '%s' are a table by name, not %s"):format(what, name,
-      options.describe(params)), fields)
+    return errors.raise("validation", ("%s: the parameters of filter '%s' are a table by name, not %s"):format(what,
+      name, options.describe(params)), fields)
   end
   if about.any then return end
   for _, param in ipairs(options.sorted_keys(params)) do
     if not about.params[param] then
-      return errors.raise("unknown_property", what .. ": " .. errors.quote(param) .. (next(about.params) == nil and " is given to "
-        or " is no parameter of ") .. "filter '" .. name .. "'" .. (next(about.params) == nil
-        and ", which takes no parameters" or suggest.hint(param, about.params)), fields)
+      local takes_none = next(about.params) == nil
+      return errors.raise("unknown_property", ("%s: %s is no parameter of filter '%s'%s"):format(what,
+        errors.quote(param), name, takes_none and ", which takes no parameters" or suggest.hint(param, about.params)),
+        fields)
     end
   end
 end
@@ -95,6 +96,9 @@ function names.check(map, value)
   for _, key in ipairs(options.sorted_keys(value)) do
     local said = value[key]
     if type(key) == "number" then
+      if not (key >= 1 and key <= #value and key % 1 == 0) then
+        return errors.raise("validation", what .. ": the names stand in a list without holes", fields)
+      end
       names.about(map.filter_names, said, fields, what)
     elseif type(said) ~= "boolean" then
       names.check_params(map.filter_names, key, said, fields, what)
