@@ -311,7 +311,8 @@ databases.each(function(db)
             local random = random_filters.generator(seed)
             local documents, some = {}, 0
             for i = 1, 40 do
-                documents[i] = document(random, 3)
+                documents[i] = i % 5 == 0 and document(random, 3)
+                    or { a = document(random, 2), b = document(random, 2), ["1"] = document(random, 2) }
                 em:insert(Doc, { id = i, data = documents[i] })
             end
             for _ = 1, 400 do
