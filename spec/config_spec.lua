@@ -185,6 +185,13 @@ describe("configuration", function()
         end
         assert.same({ { host = "replica", dbname = "d", user = "u", password = "p" },
             { host = "other", dbname = "e", user = "x", password = "y" } }, lists)
+        assert.same({ { host = "replica", database = "d", user = "u" },
+            { host = "other", database = "e", user = "x" } }, made.replicas)
+        local function password() end
+        assert.same({ [2] = password }, config.check { driver = "postgres", database = "d", password = "p",
+            replicas = { {}, { password = password } } }.replica_passwords)
+        assert.equal(0.5, config.check { driver = "postgres", database = "d", connect_timeout = 0.5,
+            replicas = { {} } }.replicas[1].connect_timeout)
         refused({ driver = "postgres", database = "d", replicas = { { hots = "r" } } }, "replicas, item 1",
             "did you mean 'host'?")
     end)

@@ -47,7 +47,8 @@ databases.on("postgres", function()
         local function sent()
             local list = {}
             for i, entry in ipairs(log) do
-                list[i] = entry.connection .. ": " .. (entry.sql:find "_lsn" and "place" or entry.sql:match "^%a+")
+                local is_place = entry.sql:find "wal_lsn_diff"
+                list[i] = entry.connection .. ": " .. (is_place and "place" or entry.sql:match "^%a+")
             end
             places.forget(log)
             return list
@@ -216,6 +217,43 @@ databases.on("postgres", function()
                 assert.equal("primary: place", sent()[3])
             end)
         end)
+
+        -- Writes until the primary's place is that far behind a multiple of a size.
+        local function fill(size, behind)
+            servers.primary:raw():exec(([[
+                do $$ begin
+                    for i in 1..100000 loop
+                        perform pg_logical_emit_message(false, 'p', repeat('x', i %% 8 * 8));
+                        exit when pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0') %% %d = %d;
+                    end loop;
+                end $$]]):format(size, behind))
+        end
+
+        local ends = {
+            ["of a page"] = function() fill(8192, 24) end,
+            ["of a segment"] = function() servers.primary:raw():rows "select pg_switch_wal()" end,
+        }
+        for name, go in pairs(ends) do
+            it("a replica has caught up at the end " .. name .. ", where nothing more is written", function()
+                standby:resume()
+                orm.request_context(function()
+                    local em = orm.em()
+                    em:insert(User, { name = "new" })
+                    go()
+                    local place = servers.primary:raw():value "select pg_current_wal_insert_lsn()"
+                    assert.equal("known new", names(em))
+                    places.forget(log)
+                    local limit = socket.gettime() + 5
+                    repeat
+                        socket.sleep(0.05)
+                        names(em)
+                    until log[#log].connection == "replica 1" or socket.gettime() > limit
+                    assert.equal(place, servers.primary:raw():value "select pg_current_wal_insert_lsn()")
+                    assert.equal("replica 1", log[#log].connection)
+                    assert.is_true(#log >= 2) -- it was asked
+                end)
+            end)
+        end
 
         it("in round trips: none on the primary, one on the replica", function()
             orm.close()

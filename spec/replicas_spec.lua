@@ -12,6 +12,22 @@ local op = orm.op
 
 local Place, Owner, Visit, User = places.Place, places.Owner, places.Visit, places.User
 
+databases.on("sqlite", function(db)
+    it("SQLite takes a configuration with replicas, and has none", function()
+        local instance = orm.init(db:config { entities = { User }, replicas = { { host = "replica", port = 5433 } } })
+        instance.schema:create()
+        local em = orm.em()
+        em:insert(User, { name = "a" })
+        for _, connection in ipairs { "read", "write" } do
+            assert.equal(1, em:count(User, {}, { connection = connection }))
+        end
+        assert.matches("connection", raises("validation", em.find, em, User, {}, { connection = "any" }).message)
+        assert.is_nil(instance:pool_stats().replicas)
+        raises("config", orm.init, db:config { context_name = "x", replicas = { { hots = "replica" } } })
+        orm.close()
+    end)
+end)
+
 databases.on("postgres", function()
     describe("read replicas:", function()
         local servers, standby, instance, log

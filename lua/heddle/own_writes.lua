@@ -7,8 +7,11 @@ local scope = require("heddle.scope")
 
 local own_writes = {}
 
--- Synchronous or not, what was committed stands in front of this place.
-local PLACE = "SELECT pg_current_wal_insert_lsn()::text"
+-- Synchronous or not, what was committed stands in front of the place where the next record is going to begin. That may
+-- be behind the header of a page; the last record, and whoever replays it, ends in front of it.
+local PLACE = [[SELECT (place - CASE WHEN place % pg_size_bytes(current_setting('wal_segment_size')) = 40 THEN 40
+  WHEN place % current_setting('wal_block_size')::int = 24 THEN 24 ELSE 0 END)::text
+  FROM pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0') AS place]]
 
 ---A mark: `written` counts writes, `known` says up to which of them `place` is behind.
 ---@param former? table whose writes it begins with
@@ -64,21 +67,13 @@ function own_writes.note_all(context)
   if context.replicas then count(context.writes) end
 end
 
----A place in the log as a number: "16/B374D848".
----@param text string
----@return number
-function own_writes.place(text)
-  local high, low = text:match("^(%x+)/(%x+)$")
-  return tonumber(high, 16) * 2 ^ 32 + tonumber(low, 16)
-end
-
 -- What the last question was answered.
 local function learn(em)
   local asked = em.asked
   em.asked = nil
   local text = asked and em.link and em.link:answer()
   if not text then return end
-  local place = own_writes.place(text)
+  local place = tonumber(text)
   for mark, written in pairs(asked) do
     mark.place, mark.known = math.max(mark.place, place), math.max(mark.known, written)
   end

@@ -14,7 +14,8 @@ local pcall = compat.pcall
 local routing = {}
 
 -- How far a server that is a standby has come. One that was promoted has no place in the primary's log.
-local REPLAYED = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()::text END AS place"
+local REPLAYED = [[SELECT CASE WHEN pg_is_in_recovery() THEN pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0') END::text
+  AS place]]
 -- The id of what ran just before, if it wrote.
 local WROTE = "SELECT txid_current_if_assigned()::text"
 -- Seconds after which a replica that was behind is asked again, and within which it has to answer.
@@ -83,7 +84,7 @@ end
 -- One that keeps silent is as good as gone.
 local function ask_place(em, replica, link)
   local ok, rows = pcall(em.context.run_sql, em.context, link, REPLAYED, NOTHING, nil, LIMIT)
-  if ok then return rows[1].place and own_writes.place(rows[1].place) or 0 end
+  if ok then return tonumber(rows[1].place) or 0 end
   if not errors.is_error(rows, "timeout") then error(rows, 0) end
   return errors.raise("connection", ("%s of context '%s' does not answer"):format(replica.name, em.context_name),
     { context = em.context_name, cause = rows })

@@ -93,7 +93,10 @@ end
 
 --- Waits until it has replayed what the primary has written by now.
 function Server:catch_up()
-    local place = self.cluster.primary:raw "postgres":value "select pg_current_wal_insert_lsn()"
+    local primary = self.cluster.primary:raw "postgres"
+    local place = primary:value "select pg_current_wal_insert_lsn()"
+    -- The place may be behind the header of a page to which nothing is written yet.
+    primary:rows "select pg_logical_emit_message(true, '', '')"
     self:wait_for(("select pg_last_wal_replay_lsn() >= '%s'"):format(place))
 end
 
