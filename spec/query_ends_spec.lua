@@ -15,6 +15,7 @@ local Member = orm.entity { name = "Member", { "id", type = "integer", primary =
     { "active", type = "boolean" }, { "level", type = "integer" }, { "team", many_to_one = "Team", nullable = true },
     filters = {
         active = { cond = { active = true }, default = true },
+        named = { cond = op.raw("length(e0.name) > ?", 2) },
         level = { cond = function(params) return { level = op.gte(params.least) } end, params = { "least" } },
     } }
 
@@ -79,6 +80,12 @@ databases.each(function(db)
                 assert.is_true(row.n >= 2)
             end
             assert.equal(729, count)
+            local union = em:query(Author):select("name"):union(em:query(Book):select("title")):order_by("name")
+            assert.equal(7, #all(union:stream()))
+            assert.equal("Ann Cid", names(all(em:query(Author):where { id = 1 }:union(em:query(Author):where { id = 3 })
+                :order_by("id"):stream())))
+            assert.equal("Ann Ben", names(all(em:query(Author, "a"):with("x", em:query(Book):select("author"))
+                :join("x", "x", { author = op.ref "a.id" }):order_by("name"):stream())))
             count = 0
             em:transactional(function(own)
                 for author in own:query(Author, "a"):populate { "books" }:order_by("id"):stream() do
@@ -103,6 +110,8 @@ databases.each(function(db)
             assert.equal("Ben", members(em:query(Member):where { team = 1 }:options { filters = { active = false,
                 level = { least = 2 } } }))
             assert.equal(2, em:query(Member):count())
+            assert.equal(2, em:query(Member, "m"):join("team", "t"):options { filters = { "named" } }:count())
+            assert.equal(2, em:query(Team, "t"):join("members", "m"):options { filters = { "named" } }:count())
             raises("validation", function() em:query(Member):options { filters = { "level" } }:all() end, "least")
             raises("unknown_property", function()
                 em:query(Member):options { filters = { "actve" } }:all()
@@ -293,7 +302,8 @@ databases.each(function(db)
                     :where { id = op.gt {} },
                 q():where(op.is_null()), q():join("name", "x"), q():join("books", "A"), q():join("books", "b"),
                 q():order_by("name sideways"), q():order_by("books"), q():group_by("books"), q():select("books"),
-                q():select("name", "name"), q():where(op.some { title = 1 }), q():where(op.raw("? = ?", 1)),
+                q():select("name", "name"), em:query(Book):select("author.name"), em:query(Book)
+                    :group_by("author.name"), q():where(op.some { title = 1 }), q():where(op.raw("? = ?", 1)),
                 q():where { id = op.raw("?") }, q():select(orm.raw "1"),
             }
             for i, query in ipairs(wrong) do

@@ -226,6 +226,16 @@ databases.each(function(db)
                 em:query(made.Employee, "e"):where { id = op.ref "p.id" })):all()))
             assert.equal(1, em:query(made.Customer):update { credit = "3" }:where { name = op.like "%" }:count())
             assert.equal("1", work.raw:value "select count(*) from people where cast(credit as text) = '3.00'")
+            local made_rows = em:query(made.Employee):insert { { name = "Flo", salary = 5 },
+                { name = "Gus", salary = orm.raw("2 + ?", 4) } }:all()
+            assert.equal("Flo Gus", names(made_rows))
+            assert.equal(72, made_rows[2]:pay())
+            assert.equal("Bea", names(em:query(made.Manager):update { bonus = "8" }:where { name = "Bea" }
+                :returning("name")
+                :rows()))
+            assert.equal("Eli Cy", names(em:query(made.Person, "p"):join("boss", "m"):where { ["m.bonus"] = "8.00" }
+                :order_by("p.id"):all()))
+            assert.equal("Eli", names(em:query(made.Employee):delete():where { boss = { name = "Bea" } }:all()))
             work:close()
             db:close()
         end)

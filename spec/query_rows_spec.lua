@@ -37,13 +37,17 @@ local Thing = orm.entity {
     { "kin", many_to_one = "Thing", nullable = true },
 }
 
+local Stat = orm.entity { name = "Stat",
+    expression = "select author_id as author, count(*) as n from books where author_id is not null group by author_id",
+    { "author", type = "integer" }, { "n", type = "integer" } }
+
 local UUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 
 databases.each(function(db)
     local work, em
 
     setup(function()
-        local entities = { Thing }
+        local entities = { Thing, Stat }
         for _, entity in ipairs(library.entities) do entities[#entities + 1] = entity end
         work = unit.open(db, entities)
         library.seed(work)
@@ -110,6 +114,19 @@ databases.each(function(db)
             local row = em:query(Thing, "t"):select { n = orm.raw "t.id + 1", s = orm.raw("upper(t.label) -- why"),
                 none = orm.raw "NULL" }:where { id = 1 }:rows()[1]
             assert.same({ n = 2, s = "ONE" }, row)
+        end)
+    end)
+
+    describe("virtual entities in a query", function()
+        it("are read, joined and counted as others are, and not written", function()
+            local counts = em:query(Stat, "s"):where { n = op.gt(1) }
+            assert.same({ { author = 1, n = 2 } }, counts:rows())
+            assert.equal(2, counts:one().n)
+            assert.equal(1, counts:count())
+            assert.same({ { name = "Ben", n = 1 }, { name = "Ann", n = 2 } }, em:query(library.Author, "a")
+                :select("a.name", "s.n"):join(Stat, "s", { author = op.ref "a.id" }):order_by("s.n"):rows())
+            assert.equal(2, #em:query(Stat, "s"):join(library.Author, "a", { id = op.ref "s.author" }):all())
+            raises("read_only", function() em:query(Stat):delete():where { n = 1 }:count() end)
         end)
     end)
 

@@ -50,6 +50,14 @@ local function read_item(to, item, value)
   filter.property(to, item.mapping, item.name, value)
 end
 
+-- "author.name" is { author = { name = ... } }.
+local function nested(path, value)
+  if type(path) ~= "string" then return path, value end
+  local before, last = path:match("^(.+)%.([^.]+)$")
+  if not before then return path, value end
+  return nested(before, { [last] = value })
+end
+
 local function read_named(to, at, name, value)
   local item = at.selected and at.selected[name]
   if item then return read_item(to, item, value) end
@@ -58,7 +66,7 @@ local function read_named(to, at, name, value)
     source, path = level.split(to.level, name, at.where)
   end
   turn_to(to, source)
-  return filter.property(to, source.mapping, path, value)
+  return filter.property(to, source.mapping, nested(path, value))
 end
 
 local function read_table(to, at, cond)

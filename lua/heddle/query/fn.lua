@@ -94,6 +94,7 @@ function fn.read(to, value)
     return { columns = { BIGINT }, fn = "count" }
   end
   local source, path = level.split(to.level, value.name, "fn." .. value.kind)
+  level.check_path(source, path, "fn." .. value.kind)
   local columns = resolve.columns(source.mapping, path, "fn." .. value.kind)
   if #columns ~= 1 then
     resolve.refuse("validation", source.mapping, path, "fn." .. value.kind, #columns == 0

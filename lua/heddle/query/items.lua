@@ -3,6 +3,7 @@
 --- An *item* is { name = under which a row has it, columns = as what each of its values is read, and of a property
 --- source, view (and column, where a member of an embedded value is meant); of an expression `at`, where its words
 --- begin; of a sub-query `node` }.
+local derived = require("heddle.query.derived")
 local errors = require("heddle.errors")
 local family = require("heddle.family")
 local fn = require("heddle.query.fn")
@@ -23,6 +24,7 @@ end
 -- Properties -----------------------------------------------------------------------------------------------------
 
 local function property(source, path, name)
+  level.check_path(source, path, "select")
   local found = resolve.named(source.mapping, path, "select")
   local item = { source = source, name = name }
   if found.at then
@@ -122,11 +124,13 @@ end
 local function check_names(to, list)
   local seen = {}
   for _, item in ipairs(list) do
-    if item.name and seen[item.name] then
-      return refuse(to, ("two items are called '%s': give one another name, as in { other = \"%s\" }"):format(item.name,
-        item.source and item.source.alias .. "." .. item.path or item.name), item.name)
+    for _, name in ipairs(item.name and derived.names(item) or {}) do
+      if seen[name] then
+        return refuse(to, ("two items are called '%s': give one another name, as in { other = \"%s\" }"):format(name,
+          item.source and item.source.alias .. "." .. item.path or name), name)
+      end
+      seen[name] = true
     end
-    if item.name then seen[item.name] = true end
   end
 end
 

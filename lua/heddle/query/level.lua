@@ -96,4 +96,16 @@ function level.split(self, name, where)
     resolve.fields(root.mapping, first))
 end
 
+---Refuses a path over relations, which has no meaning where a column is named.
+---@param source heddle.query.Source
+---@param path string
+---@param where string
+function level.check_path(source, path, where)
+  local first, rest = path:match("^([^.]+)%.(.+)$")
+  local view = first and source.mapping.props[first]
+  if not (view and view.target) then return end
+  return resolve.refuse("validation", source.mapping, first, where, ("this is a relation: join it, as in "
+    .. "left_join(\"%s\", \"x\"), and name \"x.%s\""):format(first, rest))
+end
+
 return level

@@ -41,6 +41,15 @@ local function refuse(node, path, names)
     resolve.fields(node.mapping, path))
 end
 
+-- Rows that are made one can only stand where what they have in common says.
+local function check_selected(node, source, path)
+  for _, item in ipairs(node.items) do
+    if item.source == source and item.path == path then return end
+  end
+  resolve.refuse("validation", source.mapping, path, "order_by", "the rows are distinct by what is selected, and this "
+    .. "is not: select it")
+end
+
 local function term_sql(made, node, text, items, names, is_entity)
   local root = node.root.mapping
   local path, descending, nulls = order.parse(root, text)
@@ -50,6 +59,7 @@ local function term_sql(made, node, text, items, names, is_entity)
   end
   if item and is_item(item, root, path) then return named(made, item, descending, nulls) end
   local source, rest = level.split(node.level, path, "order_by")
+  if node.distinct and not is_entity then check_selected(node, source, rest) end
   local columns = order.columns(made, { rest .. text:match("^%s*%S+(.*)$") }, source.scope)
   local texts = {}
   for i, column in ipairs(columns) do texts[i] = order.term(made, column) end

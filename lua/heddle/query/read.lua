@@ -76,6 +76,7 @@ local function read_groups(to, query, node)
       items.read_raw(to, given.value, given.second)
     else
       local source, path = level.split(to.level, given, "group_by")
+      level.check_path(source, path, "group_by")
       local columns = resolve.columns(source.mapping, path, "group_by")
       if #columns == 0 then
         return resolve.refuse("validation", source.mapping, path, "group_by", "this property has no column of its own")
@@ -187,6 +188,14 @@ local function read_tail(to, query, node, use)
   node.lock = query.locked
 end
 
+-- Whether it is the root that is selected, as it is.
+local function is_whole(node)
+  for _, item in ipairs(node.items) do
+    if item.star ~= node.root then return false end
+  end
+  return true
+end
+
 local function flat_columns(node)
   local columns = {}
   for _, item in ipairs(node.items) do
@@ -215,10 +224,8 @@ function read.query(to, query, use, closed, cte)
     to.named = node.mapping.named and named_filters.of(query.em, query.opts)
   end
   read_joins(to, query, node)
-  node.is_whole = #query.items == 0
-  node.is_bare = node.is_whole and #query.parts == 0 and not query.unique
   node.items = items.read(to, is_counted_whole(query, use) and none or query.items, read.sub)
-  node.columns, node.distinct = flat_columns(node), query.unique
+  node.columns, node.distinct, node.is_whole = flat_columns(node), query.unique, is_whole(node)
   if cte then cte.declare(node) end
   if query.unique then emit(to, "distinct") end
   emit(to, "where")
@@ -263,6 +270,10 @@ function read.sub(to, query, closed, cte)
   if query.em.context_name ~= to.context then
     errors.raise("wrong_context", ("a sub-query of context '%s' stands in a query of context '%s'"):format(
       query.em.context_name, to.context), { context = to.context })
+  end
+  if query.locked or query.opts.populate then
+    errors.raise("validation", "a sub-query locks nothing and loads no relations: say " .. (query.locked and "lock"
+      or "populate") .. " of the query around it", { context = to.context })
   end
   local depth = (to.subs or 0) + 1
   if depth > 40 then

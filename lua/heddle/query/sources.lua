@@ -1,4 +1,5 @@
 --- Where a query reads from: entities, relations of what is there already, sub-queries, names of WITH.
+local check = require("heddle.query.given")
 local derived = require("heddle.query.derived")
 local errors = require("heddle.errors")
 local level = require("heddle.query.level")
@@ -63,7 +64,9 @@ local function of_relation(to, given)
   if not kind then
     return resolve.refuse("validation", parent.mapping, name, "join", "this property is no relation")
   end
-  local alias = given.alias or name
+  local alias = given.alias or check.alias(name, function(message)
+    return resolve.refuse("validation", parent.mapping, name, "join", message)
+  end)
   emit(to, "relation", parent.alias, name)
   emit(to, alias)
   return { alias = alias, mapping = view.target, parent = parent, view = view, is_many = kind == "many",

@@ -214,12 +214,17 @@ function sql.entities(made, node, columns)
     .. locks.sql(made.driver, node.lock, node.root.scope.alias)
 end
 
+-- Whether groups are all that counts of it: what is selected could not stand beside them.
+local function is_bare(node)
+  return node.is_whole and #node.parts == 0 and not node.distinct
+end
+
 ---A query that gives the number of entities, or of rows where it does not select entities.
 ---@param is_entity boolean
 ---@return string
 function sql.count(made, node, is_entity)
   if not is_entity then
-    return "SELECT count(*) FROM (" .. write(made, node, node.is_bare and one_list or nil) .. ") AS hd_c"
+    return "SELECT count(*) FROM (" .. write(made, node, is_bare(node) and one_list or nil) .. ") AS hd_c"
   end
   if #node.parts > 0 then return by_keys(made, node) end
   local with, close = with_sql(made, node), core(made, node, key_list)
