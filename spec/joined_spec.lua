@@ -6,6 +6,7 @@ local elsewhere = require "spec.support.elsewhere"
 local expect = require "spec.support.expect"
 local graph = require "spec.support.graph"
 local library = require "spec.support.library"
+local loop = require "spec.support.loop"
 local orm = require "heddle"
 local unit = require "spec.support.unit"
 
@@ -14,6 +15,13 @@ local raises, sent_by, names = expect.raises, expect.sent_by, library.names
 local Author, Book, Tag, Student = library.Author, library.Book, library.Tag, library.Student
 
 local by_id = { "id" }
+
+-- Another entity manager, which stays: instances hold theirs weakly.
+local kept, current
+local function fork(of)
+    kept[#kept + 1] = (of or current):fork()
+    return kept[#kept]
+end
 
 local function joined(opts)
     opts.strategy = "joined"
@@ -26,6 +34,7 @@ databases.each(function(db)
 
         before_each(function()
             work = unit.open(db, library.entities)
+            kept, current = {}, work
             library.seed(work)
             em = work.em
             sent = expect.statements(work.instance)
@@ -64,7 +73,7 @@ databases.each(function(db)
             local populate = { "books.tags", "friends", "fans" }
             for offset = 0, 3 do
                 local list, found = sent_by(sent, function()
-                    return work:fork():find(Author, {}, joined { populate = populate, order_by = { "name desc" },
+                    return fork():find(Author, {}, joined { populate = populate, order_by = { "name desc" },
                         limit = 1, offset = offset })
                 end)
                 assert.equal(1, #list)
@@ -81,14 +90,14 @@ databases.each(function(db)
             local tags = em:find(Tag, {}, joined { populate = { "books" }, order_by = { "weight desc" } })
             assert.equal("sql lua c", names(tags))
             assert.equal("B A1 A2", names(tags[2].books))
-            local again = work:fork():find(Tag, {}, joined { populate = { { "books", order_by = { "title desc" } } },
+            local again = fork():find(Tag, {}, joined { populate = { { "books", order_by = { "title desc" } } },
                 order_by = { "weight" } })
             assert.equal("B A2 A1", names(again[2].books))
-            local books = work:fork():find(Book, {}, joined { populate = { "author", "tags" },
+            local books = fork():find(Book, {}, joined { populate = { "author", "tags" },
                 order_by = { "author.name desc nulls last", "title desc" } })
             assert.equal("B A2 A1 none", names(books))
             assert.equal("c lua", names(books[3].tags))
-            assert.equal("A1 A2 B none", names(work:fork():find(Book, {}, joined { populate = { "tags" } })))
+            assert.equal("A1 A2 B none", names(fork():find(Book, {}, joined { populate = { "tags" } })))
         end)
 
         it("puts what an entry asks for into the join, not into the filter", function()
@@ -128,7 +137,7 @@ databases.each(function(db)
             assert.equal("Ben Ann", names(authors))
             assert.equal("Ann", names(authors[1].friends))
             assert.equal("Ben", names(authors[2].fans))
-            authors = work:fork():find(Author, { name = op.raw("upper(?) || substr(name, 2)", "b") },
+            authors = fork():find(Author, { name = op.raw("upper(?) || substr(name, 2)", "b") },
                 joined { populate = "books", limit = 5 })
             assert.equal("Ben", names(authors))
         end)
@@ -155,11 +164,11 @@ databases.each(function(db)
             assert.is_nil(authors[1].books[1].text)
             assert.equal("Ben", authors[1].books[1].editor.name)
             assert.has_error(function() return authors[3].books[1].title end)
-            local other = work:fork():find(Author, { id = 1 },
+            local other = fork():find(Author, { id = 1 },
                 joined { populate = { { "books", exclude = { "title" } } } })[1]
             raises("not_loaded", function() return other.books[1].title end)
             assert.equal(other, other.books[1].author)
-            local book = work:fork():find_one(Book, { id = 1 }, joined { populate = { "text", "tags" } })
+            local book = fork():find_one(Book, { id = 1 }, joined { populate = { "text", "tags" } })
             assert.equal("long", book.text)
         end)
 
@@ -171,9 +180,9 @@ databases.each(function(db)
             assert.equal(2, #list)
             assert.equal("ann.example", authors[1].profile.site)
             assert.equal("A2 A1", names(authors[1].books))
-            local fork = work:fork()
+            local reader = fork()
             list, authors = sent_by(sent, function()
-                return fork:find(Author, {}, joined { order_by = by_id, populate = { "profile",
+                return reader:find(Author, {}, joined { order_by = by_id, populate = { "profile",
                     { "books", strategy = "select_in", populate = { { "tags", strategy = "joined" } } } } })
             end)
             -- What is joined is joined to the query; below another statement there is none to join to.
@@ -195,8 +204,8 @@ databases.each(function(db)
         it("is there for all of find's kin", function()
             local opts = function() return joined { populate = { "books" }, order_by = by_id } end
             local function one(fn)
-                local fork = work:fork()
-                local list, found = sent_by(sent, function() return fn(fork) end)
+                local reader = fork()
+                local list, found = sent_by(sent, function() return fn(reader) end)
                 assert.equal(1, #list)
                 return found
             end
@@ -343,9 +352,9 @@ databases.each(function(db)
             local data = { id = 1 }
             for i = 1, 45 do data["leaf" .. i] = other.em:create(Leaf, { id = i, name = "leaf " .. i }) end
             other.em:persist_and_flush(other.em:create(Hub, data))
-            local fork = other:fork()
+            local reader = fork(other)
             other:forget()
-            local hub = fork:find_one(Hub, { id = 1 }, joined { populate = "*" })
+            local hub = reader:find_one(Hub, { id = 1 }, joined { populate = "*" })
             assert.equal(1 + 6, #other:statements())
             for i = 1, 45 do assert.equal("leaf " .. i, hub["leaf" .. i].name) end
         end)
@@ -394,17 +403,17 @@ databases.each(function(db)
             other.raw:exec "insert into pages (id) values (1)"
             other.raw:exec "insert into words (id, text, gone, page_id) values (1, 'a', false, 1), (2, 'b', true, 1)"
             other.raw:exec "update pages set title_id = 2"
-            local fork = other:fork()
+            local reader = fork(other)
             other:forget()
-            local page = fork:find_one(Page, { id = 1 }, joined { populate = { "words", "title" } })
+            local page = reader:find_one(Page, { id = 1 }, joined { populate = { "words", "title" } })
             assert.equal(1, #other:statements())
             assert.equal(1, #page.words)
             assert.equal(2, page.title.id)
             assert.is_false(orm.is_initialized(page.title))
-            page = other:fork():find_one(Page, { id = 1 }, joined { populate = { "words", "title" }, filters = false })
+            page = fork(other):find_one(Page, { id = 1 }, joined { populate = { "words", "title" }, filters = false })
             assert.equal(2, #page.words)
             assert.equal("b", page.title.text)
-            page = other:fork():find_one(Page, { id = 1 },
+            page = fork(other):find_one(Page, { id = 1 },
                 joined { populate = { { "words", filters = { there = false } }, "title" } })
             assert.equal(2, #page.words)
             assert.is_true(orm.is_initialized(page.title))
@@ -420,9 +429,9 @@ databases.each(function(db)
             other.raw:exec "insert into trees (id, next_id) values (1, null), (2, 1)"
             other.raw:exec "insert into leaves (id, name, tree_id) values (1, 'a', 1), (2, 'b', 2), (3, 'c', 2)"
             for _, is_managed in ipairs { true, false } do
-                local fork = other:fork()
+                local reader = fork(other)
                 other:forget()
-                local tree = fork:find(Tree, { id = 2 }, joined { managed = is_managed })[1]
+                local tree = reader:find(Tree, { id = 2 }, joined { managed = is_managed })[1]
                 assert.equal(1, #other:statements())
                 assert.equal("c", tree.leaves[2].name)
                 assert.equal("a", tree.next.leaves[1].name)
@@ -436,6 +445,9 @@ databases.each(function(db)
                 "strategy")
             raises("unknown_property", function() em:find(Author, {}, joined { populate = { "book" } }) end, "books")
             raises("validation", function() em:find(Author, {}, joined { populate = "books", limit = -1 }) end, "limit")
+            raises("validation", function()
+                em:find(Author, {}, joined { populate = "books", having = {} })
+            end, "having")
             raises("unknown_property", function()
                 em:find(Author, {}, joined { populate = { { "books", where = { titel = 1 } } } })
             end, "title")
@@ -451,6 +463,7 @@ databases.each(function(db)
 
         before_each(function()
             work = unit.open(db, library.entities)
+            kept, current = {}, work
             library.seed(work)
             em = work.em
         end)
@@ -501,6 +514,7 @@ databases.on("postgres", function(db)
 
         before_each(function()
             work = unit.open(db, library.entities)
+            kept, current = {}, work
             library.seed(work)
         end)
 
@@ -531,6 +545,29 @@ databases.on("postgres", function(db)
                 assert.equal("B", names(found[1].books))
             end)
             work.raw:exec "rollback"
+        end)
+
+        it("wait as others do, in the middle of long results too", function()
+            work.raw:exec [[insert into authors (id, name)
+                select 1000 + n, repeat('name', 200) || n from generate_series(1, 500) n]]
+            work.raw:exec [[insert into books (id, title, author_id)
+                select 1000 + n, repeat('title', 200) || n, 1000 + n % 500 + 1 from generate_series(1, 4000) n]]
+            loop.reset()
+            orm.use(loop.wait)
+            local counts = {}
+            for i, is_managed in ipairs { true, false } do
+                local em = fork()
+                loop.spawn(function()
+                    counts[i] = 0
+                    local found = em:find(Author, { id = op.gt(1000) },
+                        joined { populate = "books", managed = is_managed })
+                    for _, author in ipairs(found) do counts[i] = counts[i] + #author.books end
+                end)
+            end
+            loop.run()
+            loop.reset()
+            orm.use "blocking"
+            assert.same({ 4000, 4000 }, counts)
         end)
 
         it("see the newest state of what they waited for", function()

@@ -87,7 +87,7 @@ end
 -- Whether something is to be joined. What has no key cannot be told from the rows that repeat it, and groups are of the
 -- root's rows.
 local function is_wanted(map, level, opts)
-  if type(opts) ~= "table" or #map.key == 0 or opts.group_by ~= nil then return false end
+  if type(opts) ~= "table" or #map.key == 0 or opts.group_by ~= nil or opts.having ~= nil then return false end
   if opts.strategy == "joined" then return level.views[1] ~= nil or populate.eager_views(map)[1] ~= nil end
   for _, view in ipairs(level.views) do
     if level.options[view.name].strategy == "joined" then return true end

@@ -147,15 +147,22 @@ local function known(shelf, plan, row)
   shelf.shelf:set_state(slot, "removed")
 end
 
----Rows that the hydrator could not finish by itself.
+---Rows that the hydrator could not finish by itself. What nobody knows raises when the others are in order.
 ---@param shelf table
 ---@param plan table
 ---@param late table[] { slot =, fresh =, [column index] = value }
 function merge.late(shelf, plan, late)
+  local unknown
   for _, row in ipairs(late) do
-    if row.unknown then kinds.raise_unknown(shelf.mapping, row.value) end
-    if row.fresh then fresh(shelf, plan, row.slot) else known(shelf, plan, row) end
+    if row.unknown then
+      unknown = unknown or row
+    elseif row.fresh then
+      fresh(shelf, plan, row.slot)
+    else
+      known(shelf, plan, row)
+    end
   end
+  if unknown then kinds.raise_unknown(shelf.mapping, unknown.value) end
 end
 
 -- What a plan does not read, by name.

@@ -56,8 +56,16 @@ function rows.managed(em, plan, params, opts)
     lists[number] = { shelf = shelf.shelf, state = shelf, hydrator = hydrator_of(em, part), results = {}, seen = {} }
   end
   local late, ok, err = read(em, plan, opts, link, status, lists)
-  for _, row in ipairs(late) do merge.late(lists[row.part].state, plan.parts[row.part], { row }) end
+  local unknown
+  for _, row in ipairs(late) do
+    if row.unknown then
+      unknown = unknown or row
+    else
+      merge.late(lists[row.part].state, plan.parts[row.part], { row })
+    end
+  end
   if not ok then error(err, 0) end
+  if unknown then kinds.raise_unknown(lists[unknown.part].state.mapping, unknown.value) end
   return lists, shelves
 end
 
