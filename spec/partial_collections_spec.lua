@@ -417,6 +417,29 @@ databases.each(function(db)
             end
         end)
 
+        it("one that was set and is read before the flush lets go of what it was set without", function()
+            for _, before in ipairs { "no", "in part" } do
+                local tag = em:find_one(Tag, 1)
+                if before ~= "no" then em:load(tag, { { "shops", limit = 1 } }) end
+                tag.shops:remove_all()
+                em:find(Shop, {}, { populate = { "tags.shops", "tags" }, flush_mode = "commit" })
+                em:flush()
+                assert.equal("b c", stored "tags")
+                assert.equal("", stored("tags", 2))
+                local shop = em:find_one(Shop, 1)
+                if before ~= "no" then em:load(shop, { { "signs", limit = 1 } }) end
+                shop.signs:set { em:find_one(Sign, 4) }
+                em:load(shop, { "signs" }, { flush_mode = "commit" })
+                assert.equal("d", names(shop.signs))
+                em:flush()
+                assert.equal("d", stored "signs")
+                nothing_written()
+                em:clear()
+                work.raw:exec "update signs set shop_id = 1 where id < 4"
+                work.raw:exec "insert into shops_tags (shop_id, tag_id) values (1, 1), (2, 1)"
+            end
+        end)
+
         it("an inverse one_to_one that a condition hid is no empty one", function()
             local where = { name = "b" }
             local shop = em:find_one(Shop, 1, { populate = { { "card", where = where } } })

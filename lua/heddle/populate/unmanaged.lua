@@ -130,15 +130,11 @@ function Loader:know(map, list)
   end
 end
 
-local function fill_list(e, view, list, part)
-  local state = relations.collection(e, view.name)
-  if not state.initialized then state:fill(list, part) end
-end
-
 ---A relation that was read leads somewhere.
 function unmanaged.point_to(e, view, target)
   instance.own(e).values[view.name] = target
-  if view.kind == "one_to_one" and view.inverse then fill_list(target, view.inverse, { e }) end
+  local back = view.kind == "one_to_one" and view.inverse and relations.collection(target, view.inverse.name)
+  if back and not back.initialized then back:fill({ e }) end
 end
 
 -- The keys that some lead to and that lack something; with a condition all of them.
@@ -213,22 +209,23 @@ local function point_back(view, list, owner)
   end
 end
 
----The members of an owner were read; those that are known stay.
+---The members of an owner were read; where they are known already they stay.
 ---@param list table[]
----@param part heddle.Part|nil
+---@param part heddle.Part|nil what was asked for
 function unmanaged.fill(e, view, list, part)
-  if relations.collection(e, view.name).initialized then return end
+  local state = relations.collection(e, view.name)
+  if members.is_shown(state, part) then return end
   point_back(view, list, e)
-  fill_list(e, view, list, part)
+  state:fill(list, part)
 end
 
--- Those whose members nobody has read, by the names of their keys; and the keys.
-local function unread(map, view, list)
+-- Those of whom other members are known than are asked for, by the names of their keys; and the keys.
+local function unread(map, view, list, part)
   local owners, keys = {}, {}
   for _, e in ipairs(list) do
     local key = given_key.of(e, map)
     local name = key and name_of(key)
-    if name and not owners[name] and not relations.collection(e, view.name).initialized then
+    if name and not owners[name] and not members.is_shown(relations.collection(e, view.name), part) then
       owners[name] = e
       keys[#keys + 1] = custom.key(map.key, key, custom.from_db)
     end
@@ -240,7 +237,7 @@ end
 function Loader:members(level, view, list)
   local own, part, named = populate.asked(level, view, self.em, self.opts)
   local below = level.below[view.name]
-  local owners, keys = unread(level.map, view, list)
+  local owners, keys = unread(level.map, view, list, part)
   local lists = {}
   for some in populate.parts(level.map, keys) do
     local plan, params = members.find(view, some, own.where == nil and none or own.where,

@@ -232,10 +232,12 @@ local function settle_replaced(em)
   local by_prop, states = {}, {}
   for i = 1, #em.touched do
     local state = em.touched[i]
-    if state.replaced and not state.snapshot and staying(em, state) then
+    if state.replaced and staying(em, state) then
       states[#states + 1] = state
-      by_prop[state.prop] = by_prop[state.prop] or {}
-      table.insert(by_prop[state.prop], state.owner)
+      if not state.snapshot then
+        by_prop[state.prop] = by_prop[state.prop] or {}
+        table.insert(by_prop[state.prop], state.owner)
+      end
     end
   end
   load_members(em, by_prop)

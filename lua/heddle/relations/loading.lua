@@ -35,9 +35,7 @@ end
 -- only to learn what has to go.
 local function is_wanted(state, part, refresh)
   if state.replaced then return not part and (refresh or not state.snapshot) end
-  if refresh or not state.initialized then return true end
-  if part then return not members.is_same(state.part, part) end
-  return state:is_partial()
+  return refresh or not members.is_shown(state, part)
 end
 
 -- The collections that have to be read, with the keys of their owners. New rows have none.

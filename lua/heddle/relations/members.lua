@@ -20,8 +20,8 @@ local function owner_of(view)
   return { columns = view.prop.owner and pivot.owner_columns or pivot.target_columns, prefix = "p." }
 end
 
----The order of a relation's members: what was asked for, the relation's own, or that in which pairs were added, which is
----nil, else that of the key. It is always the same one.
+---The order of a relation's members: what was asked for, the relation's own, or that in which pairs were added, which
+---is nil, else that of the key. It is always the same one.
 ---@param view table
 ---@param given any[]|nil terms
 ---@return any[]|nil terms
@@ -150,6 +150,16 @@ function members.count(view, key, named)
   local to = shape.new("count", named)
   filter.members(to, view, { key }, none)
   return shape.plan(to, view.target, select.build_count), to.params
+end
+
+---Whether a collection shows what is asked for.
+---@param state heddle.Collection
+---@param part heddle.Part|nil nil: all members
+---@return boolean
+function members.is_shown(state, part)
+  if not state.initialized then return false end
+  if part then return members.is_same(state.part, part) end
+  return not state:is_partial()
 end
 
 ---The members in a list of rows: a pivot that is an entity may hold a pair more than once.
