@@ -41,8 +41,10 @@ end
 -- Calls fn, which has to fail by a limit of so many seconds, and not much later.
 local function times_out(seconds, fn, ...)
     local began = socket.gettime()
-    local err = raises("timeout", fn, ...)
+    local ok, err = pcall(fn, ...)
     local spent = socket.gettime() - began
+    assert.is_false(ok)
+    assert.is_true(orm.is_error(err, "timeout"), tostring(err))
     assert.is_true(spent >= seconds and spent < seconds + 3, spent)
     return err
 end
@@ -82,7 +84,10 @@ databases.each(function(db)
                 em:find_by_cursor(User, slow, { timeout = opts.timeout, first = 1, order_by = { "id" } })
             end,
             unmanaged = function(opts) em:find(User, slow, { timeout = opts.timeout, managed = false }) end,
-            stream = function(opts) for _ in em:stream(User, slow, opts) do error "a row" end end,
+            stream = function(opts)
+                local rows = em:stream(User, slow, opts) -- on 5.1 a generic for cannot be yielded across
+                rows()
+            end,
             populate = function(opts)
                 em:find(User, {}, { timeout = opts.timeout, populate = { { "books", where = slow } } })
             end,
@@ -139,7 +144,8 @@ databases.each(function(db)
             both_ways(function()
                 hold(raw)
                 times_out(0.1, em.upsert, em, User, { name = "Ann", age = 5 }, { timeout = 0.1 })
-                times_out(0.1, em.upsert_many, em, User, { { name = "New" }, { name = "Ann", age = 5 } }, { timeout = 0.1 })
+                times_out(0.1, em.upsert_many, em, User, { { name = "New" }, { name = "Ann", age = 5 } },
+                    { timeout = 0.1 })
                 raw:exec "rollback"
                 assert.same({ { "Ann", "0" } }, raw:rows "select name, age from users")
                 local user, inserted = em:upsert(User, { name = "Ann", age = 5 }, { timeout = 5 })

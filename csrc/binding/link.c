@@ -70,10 +70,9 @@ static bool is_idle(const hd_link *link) {
     return link->state == HD_LINK_IDLE;
 }
 
-/* A result that nobody reads on, though nobody waits either: an error, such as an interpreter's at Ctrl-C, came between
- * it and its reader. */
+/* What runs, and nobody waits for it, was left by an error, such as an interpreter's at Ctrl-C. */
 void hdl_link_ready(hd_link *link) {
-    if (link->state == HD_LINK_RUN && !link->waited) hd_link_finish(link);
+    if (!is_idle(link) && !link->watched) hd_link_finish(link);
     if (is_idle(link)) hd_link_prepare(link);
 }
 
@@ -356,6 +355,12 @@ static int link_want_on_connect(lua_State *L) {
     return 0;
 }
 
+/* link:watch(whether): somebody waits for the operation. */
+static int link_watch(lua_State *L) {
+    open_link(L)->watched = lua_toboolean(L, 2);
+    return 0;
+}
+
 static int link_park(lua_State *L) {
     hd_link_park(open_link(L));
     return 0;
@@ -522,6 +527,7 @@ static const luaL_Reg methods[] = {{"start", link_start},
                                    {"need", link_need},
                                    {"password", link_password},
                                    {"want_on_connect", link_want_on_connect},
+                                   {"watch", link_watch},
                                    {"park", link_park},
                                    {"unpark", link_unpark},
                                    {"finish", link_finish},

@@ -50,7 +50,8 @@ typedef struct hd_link {
     hd_arena arena; /* of the running operation: composed statements, host's parameters */
     /* The operation. */
     uint8_t state, need;
-    bool waited; /* the last step answered HD_WAIT on the connection */
+    bool waited;  /* the last step answered HD_WAIT on the connection */
+    bool watched; /* by the host: somebody waits for what runs */
     unsigned flags;
     uint32_t serial;  /* counts operations: what was meant for one does not meet the next */
     hd_time limit;    /* how long the batch may run, HD_NEVER */

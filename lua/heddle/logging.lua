@@ -99,7 +99,8 @@ local function call(self, who, fn, entry)
   if not ok then io.stderr:write(("heddle: %s of context '%s' failed: %s\n"):format(who, self.name, tostring(err))) end
 end
 
-local function tell(self, entries)
+local function tell(self, entries, mark)
+  telling[mark] = self
   local made, listeners = self.config, self.listeners.query or {}
   local is_debugged = made.debug and made.debug.sql
   for _, entry in ipairs(entries) do
@@ -110,6 +111,7 @@ local function tell(self, entries)
       print_line(entry)
     end
   end
+  telling[mark] = nil
 end
 
 ---Tells of every statement that the link's last operation sent.
@@ -126,10 +128,10 @@ function logging.log(self, link, failure)
   end
   if failed then entries[failed].error = told_error(failure, self.config.debug) end
   local mark = owner.new()
-  telling[mark] = self
-  local ok, err = wait.during(link, tell, self, entries)
+  local ok, err = wait.during(link, tell, self, entries, mark)
+  if ok then return end
   telling[mark] = nil
-  if not ok then error(err, 0) end
+  error(err, 0)
 end
 
 ---Where `debug` asks for it, the statements that are sent next say where in the program they come from.

@@ -122,7 +122,15 @@ local function wait_once(link, context, fd, events, timeout)
   return link:block()
 end
 
-local function carry(link, context, status, fd, events, timeout)
+-- Whose wait it is.
+local function mark(link, waiter)
+  waits[link] = waiter
+  link:watch(waiter ~= nil)
+end
+
+-- What is marked is unmarked in here when all goes well, so that an error at whatever instruction finds it either way.
+local function carry(link, context, former, status, fd, events, timeout)
+  mark(link, owner.new())
   while status == WAIT or status == HOST do
     if status == WAIT then
       status, fd, events, timeout = wait_once(link, context, fd, events, timeout)
@@ -130,6 +138,7 @@ local function carry(link, context, status, fd, events, timeout)
       status, fd, events, timeout = serve(link, context)
     end
   end
+  mark(link, former)
   return status
 end
 
@@ -150,10 +159,9 @@ end
 function wait.drive(link, context, status, fd, events, timeout)
   if status ~= WAIT and status ~= HOST then return status end
   local former = waits[link]
-  waits[link] = owner.new()
-  local ok, result = pcall(carry, link, context, status, fd, events, timeout)
-  waits[link] = former
+  local ok, result = pcall(carry, link, context, former, status, fd, events, timeout)
   if not ok then
+    mark(link, former)
     give_up(link, context, result)
     error(result, 0)
   end
@@ -169,20 +177,26 @@ end
 ---@param context table
 function wait.abandon(link, context)
   local waiter = waits[link]
-  waits[link] = nil
+  mark(link, nil)
   if waiter and not waiter.is_told then return give_up(link, context) end
   link:reset()
+end
+
+local function tell(link, former, fn, ...)
+  local waiter = owner.new()
+  waiter.is_told = true
+  waits[link] = waiter
+  fn(...)
+  waits[link] = former
 end
 
 ---Calls `fn(...)` while the link counts as waited for: by somebody who is told of what ran on it.
 ---@return boolean ok
 ---@return any err
 function wait.during(link, fn, ...)
-  local former, mark = waits[link], owner.new()
-  mark.is_told = true
-  waits[link] = mark
-  local ok, err = pcall(fn, ...)
-  waits[link] = former
+  local former = waits[link]
+  local ok, err = pcall(tell, link, former, fn, ...)
+  if not ok then waits[link] = former end
   return ok, err
 end
 
