@@ -291,8 +291,7 @@ uint32_t hdl_run_row(run *r, const hd_value *values) {
 static void add_row(run *r, const hd_row *row) {
     if (push_row(r, row->values) == HD_NO_SLOT) return;
     lua_rawseti(r->L, AT(RESULTS), ++r->result_count);
-    if (r->h->other_count > 0)
-        r->others = hdl_add_others(r->L, r->h, row, AT(OTHERS), r->others);
+    if (r->h->other_count > 0) r->others = hdl_add_others(r->L, r->h, row, AT(OTHERS), r->others);
 }
 
 static hd_step add_rows(run *r, int limit, hd_wait *wait) {
