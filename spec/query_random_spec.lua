@@ -282,6 +282,51 @@ databases.each(function(db)
             assert.equal(#found, query:count(), why)
         end
 
+        -- What a request may bring, decoded.
+        local function piece(depth)
+            local kind = math.random(depth > 0 and 10 or 7)
+            if kind == 1 then return math.random(-5, 20) end
+            if kind == 2 then return math.random(2) == 1 end
+            if kind == 3 then return orm.null end
+            if kind <= 7 then
+                return pick { "name", "id", "s.name", "s1.title", "books", "title desc", "name desc nulls last",
+                    "$ne", "",
+                    "1; drop table books", "x' or 1=1 --", "\0", "s.*", "*", "name asc; --", "s1.author.name",
+                        "author.id desc",
+                    "\"id\"", "s.books.title", "e0.id", ("x"):rep(300) }
+            end
+            local made = {}
+            for i = 1, math.random(0, 3) do
+                local key = math.random(2) == 1 and i or pick { "name", "id", "s.id", "s1.title", "s1.author",
+                    "books", "$or",
+                    "author", "b.x", "s1.author.name" }
+                made[key] = piece(depth - 1)
+            end
+            return made
+        end
+
+        it("of arbitrary data give a result or a typed error, and never SQL that the database does not take", function()
+            local seed = tonumber(os.getenv "HEDDLE_SEED") or os.time()
+            math.randomseed(seed)
+            local results = 0
+            for round = 1, 1500 do
+                local query = em:query(library.Author, "s"):left_join("books", "s1")
+                local ok, err = pcall(function()
+                    for _ = 1, math.random(2) do
+                        local method = pick { "where", "where", "order_by", "select", "limit", "offset" }
+                        query[method](query, piece(2))
+                    end
+                    return query[pick { "rows", "all", "count", "one" }](query)
+                end)
+                results = results + (ok and 1 or 0)
+                local why = ("seed %d, round %d: %s %s"):format(seed, round, tostring(err),
+                    tostring(not ok and err.cause))
+                assert.is_true(ok or orm.is_error(err, "validation") or orm.is_error(err, "unknown_property"), why)
+                em:clear()
+            end
+            assert.is_true(results > 100)
+        end)
+
         it("give what SQL written beside them gives", function()
             local seed = tonumber(os.getenv "HEDDLE_SEED") or os.time()
             math.randomseed(seed)

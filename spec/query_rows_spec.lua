@@ -110,6 +110,21 @@ databases.each(function(db)
             assert.equal("one", em:query(inner, "x"):select("t.label"):join("k", "t"):rows()[1].label)
         end)
 
+        it("what a sub-query was asked for by name is in its *, lazy or hidden", function()
+            local inner = em:query(Thing):select("id", "secret"):where { id = 1 }
+            assert.same({ { id = 1, secret = "s" } }, em:query(inner, "x"):rows())
+            local text = em:query(library.Book):select("text"):where(1)
+            assert.same({ { text = "long" } }, em:query(text, "x"):select("*"):rows())
+        end)
+
+        it("{alias} in SQL of the program's own is the root's, wherever it stands", function()
+            local query = em:query(Thing, "t"):select { n = orm.raw "{alias}.id * 2" }:where(op.raw "{alias}.id < 3")
+                :group_by(orm.raw "{alias}.id"):having { n = op.gt(1) }:order_by(orm.raw "{alias}.id desc")
+            assert.same({ { n = 4 }, { n = 2 } }, query:rows())
+            assert.same({ { n = 3 } }, em:query(Thing, "t"):update { label = "two" }:where { id = 2 }
+                :returning(orm.raw "{alias}.id + 1 AS n"):rows())
+        end)
+
         it("SQL of the program's own is as the database has it", function()
             local row = em:query(Thing, "t"):select { n = orm.raw "t.id + 1", s = orm.raw("upper(t.label) -- why"),
                 none = orm.raw "NULL" }:where { id = 1 }:rows()[1]

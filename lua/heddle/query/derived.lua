@@ -5,7 +5,8 @@ local resolve = require("heddle.resolve")
 local derived = {}
 
 -- What a column is to its own table alone.
-local traits = { "primary", "json", "at", "index", "version", "foreign_key", "generated", "discriminator" }
+local traits = { "primary", "json", "at", "index", "version", "foreign_key", "generated", "discriminator", "lazy",
+  "hidden", "unique", "autoincrement" }
 
 -- A column of the sub-query as the outer query sees it: any of them may be NULL there.
 local function outer_column(map, view, column, name)

@@ -28,7 +28,7 @@ function item_sql.add(texts, made, item, write)
   local text
   if item.raw then
     made.at = item.at
-    text = condition.raw_text(made)
+    text = condition.raw_text(made, item.root.scope)
   elseif item.fn then
     text = fn.sql(made, item)
   else

@@ -95,7 +95,7 @@ end
 local function add_raw(to, list, raw, name)
   local text, own = raw.value, nil
   if not name then text, own = split_name(text) end
-  local item = { name = name or own, columns = { UNKNOWN }, raw = { text, raw.second } }
+  local item = { name = name or own, columns = { UNKNOWN }, raw = { text, raw.second }, root = to.level.sources[1] }
   shape.emit(to, "raw", item.name or "-")
   item.at = to.n + 1
   items.read_raw(to, text, raw.second)

@@ -77,7 +77,7 @@ function query_order.terms(made, node, is_entity)
   for i, each in ipairs(node.orders) do
     if each.at then
       made.at = each.at
-      texts[i] = condition.raw_text(made)
+      texts[i] = condition.raw_text(made, node.root.scope)
     else
       texts[i] = term_sql(made, node, each.term, items, names, is_entity)
     end

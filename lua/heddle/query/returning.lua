@@ -7,6 +7,7 @@ local level = require("heddle.query.level")
 local quote = require("heddle.quote")
 local resolve = require("heddle.resolve")
 local shape = require("heddle.shape")
+local sql = require("heddle.query.sql")
 
 local returning = {}
 
@@ -30,9 +31,9 @@ function returning.read(self, map, use)
   if not self.returned and use == "rows" then return given end
   local to, list = shape.new("returning"), {}
   to.level = level.new()
-  -- Columns stand there without the name of their table.
-  local source = { alias = self.alias or "e0", mapping = map, bottom = map,
-    scope = { mapping = map, alias = false, children = {} } }
+  local source = { alias = self.alias or "e0", mapping = map, bottom = map }
+  -- SQLite does not know the table's alias there.
+  source.scope = { mapping = map, alias = map.driver == "postgres" and sql.alias(source), children = {} }
   level.declare(to.level, source)
   for i, name in ipairs(self.returned or {}) do list[i] = { name } end
   local found = items.read(to, list)

@@ -64,7 +64,7 @@ local function groups_sql(made, node)
   for _, group in ipairs(node.groups) do
     if group.at then
       made.at = group.at
-      texts[#texts + 1] = condition.raw_text(made)
+      texts[#texts + 1] = condition.raw_text(made, node.root.scope)
     end
     for _, column in ipairs(group.columns or {}) do texts[#texts + 1] = made:column(group.source.scope, column) end
   end

@@ -20,7 +20,7 @@ end
 function words.selected(made)
   made.at = made.at + 1
   local item = made.code.refs[made:next_word()]
-  local text = item.raw and condition.raw(made) or fn.sql(made, item)
+  local text = item.raw and condition.raw(made, item.root.scope) or fn.sql(made, item)
   local column = item.mapping.columns[1]
   return word(made, { mapping = item.mapping, alias = "", texts = { [column] = text }, children = {} })
 end
