@@ -13,6 +13,8 @@
 
 #include "link_parts.h"
 
+static const char gone[] = "the cursor is not open any more";
+
 struct hd_cursor {
     const hd_allocator *mem;
     hd_link *link;   /* that reads it now, or whose transaction it is part of; NULL: none */
@@ -228,7 +230,7 @@ hd_error_kind hd_cursor_fetch(hd_cursor *c, hd_link *link, const hd_statement *q
                               uint32_t count, hd_time deadline) {
     if (link->state != HD_LINK_IDLE || c->reads)
         return hd_error_set(&link->error, HD_E_BUSY, "an operation is running on this connection");
-    if (!c->more) return hd_error_set(&link->error, HD_E_CLOSED, "the cursor is not open any more");
+    if (!c->more) return hd_error_set(&link->error, HD_E_CLOSED, "%s", gone);
     c->wanted = count;
     c->opens = c->conn == NULL;
     const hd_batch *batch = make_batch(c, link, query);
@@ -252,6 +254,13 @@ static int64_t rows_given(const hd_link *link) {
     return link->run[link->prefix_count + link->batch->count - 1].affected;
 }
 
+/* The program, or a server that was told to, has closed the cursor. */
+static void read_closed(hd_error *err) {
+    if (strcmp(err->sqlstate, "34000") != 0) return;
+    err->kind = HD_E_CLOSED;
+    hd_error_text(err, &err->message, gone, strlen(gone));
+}
+
 /* The link still has its connection and its batch. */
 void hd_cursor_ran(hd_link *link, bool done) {
     hd_cursor *c = link->cursor;
@@ -264,6 +273,7 @@ void hd_cursor_ran(hd_link *link, bool done) {
         attach(c, conn);
     }
     if (c->depth == 0) c->link = NULL;
+    if (!done) read_closed(&link->error);
     c->more = done && rows_given(link) >= c->wanted;
     if (!done && c->why == HD_CURSOR_GOES_ON) c->why = HD_CURSOR_FAILED;
     if (!c->conn || (!done && !is_of_sql(c->conn->driver)))

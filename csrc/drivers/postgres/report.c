@@ -59,7 +59,6 @@ static const rule rules[] = {
      "the server closed the connection: its transaction was idle for too long"},
     {"08", HD_E_CONNECTION, "the connection failed"},
     {"26000", HD_E_DRIVER, "a prepared statement is gone from the server"},
-    {"34000", HD_E_CLOSED, "a cursor is not open any more"},
 };
 
 static const rule *rule_of(const char *sqlstate) {
