@@ -94,6 +94,7 @@ databases.each(function(db)
             joined = function(opts)
                 em:find(User, slow, { timeout = opts.timeout, populate = { "books" }, strategy = "joined" })
             end,
+            ["the query builder"] = function(opts) em:query(User, "e0"):where(slow):options(opts):all() end,
             load = function(opts)
                 em:load(em:find_one(User, 1), { { "books", where = slow } }, opts)
             end,
@@ -119,6 +120,9 @@ databases.each(function(db)
         local writes = {
             update_where = function(opts) em:update_where(User, slow, { age = 1 }, opts) end,
             delete_where = function(opts) em:delete_where(User, slow, opts) end,
+            ["the query builder"] = function(opts)
+                em:query(User, "e0"):update({ age = 1 }):where(slow):options(opts):execute()
+            end,
         }
         for name, write in pairs(writes) do
             it("timeout of " .. name .. ": nothing is written", function()
