@@ -161,6 +161,7 @@ databases.each(function(db)
                     :order_by("a.id", "o.id"), { "name", "other" })
             raises("validation", function() em:query(Author, "a"):join(Book, "b"):rows() end, "condition")
             raises("validation", function() em:query(Author, "a"):join(Book, nil, { id = 1 }):rows() end, "alias")
+            raises("validation", function() em:query(Author, "a"):join(Book, "b", {}):rows() end, "condition")
         end)
 
         it("a query can be joined, and relations lead on from what it gives", function()

@@ -69,12 +69,10 @@ function Query:from(source, alias)
   local check = fail(self, "from")
   if query.is(source) then
     if alias == nil then check("a sub-query needs an alias: from(query, \"x\")") end
-  elseif type(source) == "string" then
-    self.is_named = true
-  elseif not given.is_entity(source) then
+  elseif not given.is_entity(source) and type(source) ~= "string" then
     check("takes an entity, a sub-query, or a name of with, not " .. given.describe(source))
   end
-  self.source, self.alias = source, given.alias(alias, check, true)
+  self.source, self.alias, self.is_named = source, given.alias(alias, check, true), type(source) == "string"
   if not query.is(source) and type(source) ~= "string" then self.em:mapping(source) end
   return self
 end
@@ -88,7 +86,7 @@ local function add_join(self, how, method, source, alias, ...)
   local on = {}
   for i = 1, select("#", ...) do on[i] = given.condition((select(i, ...)), check) end
   alias = given.alias(alias, check)
-  self.joins[#self.joins + 1] = { how = how, source = source, alias = alias, on = on, query = self }
+  self.joins[#self.joins + 1] = { how = how, source = source, alias = alias, on = on }
   return self
 end
 

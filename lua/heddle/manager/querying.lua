@@ -31,7 +31,7 @@ function Manager:query(...)
   made:from(entity, alias)
   if type(entity) == "string" then
     self:mapping(entity)
-    made.is_named = nil
+    made.is_named = false
   end
   return made
 end

@@ -52,7 +52,15 @@ local function build(mapping, _, extra)
   return returning.plan(extra.given, made, mapping, text)
 end
 
-local function statement_of(self, map, group, chunk, given)
+-- Texts for one row and for a full statement come again; others are not worth keeping.
+local function plan_of(to, map, extra, is_common)
+  if is_common then return shape.plan(to, map, build, extra) end
+  local plan = build(map, to, extra)
+  plan.once = true
+  return plan
+end
+
+local function statement_of(self, map, group, chunk, given, is_common)
   local to = shape.new("query insert")
   local alias = sql.alias({ alias = self.alias or "e0" })
   shape.emit(to, alias, #chunk)
@@ -60,7 +68,7 @@ local function statement_of(self, map, group, chunk, given)
   shape.emit(to, given.use)
   for _, word in ipairs(given.words) do shape.emit(to, word) end
   local params = upsert_sql.insert_params(group, chunk)
-  local plan = shape.plan(to, map, build, { group = group, count = #chunk, alias = alias, given = given })
+  local plan = plan_of(to, map, { group = group, count = #chunk, alias = alias, given = given }, is_common)
   returning.add_params(given, params, #plan.param_columns - #(given.params or {}))
   return { plan = plan, params = params, rows = chunk }
 end
@@ -90,7 +98,7 @@ function insert.statements(self, map, given)
     for first = 1, #group.rows, size do
       local chunk = {}
       for i = first, math.min(first + size - 1, #group.rows) do chunk[#chunk + 1] = group.rows[i] end
-      list[#list + 1] = statement_of(self, map, group, chunk, given)
+      list[#list + 1] = statement_of(self, map, group, chunk, given, #chunk == 1 or #chunk == size)
     end
   end
   return list

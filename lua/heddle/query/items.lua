@@ -116,7 +116,7 @@ local function add_query(to, list, value, name, read_sub)
   if count ~= 1 then
     return refuse(to, ("a sub-query among the items gives one value a row, and this one gives %d"):format(count), name)
   end
-  list[#list + 1] = { name = name, columns = { node.columns[1] }, node = node, from = node.items[1] }
+  list[#list + 1] = { name = name, columns = { node.columns[1] }, node = node }
 end
 
 -- Lists ----------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@
 local compat = require("heddle.compat")
 local conditions = require("heddle.query.conditions")
 local errors = require("heddle.errors")
+local find_options = require("heddle.find_options")
 local items = require("heddle.query.items")
 local level = require("heddle.query.level")
 local named_filters = require("heddle.named_filters")
@@ -56,7 +57,7 @@ local function read_joins(to, query, node)
   node.joins = {}
   emit(to, "joins", #query.joins)
   for i, given in ipairs(query.joins) do
-    local source = sources.join(to, given, read)
+    local source = sources.join(to, query, given, read)
     node.joins[i] = source
     level.declare(to.level, source)
     -- Their names speak of the joined source first.
@@ -282,6 +283,7 @@ function read.sub(to, query, closed, cte)
   end
   to.subs = depth
   local node = read.query(to, query, "sub", closed, cte)
+  find_options.check(node.mapping, query.opts)
   to.subs = depth - 1
   return node
 end

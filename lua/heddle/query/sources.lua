@@ -1,9 +1,9 @@
 --- Where a query reads from: entities, relations of what is there already, sub-queries, names of WITH.
 local check = require("heddle.query.given")
+local conditions = require("heddle.query.conditions")
 local derived = require("heddle.query.derived")
 local errors = require("heddle.errors")
 local level = require("heddle.query.level")
-local relation_kinds = { many_to_one = "one", one_to_one = "one", one_to_many = "many", many_to_many = "many" }
 local resolve = require("heddle.resolve")
 local shape = require("heddle.shape")
 local suggest = require("heddle.suggest")
@@ -11,6 +11,8 @@ local suggest = require("heddle.suggest")
 local sources = {}
 
 local emit = shape.emit
+
+local relation_kinds = { many_to_one = "one", one_to_one = "one", one_to_many = "many", many_to_many = "many" }
 
 -- A name that the rows of a query have while it is being read.
 local function of_cte(to, name, alias)
@@ -79,13 +81,14 @@ local function check_alias(given, what)
 end
 
 local function check_on(given, alias)
-  if #given.on > 0 then return end
+  for _, cond in ipairs(given.on) do
+    if not conditions.is_empty(cond) then return end
+  end
   return errors.raise("validation", ("join of '%s': what is no relation needs a condition, as in "
     .. "{ author = op.ref \"a.id\" }"):format(alias))
 end
 
-local function find(to, given, read)
-  local query = given.query
+local function find(to, query, given, read)
   if read.is_query(given.source) then
     return of_query(to, given.source, check_alias(given, "a sub-query"), read)
   elseif type(given.source) == "string" then
@@ -100,11 +103,12 @@ end
 
 ---What a join named.
 ---@param to heddle.Shape
----@param given { how: "left"|"inner", source: any, alias: string|nil, on: any[], query: table }
+---@param query heddle.Query
+---@param given { how: "left"|"inner", source: any, alias: string|nil, on: any[] }
 ---@return heddle.query.Source
-function sources.join(to, given, read)
+function sources.join(to, query, given, read)
   emit(to, given.how)
-  local source = find(to, given, read)
+  local source = find(to, query, given, read)
   source.how = given.how
   if not source.view then
     check_on(given, source.alias)
