@@ -1,5 +1,4 @@
 --- The loader of populate for the instances of an entity manager: references become loaded, collections filled.
-local family = require("heddle.family")
 local compat = require("heddle.compat")
 local find_options = require("heddle.find_options")
 local op = require("heddle.op")
@@ -13,7 +12,7 @@ Loader.__index = Loader
 local managed = {}
 
 ---Set by heddle.relations.loading.
----@type fun(em: table, view: table, owners: table[], opts: table, level: heddle.Level)
+---@type fun(em: table, view: table, owners: table[], opts: table, level: heddle.Level): table<heddle.Collection, true>
 managed.load = nil
 ---Set by heddle.fetch: reads rows of an entity.
 ---@type fun(em: table, map: table, where: any, selected: table, opts: table, more: table): table[]
@@ -43,23 +42,27 @@ local function fill(self, map, missing, below, refresh, filters)
   return found
 end
 
--- Notes what a partial row lacks of the columns that are asked for and its entity has; whether it is anything.
-local function note_missing(overlay, e, columns, names)
-  local found = false
-  for _, column in ipairs(family.map_of(e).owned) do
-    if columns[column] and not overlay.loaded[column.index] and not overlay.assigned[column.index] then
-      found, names[column.view.name] = true, true
+-- Notes what a partial row lacks of some columns; whether it is anything.
+local function note_missing(overlay, columns, names)
+  local found, loaded, assigned = false, overlay.loaded, overlay.assigned
+  for i = 1, #columns do
+    local index = columns[i].index
+    if not loaded[index] and not assigned[index] then
+      found, names[columns[i].view.name] = true, true
     end
   end
   return found
 end
 
--- What a level asks for; `named`: of rows that are there only what it names.
-local function columns_of(map, own, named)
-  local set = {}
+-- What of a level's columns an entity has; `named`: only what the level names.
+local function columns_of(of, map, own, named)
+  local set, list = {}, {}
   if named then own = { fields = own.fields and { compat.unpack(own.fields) } or {} } end
   for _, column in ipairs((select.columns_of(map, own))) do set[column] = true end
-  return set
+  for _, column in ipairs(of.owned) do
+    if set[column] then list[#list + 1] = column end
+  end
+  return list
 end
 
 -- Where nothing is to be read but columns of rows that are there, these; else all that is asked for.
@@ -78,16 +81,19 @@ local refreshed = { reference = true, partial = true, managed = true }
 
 -- The keys of those that lack something of what is asked for, and what is to be selected; nil when none does.
 local function lacking(self, map, list, own, refresh, named)
-  local shelf, keys, names, is_all, columns = self.em:shelf_of(map), {}, {}, false, nil
-  for _, e in ipairs(list) do
-    local slot = shelf.slot_of[e]
+  local shelf, keys, names, is_all, columns = self.em:shelf_of(map), {}, {}, false, {}
+  for i = 1, #list do
+    local e = list[i]
+    local meta = getmetatable(e)
+    local slot = (refresh or meta.load_state ~= "loaded") and shelf.slot_of[e]
     local row = slot and shelf:state(slot)
     local is_missing = refresh and refreshed[row] or row == "reference"
     if is_missing then
       is_all = true
     elseif row == "partial" then
-      columns = columns or columns_of(map, own, named)
-      is_missing = note_missing(shelf.overlay[slot], e, columns, names)
+      local of = meta.mapping
+      columns[of] = columns[of] or columns_of(of, map, own, named)
+      is_missing = note_missing(shelf.overlay[slot], columns[of], names)
     end
     if is_missing then keys[#keys + 1] = shelf:program_key(slot) end
   end
@@ -176,17 +182,19 @@ end
 
 ---Loads the members of a relation that are asked for and not known; gives all that it shows, each once.
 function Loader:members(level, view, list)
-  local seen, all, below = {}, {}, level.below[view.name]
-  managed.load(self.em, view, list, own_options(self, self.refresh), level)
+  local seen, all, known, below = {}, {}, {}, level.below[view.name]
+  local fresh = managed.load(self.em, view, list, own_options(self, self.refresh), level)
   for _, e in ipairs(list) do
-    for _, member in ipairs(relations.collection(e, view.name):known()) do
+    local state = relations.collection(e, view.name)
+    for _, member in ipairs(state:known()) do
       if not seen[member] then
         seen[member] = true
         all[#all + 1] = member
+        if not fresh[state] then known[#known + 1] = member end
       end
     end
   end
-  complete(self, view.target, all, below)
+  complete(self, view.target, known, below)
   return all
 end
 

@@ -81,7 +81,7 @@ function loading.fill(em, view, owners, lists, part, refresh)
   for _, state in ipairs((unknown(em, view, owners, part, refresh))) do state:fill(lists[state.owner] or {}, part) end
 end
 
-local function read_some(em, view, states, keys, opts, level)
+local function read_some(em, view, states, keys, opts, level, fresh)
   local own, part, named = populate.asked(level, view, em, opts)
   local plan, params = members.find(view, keys, own.where == nil and none or own.where, populate.selected(own, opts),
     true, named)
@@ -89,7 +89,7 @@ local function read_some(em, view, states, keys, opts, level)
   if opts.refresh and fetch.drop_changes(rows) then rows, shelf, others = fetch.managed(em, plan, params, opts) end
   local owners = em:shelf_of(getmetatable(states[1].owner).mapping)
   local lists = by_owner(owners, rows, others, #plan.others)
-  for _, state in ipairs(states) do state:fill(members.distinct(view, lists[state.owner]), part) end
+  for _, state in ipairs(states) do fresh[state] = state:fill(members.distinct(view, lists[state.owner]), part) end
   fetch.on_load(em, shelf)
   fetch.eager(em, view.target, rows, opts, level.below[view.name])
 end
@@ -103,21 +103,24 @@ end
 ---@param owners table[] managed by that entity manager; others are passed over
 ---@param opts? table of the query: refresh, flush_mode, what statements share
 ---@param level? heddle.Level of the owners, which says what is asked for
+---@return table<heddle.Collection, true> fresh those whose members have all been read just now
 function loading.load(em, view, owners, opts, level)
+  local fresh = {}
   opts = opts or {}
-  if not owners[1] then return end
+  if not owners[1] then return fresh end
   view = current(view, owners[1])
   level = level or populate.single(getmetatable(owners[1]).mapping, view)
   fetch.flush_before(em, { reads = populate.reads(level, none, em, opts) }, opts)
   view = current(view, owners[1])
   local _, part = populate.asked(level, view, em, opts)
   local list, keys = unknown(em, view, owners, part, opts.refresh)
-  if not list[1] then return end
+  if not list[1] then return fresh end
   for some, first in populate.parts(getmetatable(list[1].owner).mapping, keys) do
     local states = {}
     for i = 1, #some do states[i] = list[first + i - 1] end
-    read_some(em, view, states, some, opts, level)
+    read_some(em, view, states, some, opts, level, fresh)
   end
+  return fresh
 end
 
 ---Raises `validation` for options that are no table.

@@ -26,11 +26,13 @@ local function open(self, rows, part)
     if self:belongs(rows[i]) then items[#items + 1] = rows[i] end
   end
   self.items, self.snapshot, self.initialized, self.part = items, rows, true, part
+  return true
 end
 
 ---Takes the database's members in their order. What was added and removed in memory stays so.
 ---@param rows table[] instances, each once; the list is the collection's from here on
 ---@param part heddle.Part|nil what was asked for, where that is not all of them in the usual order
+---@return boolean|nil whether its members are among these and no others
 function Collection:fill(rows, part)
   self:note()
   if not self.initialized and not self.added[1] and not self.removed[1] then return open(self, rows, part) end
