@@ -134,6 +134,12 @@ function compat.guard_traversals()
   return function() jit.attach(guard) end
 end
 
+---Whether the function that asks was called by a generic `for` out of which nothing can be yielded, as on Lua 5.1.
+---@type fun(): boolean
+compat.is_rigid_step = compat.is_51 and not rawget(_G, "jit") and function()
+  return debug.getinfo(2, "n").name == "(for generator)"
+end or function() return false end
+
 ---`pcall` that may be yielded across.
 compat.pcall = compat.is_51 and not rawget(_G, "jit") and pcall_51 or pcall
 

@@ -60,12 +60,19 @@ local function give_back(self)
   link:close()
 end
 
+-- Whether a coroutine that goes on waits for its rows.
+local function has_reader(self)
+  local waiter = self.own_link and wait.waiter(self.own_link)
+  return waiter and not owner.is_gone(waiter) and not owner.is_running(waiter)
+end
+
+-- A link that somebody else is waiting for is left to him.
 local function finish(self, why)
   self.over = self.over or why
   self.rows, self.at, open[self] = NONE, 0, nil
   if self.cursor then self.cursor:close() end
   self.cursor = nil
-  give_back(self)
+  if not has_reader(self) then give_back(self) end
 end
 
 local words = {
@@ -154,11 +161,6 @@ end
 
 -- Steps ----------------------------------------------------------------------------------------------------
 
-local function read_chunk(self)
-  self.em:enter()
-  return self.read(self, self.cursor == nil)
-end
-
 -- False at the end.
 local function next_chunk(self)
   if self.over then return raise_over(self) end
@@ -166,16 +168,26 @@ local function next_chunk(self)
     finish(self, "read")
     return false
   end
-  local em, former = self.em, self.em.chunk_link
-  local ok, rows = pcall(read_chunk, self)
+  local em = self.em
+  em:enter()
+  local former = em.chunk_link
+  local ok, rows = pcall(self.read, self, self.cursor == nil)
   em.chunk_link = former
-  if not ok then
+  if not ok or self.over then
+    local ended = self.over
     finish(self, "failed")
+    if ended then return raise_over(self) end
     error(rows, 0)
   end
   self.rows, self.at, self.is_last = rows, 0, not self.cursor:has_more()
   if self.is_last then give_back(self) end
   return true
+end
+
+local function rigid_chunk(self)
+  local ok, result = wait.rigidly(next_chunk, self)
+  if not ok then error(result, 0) end
+  return result
 end
 
 -- One that stands in a transaction of the program's ends with it, at whatever row.
@@ -190,7 +202,13 @@ function Stream:__call()
   if self.is_tied then check_tied(self) end
   repeat
     while self.rows[self.at + 1] == nil do
-      if not next_chunk(self) then return nil end
+      local has_more
+      if compat.is_rigid_step() then
+        has_more = rigid_chunk(self)
+      else
+        has_more = next_chunk(self)
+      end
+      if not has_more then return nil end
     end
     local at = self.at + 1
     local row = self.rows[at]
@@ -203,8 +221,7 @@ end
 ---Frees the cursor and gives its connection back; nothing happens when it is over. Raises `busy` while another
 ---coroutine waits for its rows.
 function Stream:close()
-  local waiter = self.own_link and wait.waiter(self.own_link)
-  if waiter and not owner.is_gone(waiter) and not owner.is_running(waiter) then
+  if has_reader(self) then
     errors.raise("busy", ("Another coroutine is waiting for rows of this stream of %s"):format(self.name),
       { context = self.em.context_name, entity = self.name })
   end

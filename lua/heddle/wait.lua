@@ -29,13 +29,13 @@ local BLOCK = {}
 ---@type fun(): boolean
 wait.is_inner = function() return false end
 
-local warned = false
+local warned = {}
 
-local function warn_polling()
-  if warned then return end
-  warned = true
-  io.stderr:write("heddle: a wait inside a generator blocks the scheduler (", tostring(errors.where()),
-    "); make the generator with orm.wrap\n")
+local function warn_polling(what, advice)
+  if warned[what] then return end
+  warned[what] = true
+  io.stderr:write("heddle: a wait inside ", what, " blocks the scheduler (", tostring(errors.where()), "); ", advice,
+    "\n")
 end
 
 ---Chooses how Heddle waits.
@@ -73,11 +73,30 @@ local function pause(fd, events, timeout)
   return adapter(fd, events, timeout)
 end
 
+-- Something runs out of which nothing can be yielded.
+local is_rigid = false
+
 local function blocks_here()
   if adapter == nil then return true end
-  if wrapped[compat.running()] or not wait.is_inner() then return false end
-  warn_polling()
+  if is_rigid then
+    warn_polling("a generic for of Lua 5.1", "step the iterator with while")
+  elseif not wrapped[compat.running()] and wait.is_inner() then
+    warn_polling("a generator", "make the generator with orm.wrap")
+  else
+    return false
+  end
   return true
+end
+
+---Calls a function whose waits block, because nothing can be yielded out of it.
+---@return boolean ok
+---@return any ... results, or the error
+function wait.rigidly(fn, ...)
+  local former = is_rigid
+  is_rigid = true
+  local results = compat.pack(pcall(fn, ...))
+  is_rigid = former
+  return compat.unpack(results, 1, results.n)
 end
 
 -- Under the blocking adapter nobody else runs, so a place in the pool's queue would be waited for in vain. Garbage may
@@ -118,7 +137,7 @@ local function wait_once(link, context, fd, events, timeout)
     guard:release()
     if answer ~= BLOCK then return link:step() end
   end
-  if queued and adapter == nil then return fail_queue(link, context) end
+  if queued and (adapter == nil or is_rigid) then return fail_queue(link, context) end
   return link:block()
 end
 
