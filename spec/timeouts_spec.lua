@@ -182,6 +182,10 @@ databases.each(function(db)
                     function(opts) em:delete_where(User, { id = 1 }, opts) end,
                     function(opts) em:upsert(User, { name = "Ann" }, opts) end,
                     function(opts) for _ in em:stream(User, {}, opts) do error "a row" end end,
+                    function(opts) em:find_one(User, 1).books:load(opts) end,
+                    function(opts) em:find_one(User, 1).books:load_count(opts) end,
+                    function(opts) em:find_one(User, 1).books:matching({}, opts) end,
+                    function(opts) em:query(User, "u"):options(opts):all() end,
                 } do
                     local err = raises("validation", call, { timeout = wrong })
                     assert.matches("timeout", err.message)
@@ -190,6 +194,14 @@ databases.each(function(db)
             raises("config", orm.init, { context_name = "x", driver = "sqlite", database = "x.db",
                 statement_timeout = -1 })
             assert.equal("1", db:raw():value "select count(*) from users where age = 0")
+        end)
+
+        it("I2: an entity that is there already takes no statement, with a timeout either", function()
+            open()
+            local user, sent = em:find_one(User, 1), 0
+            instance:on("query", function() sent = sent + 1 end)
+            assert.equal(user, em:find_one(User, 1, { timeout = 1 }))
+            assert.equal(0, sent)
         end)
 
         it("waiting for a pooled connection is not the statement's time", function()

@@ -62,7 +62,8 @@ function Manager:known(map, key)
   return e and not shelf.removed[slot] and e or nil
 end
 
-local simple_options = { populate = true, flush_mode = true, all = true, filters = true, strategy = true }
+local simple_options = { populate = true, flush_mode = true, all = true, filters = true, strategy = true,
+  timeout = true }
 
 local function answers_from_memory(opts)
   if opts == nil then return true end

@@ -17,7 +17,7 @@ local none = {}
 
 local query_rules = {
   refresh = options.boolean, flush_mode = options.one_of({ "auto", "commit", "always" }),
-  connection = options.one_of({ "read", "write" }), timeout = options.any,
+  connection = options.one_of({ "read", "write" }), timeout = options.duration,
 }
 
 -- Entities may have been registered since the relation was looked up.
