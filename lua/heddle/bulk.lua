@@ -1,8 +1,7 @@
 --- UPDATE and DELETE by filter, without the unit of work: a filter and data become a plan and its parameters.
 --
--- A filter that reaches into related entities stands in a sub-select over the key, since neither database
--- joins in these statements alike. An UPDATE counts the version on, so that whoever read the rows before it
--- notices.
+-- A filter that reaches other rows stands in a sub-select over the key (`Statement:finds_first`). An UPDATE counts the
+-- version on, so that whoever read the rows before it notices.
 local condition = require("heddle.condition")
 local data = require("heddle.bulk.data")
 local errors = require("heddle.errors")
@@ -45,7 +44,7 @@ end
 
 local function where_sql(made, mapping)
   local text = condition.where(made)
-  if #made.joins == 0 then return text end
+  if not made:finds_first(text) then return text end
   local key = quote.columns(mapping.key, "e0.")
   local operand = #mapping.key > 1 and "(" .. key .. ")" or key
   return " WHERE " .. operand .. " IN (SELECT " .. key .. " FROM " .. made:from() .. text .. ")"

@@ -29,14 +29,14 @@ local Manager = manager.class
 ---@param opts? table
 ---@return table[]
 function Manager:find(entity, where, opts)
-  return fetch.find(self, entity, where, opts, true)
+  return (fetch.find(self, entity, where, opts, true))
 end
 
 ---Every entity of a type.
 ---
 ---Usage: `for _, user in ipairs(em:find_all(User)) do print(user) end`
 function Manager:find_all(entity, opts)
-  return fetch.find(self, entity, {}, opts, true)
+  return (fetch.find(self, entity, {}, opts, true))
 end
 
 ---The number of entities that a filter finds.

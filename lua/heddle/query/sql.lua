@@ -183,8 +183,7 @@ local function has_many(node)
   return false
 end
 
----WITH and the condition of a write, in the level of its statement. A condition that reaches other tables stands in a
----sub-select, since neither database joins in these statements alike.
+---WITH and the condition of a write, in the level of its statement.
 ---@param made heddle.Statement
 ---@param node table
 ---@return string with
@@ -193,7 +192,7 @@ function sql.target(made, node)
   local with = with_sql(made, node)
   node.root.scope = made.root
   local text = condition_sql(made, made.level, node.where_at)
-  if #made.joins > 0 then
+  if made:finds_first(text) then
     text = keys_of(node) .. " IN (" .. made:select(made.level, key_list(made, node), text) .. ")"
   elseif made.level.terms[1] then
     text = made.level.terms[1] .. (text == "1 = 1" and "" or " AND " .. text)

@@ -183,7 +183,7 @@ function loading.matching(em, view, owner, where, opts)
   local key = key_of(em, view, owner, opts)
   if key == nil then return {} end
   local plan, params = members.find(view, { key }, where, own, nil, map.named and named_filters.of(em, opts))
-  return fetch.run(em, map, plan, params, opts, level)
+  return (fetch.run(em, map, plan, params, opts, level))
 end
 
 managed.load = loading.load

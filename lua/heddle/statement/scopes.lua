@@ -187,6 +187,15 @@ function scopes:from(level)
   return (root.source or quote.table(root.mapping) .. " AS " .. root.alias) .. table.concat(level.joins)
 end
 
+---Whether the rows that a write is about are found in a sub-select over their key: where the condition joins, since
+---neither database joins in these statements alike, and on SQLite where it reads other rows, since an UPDATE there
+---writes the first row before it looks for the next one.
+---@param text string the condition
+---@return boolean
+function scopes:finds_first(text)
+  return #self.joins > 0 or self.driver == "sqlite" and text:upper():find("SELECT", 1, true) ~= nil
+end
+
 ---Closes a level: "SELECT list FROM ... WHERE ...", with what ties it to the levels around it.
 ---@param level heddle.Level
 ---@param list string what it gives

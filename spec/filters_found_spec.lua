@@ -1,0 +1,68 @@
+-- Faults that were found in filters and the query builder, each as small as it can be.
+local databases = require "spec.support.databases"
+local orm = require "heddle"
+
+local op = orm.op
+
+databases.each(function(db)
+    local em, Node, Group, Comic
+
+    local function define()
+        Group = orm.entity { name = "Group", table = "groups",
+            { "id",    type = "integer", primary = true },
+            { "nodes", one_to_many = "Node", mapped_by = "group" } }
+        Node = orm.entity { name = "Node", table = "nodes", discriminator_column = "kind",
+            { "id",    type = "integer", primary = true },
+            { "name",  type = "string" },
+            { "group", many_to_one = "Group", nullable = true } }
+        Comic = orm.entity { name = "Comic", extends = Node }
+    end
+
+    before_each(function()
+        define()
+        orm.init(db:config { entities = { Group, Node, Comic } })
+        orm.instance().schema:create()
+        em = orm.em():fork()
+        local group = em:create(Group, {})
+        em:persist(em:create(Comic, { name = "a", group = group }), em:create(Node, { name = "b", group = group }),
+            em:create(Comic, { name = "c", group = group }), em:create(Comic, { name = "d" })):flush()
+        em:clear()
+    end)
+
+    after_each(function()
+        orm.close()
+        db:close()
+    end)
+
+    local function names()
+        local list = {}
+        for i, row in ipairs(db:raw():rows "select name from nodes order by id") do list[i] = row[1] end
+        return table.concat(list, " ")
+    end
+
+    local longer = { name = op.raw "name || 'x'" }
+
+    describe("an UPDATE whose condition reads the table that it writes", function()
+        it("looks at rows as they were before: update_where over a collection", function()
+            assert.equal(3, em:update_where(Node, { group = { nodes = op.some { name = "a" } } }, longer))
+            assert.equal("ax bx cx d", names())
+            assert.equal(2, em:update_where(Comic, { group = { nodes = op.some { name = "ax" } } }, longer))
+            assert.equal("axx bx cxx d", names())
+        end)
+
+        it("looks at rows as they were before: a sub-query, a query builder, SQL of the program's own", function()
+            local first = em:query(Node, "f"):where { name = "a", group = op.ref "n.group" }
+            assert.equal(3, em:query(Node, "n"):update(longer):where(op.some(first)):count())
+            assert.equal("ax bx cx d", names())
+            assert.equal(3, em:update_where(Node, op.raw("{alias}.group_id in (select f.group_id from nodes as f where f.name = ? "
+                .. "and f.group_id = {alias}.group_id)", "ax"), longer))
+            assert.equal("axx bxx cxx d", names())
+        end)
+    end)
+
+    it("find and its kin give one value, which can end a list of arguments", function()
+        assert.equal(1, select("#", em:find(Node, {})))
+        assert.equal(1, select("#", em:find_all(Node)))
+        assert.equal(1, select("#", em:find_one(Group, 1).nodes:matching({})))
+    end)
+end)
