@@ -184,6 +184,7 @@ build = {
         ["heddle.filter.embedded"] = "lua/heddle/filter/embedded.lua",
         ["heddle.filter.json"] = "lua/heddle/filter/json.lua",
         ["heddle.filter.list"] = "lua/heddle/filter/list.lua",
+        ["heddle.filter.pattern"] = "lua/heddle/filter/pattern.lua",
         ["heddle.filter.place"] = "lua/heddle/filter/place.lua",
         ["heddle.filter.words"] = "lua/heddle/filter/words.lua",
         ["heddle.find_options"] = "lua/heddle/find_options.lua",

@@ -175,6 +175,41 @@ databases.each(function(db)
             untouched()
         end)
 
+        it("Q7: a pattern is one that both databases take", function()
+            for _, pattern in ipairs { "\\", "a%\\", "\\\\\\" } do
+                for _, name in ipairs { "like", "not_like", "ilike" } do
+                    raises("validation", function() em:find(User, { name = op[name](pattern) }) end, "User.name",
+                        "op." .. name)
+                    raises("validation", function() em:find(User, { doc = op.json("a", op[name](pattern)) }) end,
+                        "User.doc")
+                end
+            end
+            untouched()
+            assert.equal(0, em:count(User, { name = op.like "\\\\" }))
+            assert.equal(0, em:count(User, { name = op.starts_with "\\" }))
+            local long = ("a"):rep(50000)
+            assert.equal(0, em:count(User, { name = op.like(long) }))
+            if db.name == "postgres" then return assert.equal(0, em:count(User, { name = op.starts_with(long) })) end
+            raises("unsupported", function() em:find(User, { name = op.starts_with(long) }) end, "User.name")
+            raises("unsupported", function() em:find(User, { name = op.ilike(long .. "%") }) end, "User.name")
+        end)
+
+        it("op.ref compares like with like", function()
+            for _, pair in ipairs { { "name", "age" }, { "born", "seen" }, { "code", "name" }, { "tags", "name" },
+                { "active", "age" }, { "team", "name" }, { "level", "ratio" } } do
+                raises("validation", function() em:find(User, { [pair[1]] = op.eq(op.ref(pair[2])) }) end,
+                    "User." .. pair[1], pair[2])
+                raises("validation", function() em:count(User, { [pair[1]] = op.ref(pair[2]) }) end, pair[2])
+            end
+            untouched()
+            for _, pair in ipairs { { "age", "id" }, { "ratio", "age" }, { "name", "level" }, { "team", "mentor" },
+                { "mentor", "id" }, { "tags", "tags" } } do
+                assert.equal(0, em:count(User, { id = 2, [pair[1]] = op.ref(pair[2]) }))
+            end
+            if db.name == "postgres" then return assert.equal(0, em:count(User, { price = op.gt(op.ref "age") })) end
+            raises("unsupported", function() em:count(User, { price = op.gt(op.ref "age") }) end, "User.price", "'age'")
+        end)
+
         it("no filter, order or list of fields made of decoded JSON ever reaches the database as SQL", function()
             local seed = os.time()
             math.randomseed(seed)

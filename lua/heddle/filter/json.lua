@@ -10,6 +10,7 @@ local compat = require("heddle.compat")
 local json_path = require("heddle.json_path")
 local null = require("heddle.null")
 local op = require("heddle.op")
+local pattern = require("heddle.filter.pattern")
 local place = require("heddle.filter.place")
 local shape = require("heddle.shape")
 
@@ -151,11 +152,9 @@ for _, word in ipairs({ "gt", "gte", "lt", "lte", "between" }) do words[word] = 
 
 local function text(word, before, after)
   return function(to, at, operator)
-    local pattern = operator.value
     lead(to, at)
     emit(to, "text", word)
-    if before then pattern = before .. place.escaped(pattern) .. after end
-    return push(to, pattern)
+    return push(to, word == "matches" and operator.value or pattern(at, operator, before, after))
   end
 end
 
@@ -171,7 +170,7 @@ function words.contains(to, at, operator)
     return push(to, value)
   end
   emit(to, "has")
-  push(to, "%" .. place.escaped(value) .. "%")
+  push(to, pattern(at, operator, "%", "%"))
   return push(to, value)
 end
 

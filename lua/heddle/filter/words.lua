@@ -6,6 +6,7 @@ local json = require("heddle.filter.json")
 local list = require("heddle.filter.list")
 local null = require("heddle.null")
 local op = require("heddle.op")
+local pattern = require("heddle.filter.pattern")
 local place = require("heddle.filter.place")
 local shape = require("heddle.shape")
 
@@ -94,16 +95,16 @@ local text_types = { string = true, text = true, enum = true, unknown = true }
 
 local function text(word, before, after)
   return function(to, at, operator)
-    local pattern = operator.value
+    local value = operator.value
     if not text_types[at.column.type] then
       return refuse(at, tostring(operator) .. " compares text, and this property is of type " .. at.column.type)
     end
-    if type(pattern) ~= "string" then
-      return refuse(at, tostring(operator) .. " takes a string here, not a " .. type(pattern))
+    if type(value) ~= "string" then
+      return refuse(at, tostring(operator) .. " takes a string here, not a " .. type(value))
     end
-    if before then pattern = before .. place.escaped(pattern) .. after end
+    if word ~= "matches" then value = pattern(at, operator, before, after) end
     emit(to, word, at.name)
-    return push(to, pattern)
+    return push(to, value)
   end
 end
 

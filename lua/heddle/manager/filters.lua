@@ -1,5 +1,5 @@
---- Named filters of an entity manager: which are on, and their parameters. What is said is never changed in place: forks
---- share it until one of them says something else.
+--- Named filters of an entity manager: which are on, and their parameters. What is said is never changed in place:
+--- forks share it until one of them says something else.
 local manager = require("heddle.manager")
 local names = require("heddle.named_filters.names")
 

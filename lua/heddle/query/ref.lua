@@ -3,6 +3,7 @@ local errors = require("heddle.errors")
 local expression = require("heddle.expression")
 local level = require("heddle.query.level")
 local op = require("heddle.op")
+local place = require("heddle.filter.place")
 local resolve = require("heddle.resolve")
 local shape = require("heddle.shape")
 
@@ -38,6 +39,30 @@ local function columns_of(mapping, name)
   return columns
 end
 
+-- Types are compared with themselves, numbers with numbers, text with text. Of "unknown" only the database knows.
+local kinds = {
+  smallint = "number", integer = "number", bigint = "number", float = "number", double = "number", decimal = "number",
+  string = "text", text = "text", enum = "text",
+}
+
+local function kind_of(column)
+  if column.type ~= "array" then return kinds[column.type] or column.type end
+  return "array of " .. (kinds[column.array_of] == "text" and "text" or column.array_of)
+end
+
+local function check_type(at, own, other, name)
+  local a, b = kind_of(own), kind_of(other)
+  if a ~= b and a ~= "unknown" and b ~= "unknown" then
+    return place.refuse(at, ("is of type %s and cannot be compared with op.ref '%s', of type %s"):format(own.type, name,
+      other.type))
+  end
+  -- SQLite keeps decimals as text.
+  if at.mapping.driver == "sqlite" and a == b and (own.type == "decimal") ~= (other.type == "decimal") then
+    return place.refuse(at, ("op.ref '%s' compares a decimal with a %s, which SQLite keeps in another form"):format(
+      name, own.type == "decimal" and other.type or own.type), "unsupported")
+  end
+end
+
 local function read(to, at, value)
   local source, rest = is_alias(to, value.name)
   local name = source and rest or value.name
@@ -45,6 +70,8 @@ local function read(to, at, value)
     source, name = level.split(to.level, value.name, "op.ref")
   end
   local columns = columns_of(source and source.mapping or at.mapping, name)
+  local own = at.column and { at.column } or at.key or {}
+  for i, column in ipairs(#own == #columns and columns or {}) do check_type(at, own[i], column, value.name) end
   shape.emit(to, source and source.alias or "-", name)
   shape.emit(to, shape.refer(to, { source = source, columns = columns }))
   return #columns
