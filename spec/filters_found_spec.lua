@@ -54,8 +54,9 @@ databases.each(function(db)
             local first = em:query(Node, "f"):where { name = "a", group = op.ref "n.group" }
             assert.equal(3, em:query(Node, "n"):update(longer):where(op.some(first)):count())
             assert.equal("ax bx cx d", names())
-            assert.equal(3, em:update_where(Node, op.raw("{alias}.group_id in (select f.group_id from nodes as f where f.name = ? "
-                .. "and f.group_id = {alias}.group_id)", "ax"), longer))
+            local grouped = op.raw("{alias}.group_id in (select f.group_id from nodes as f where f.name = ? "
+                .. "and f.group_id = {alias}.group_id)", "ax")
+            assert.equal(3, em:update_where(Node, grouped, longer))
             assert.equal("axx bxx cxx d", names())
         end)
     end)
