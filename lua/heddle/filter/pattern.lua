@@ -16,9 +16,8 @@ return function(at, operator, before, after)
   if before then
     pattern = before .. place.escaped(pattern) .. after
   elseif #pattern:match("\\*$") % 2 == 1 then
-    return place.refuse(at, tostring(operator)
-        .. " takes a pattern in which something stands behind every \\; this one "
-      .. "ends with one")
+    return place.refuse(at, tostring(operator) .. " takes a pattern in which something stands behind every \\; this "
+      .. "one ends with one")
   end
   if #pattern > MOST_BYTES and at.mapping.driver == "sqlite" then
     return place.refuse(at, tostring(operator) .. ": SQLite takes no pattern of more than " .. MOST_BYTES .. " bytes",
