@@ -523,6 +523,52 @@ streams.each(function(place)
             assert.equal(300, #order)
         end)
 
+        it("is busy for a hook that it calls itself", function()
+            open(10)
+            local rows = em:stream(Item, {}, BY_ID)
+            local off = work.instance:on("on_load", function() raises("busy", function() rows() end, "Item") end)
+            assert.equal(1, rows().id)
+            off()
+            assert.equal(9, #collect(rows))
+        end)
+
+        it("is over when entities are registered in its context", function()
+            open(600)
+            local rows = em:stream(Item, {}, BY_ID)
+            for i = 1, CHUNK do assert.equal(i, rows().id) end
+            local Late = orm.entity { name = "Late", table = "late", id }
+            orm.register { Late }
+            em:count(Item, {})
+            assert.equal(CHUNK + 1, rows().id) -- they are there, but nobody has asked for one of them
+            em:execute "create table late (id integer primary key)"
+            assert.equal(0, em:count(Late, {}))
+            for i = CHUNK + 2, 2 * CHUNK do assert.equal(i, rows().id) end
+            raises("closed", function() rows() end, "registered")
+            assert.equal(0, in_use())
+            assert.equal(600, #collect(em:stream(Item, {}, { managed = true })))
+        end)
+
+        it("is part of a test's transaction, whose other statements fail by themselves", function()
+            open(600)
+            local t = orm.testing()
+            local tested = orm.em()
+            local count, inner = 0, nil
+            for item in tested:stream(Item, {}, BY_ID) do
+                count = count + 1
+                if count % 100 == 0 then
+                    tested:insert(Item, { id = 1000 + count, name = "test" })
+                    raises("unique_violation", function() tested:insert(Item, { id = item.id, name = "taken" }) end)
+                    inner = tested:fork():stream(Item, { id = op.gt(600) })
+                    assert.equal("test", inner().name)
+                end
+            end
+            assert.equal(600, count)
+            t:finish()
+            raises("closed", function() inner() end)
+            assert.equal(600, em:count(Item, {}))
+            assert.equal(0, in_use())
+        end)
+
         describe("that fails in the middle", function()
             local fails = op.raw("100 / (id - 500) <> 7")
 

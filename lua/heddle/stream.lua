@@ -80,6 +80,7 @@ local words = {
     .. "outside",
   failed = "a step of it failed, or was given up",
   lost = "its connection was lost",
+  model = "entities were registered in its context since it began",
   clear = "em:clear() ended it; em:detach lets go of single entities, and a fork can be cleared by itself",
   drop = "its entity manager, or the scope that it belonged to, has ended",
 }
@@ -170,9 +171,18 @@ local function next_chunk(self)
   end
   local em = self.em
   em:enter()
-  local former = em.chunk_link
-  local ok, rows = pcall(self.read, self, self.cursor == nil)
-  em.chunk_link = former
+  if self.is_reading then
+    errors.raise("busy", ("A hook steps the stream of %s that it is called for"):format(self.name),
+      { context = em.context_name, entity = self.name })
+  end
+  local former, is_first = em.chunk_link, self.cursor == nil
+  if not is_first and em.model ~= self.model then
+    finish(self, "model")
+    return raise_over(self)
+  end
+  self.is_reading, self.model = true, em.model
+  local ok, rows = pcall(self.read, self, is_first)
+  em.chunk_link, self.is_reading = former, nil
   if not ok or self.over then
     local ended = self.over
     finish(self, "failed")
