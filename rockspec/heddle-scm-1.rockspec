@@ -344,6 +344,7 @@ build = {
         ["heddle.relations.renamed"] = "lua/heddle/relations/renamed.lua",
         ["heddle.relations.shown"] = "lua/heddle/relations/shown.lua",
         ["heddle.relations.stored"] = "lua/heddle/relations/stored.lua",
+        ["heddle.relations.unseen"] = "lua/heddle/relations/unseen.lua",
         ["heddle.relations.withdrawn"] = "lua/heddle/relations/withdrawn.lua",
         ["heddle.replicas"] = "lua/heddle/replicas.lua",
         ["heddle.repository"] = "lua/heddle/repository.lua",
