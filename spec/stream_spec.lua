@@ -91,7 +91,7 @@ streams.each(function(place)
                     options { fields = { "name" } }, options { exclude = { "rank" } },
                     options { populate = { "box" } }, options { populate = { "box.items" }, limit = 5 },
                     options { populate = "*", fields = { "name", "box.label" } }, options { timeout = 20 },
-                    options { connection = "write" }, options { strategy = "select_in", populate = { "box" } },
+                    options { connection = "write" }, options { strategy = "joined", populate = { "box" } },
                     options { distinct = true }, options { all = true },
                 }
                 local filters = { {}, { rank = orm.null }, { name = op.like "%7%", box = { label = "one" } },
@@ -378,7 +378,7 @@ streams.each(function(place)
         describe("refuses", function()
             it("options that are none of a stream's", function()
                 open(1)
-                raises("validation", function() em:stream(Item, {}, { strategy = "joined" }) end, "strategy")
+                raises("validation", function() em:stream(Item, {}, { strategy = "join" }) end, "strategy")
                 for _, name in ipairs { "first", "last", "after", "before" } do
                     raises("validation", function() em:stream(Item, {}, { [name] = 1 }) end, name)
                 end

@@ -1,23 +1,14 @@
 --- em:stream: what a query finds, row by row.
-local errors = require("heddle.errors")
 local fetch = require("heddle.fetch")
 local given_key = require("heddle.given_key")
 local manager = require("heddle.manager")
 local named_filters = require("heddle.named_filters")
-local resolve = require("heddle.resolve")
 local select = require("heddle.select")
 local stream = require("heddle.stream")
 
 local Manager = manager.class
 
 local UNFILTERED = { filters = false } -- the stream has found it
-
-local function check(map, opts)
-  if opts.strategy == "joined" then
-    errors.raise("validation", "option 'strategy' of a stream of " .. map.name .. ": relations are read chunk by "
-      .. "chunk, which is \"select_in\"", resolve.fields(map))
-  end
-end
 
 -- The managed instance of a row that waited to be handed out: the program may have let go of it meanwhile. nil: it is
 -- not in the database any more.
@@ -63,7 +54,6 @@ function Manager:stream(entity, where, opts)
   local level, own = fetch.level(map, opts)
   local plan, params = select.find(map, where, own, true, map.named and named_filters.of(self, opts))
   opts = opts or {}
-  check(map, opts)
   return stream.entities(self, map, plan, params, opts, level)
 end
 
