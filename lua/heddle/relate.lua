@@ -175,6 +175,13 @@ function relate.leads_elsewhere(e, prop, owner)
   return target ~= owner and (is_known or has_key or false)
 end
 
+---Whether only the database knows where a to-one relation leads.
+---@return boolean
+function relate.is_unread(e, prop)
+  local _, is_known, has_key = relate.peek(e, prop)
+  return not (is_known or has_key)
+end
+
 function instance.relate(e, meta, prop, value)
   if value == nil then value = null end
   if value ~= null then relate.check(meta, prop, value) end

@@ -163,7 +163,8 @@ local function add(state, e)
 end
 
 local function remove(state, e)
-  if state:has(e) == false then return end
+  local is_member = state:has(e)
+  if is_member == false then return end
   local owner, prop = state.owner, state.prop
   local other = partner_of(owner, prop, e)
   if prop.kind == "many_to_many" then
@@ -171,6 +172,7 @@ local function remove(state, e)
     if other then relations.collection(e, other.name):drop(owner) end
     return
   end
+  if is_member == nil and relate.is_unread(e, other) then return state:drop(e) end -- see relations/unseen.lua
   if not relate.leads_elsewhere(e, other, owner) then return instance.relate(e, getmetatable(e), other, nil) end
   if state:has(e) then state:drop(e) end
 end

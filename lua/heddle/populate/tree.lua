@@ -234,13 +234,22 @@ local function require_name(level, name)
   if own.fields and not has(own.fields, name) then own.fields[#own.fields + 1] = name end
 end
 
+-- A member's own side of the relation is read with it, whatever is left out: by it the member leaves and moves.
+local function require_back(level, name)
+  local own = level.own
+  for i = #(own.exclude or {}), 1, -1 do
+    if own.exclude[i] == name then table.remove(own.exclude, i) end
+  end
+  if own.fields then require_name(level, name) end
+end
+
 local function close(level)
   for _, name in ipairs(level.with or {}) do require_name(level, name) end
   for _, view in ipairs(level.views) do
     local below = level.below[view.name]
     if tree.is_to_one(view) then require_name(level, view.name) end
     local back = view.inverse
-    if back and tree.is_to_one(back) and below.own.fields then require_name(below, back.name) end
+    if back and tree.is_to_one(back) and not below.below[back.name] then require_back(below, back.name) end
     close(below)
   end
   if level.with and not level.own.fields then level.own.fields = select.besides(level.with) end

@@ -6,6 +6,7 @@ local null = require("heddle.null")
 local relate = require("heddle.relate")
 local relations = require("heddle.relations")
 local undo = require("heddle.undo")
+local unseen = require("heddle.relations.unseen")
 
 local cascade = {}
 
@@ -271,6 +272,7 @@ function cascade.run(em, seen)
   local found = false
   repeat
     settle_replaced(em)
+    unseen.settle(em)
     local more = remove_orphans(em, false)
     more = remove_all(em, seen) or more
     more = persist_all(em) or more or remove_orphans(em, true)

@@ -10,6 +10,7 @@ local named_filters = require("heddle.named_filters")
 local options = require("heddle.options")
 local populate = require("heddle.populate")
 local relations = require("heddle.relations")
+local unseen = require("heddle.relations.unseen")
 
 local loading = {}
 
@@ -189,8 +190,14 @@ end
 managed.load = loading.load
 
 -- What is to be written is decided by all that there is.
+local ALL = { flush_mode = "commit", filters = false }
+
 function cascade.load(em, view, owners)
-  loading.load(em, view, owners, { flush_mode = "commit", filters = false })
+  loading.load(em, view, owners, ALL)
+end
+
+function unseen.read(em, map, name, list)
+  managed.loader(em, ALL):rows(populate.plan(map, none, { fields = { name } }), list, true)
 end
 
 return loading

@@ -19,6 +19,10 @@ end
 ---@type fun(self: heddle.Collection, e: table): boolean
 Collection.belongs = nil
 
+---Set by heddle.relations.unseen: the database has an instance in a collection that it was removed from.
+---@type fun(self: heddle.Collection, e: table)
+Collection.release = nil
+
 -- Nobody has had to do with it before.
 local function open(self, rows, part)
   local items = {}
@@ -55,9 +59,13 @@ function Collection:fill(rows, part)
   end
   self.items, self.place, self.gaps, self.snapshot, self.part = items, nil, nil, copy(rows), part
   self:know()
-  if not self:is_partial() then return end
-  self.removed = copy(left)
-  for _, e in ipairs(left) do self.fate[e] = "removed" end
+  if self:is_partial() then
+    self.removed = copy(left)
+    for _, e in ipairs(left) do self.fate[e] = "removed" end
+  end
+  for _, e in ipairs(rows) do
+    if removed[e] then self:release(e) end
+  end
 end
 
 -- From here on it is initialized.
