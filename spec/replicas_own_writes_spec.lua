@@ -97,6 +97,9 @@ databases.on("postgres", function()
             ["execute of a SELECT that calls what writes"] = { function(em)
                 em:execute("select add_user(?)", "new")
             end, "known new" },
+            ["a find whose condition writes"] = { function(em)
+                em:find(User, orm.op.raw "add_user('new') > 0", { limit = 1 })
+            end, "known new" },
             ["the query builder's insert"] = { function(em)
                 em:query(User):insert({ name = "new", score = 1 }):execute()
             end, "known new" },
@@ -365,6 +368,20 @@ databases.on("postgres", function()
             assert.equal(0, orm.em("fresh"):count(Fresh, {}))
             orm.request_context(function() assert.equal(0, orm.em("fresh"):count(Fresh, {})) end)
             assert.is_true(on_standby(orm.em():fork())) -- of another context
+            instance.schema:drop()
+        end)
+
+        it("what a SELECT is asked, whether it wrote, is not taken for how far the log is", function()
+            local Fresh = orm.entity { name = "Fresh", { "id", type = "integer", primary = true } }
+            local config = { context_name = "fresh", entities = { Fresh } }
+            for key, value in pairs(servers.of_places) do config[key] = config[key] or value end
+            local instance = orm.init(config)
+            instance.schema:create()
+            local em = orm.em("fresh"):fork()
+            assert.equal(0, em:count(Fresh, {}))
+            em:execute("select add_user('new')")
+            for _ = 1, 2 do assert.equal(0, em:count(Fresh, {})) end
+            for _ = 1, 2 do assert.equal(0, orm.em("fresh"):fork():count(Fresh, {})) end -- not there on the standby
             instance.schema:drop()
         end)
 

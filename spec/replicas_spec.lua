@@ -288,6 +288,8 @@ databases.on("postgres", function()
             local em = fork()
             assert.is_true(on_standby(em))
             assert.is_false(em:find(Place, op.raw("nextval('numbers') > 0"), { managed = false })[1].standby)
+            assert.is_false(on_standby(em)) -- it has written
+            servers:catch_up()
             assert.is_true(on_standby(em))
             assert.equal(before, tonumber(servers.primary:raw():value "select last_value from numbers"))
         end)

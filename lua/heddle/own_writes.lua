@@ -67,8 +67,9 @@ function own_writes.note_all(context)
   if context.replicas then count(context.writes) end
 end
 
--- What the last question was answered.
-local function learn(em)
+---Takes what the last question was answered, before its answer makes room for another one's.
+---@param em table
+function own_writes.learn(em)
   local asked = em.asked
   em.asked = nil
   local text = asked and em.link and em.link:answer()
@@ -83,7 +84,7 @@ end
 ---@param em table
 ---@return number|nil place
 function own_writes.needed(em)
-  learn(em)
+  own_writes.learn(em)
   local place = 0
   for _, mark in pairs({ marks_of(em) }) do
     if mark.known < mark.written then return nil end

@@ -113,6 +113,14 @@ local function attempt(em, replica, link, place, send, ...)
   return status, link
 end
 
+-- Starts on the primary what no replica does. Who reads meanwhile may ask how far the log is before it is there.
+local function write(em, send, ...)
+  own_writes.note(em)
+  local status, link = send(em, em:open_link(), ...)
+  own_writes.note(em)
+  return status, link
+end
+
 ---Starts a plan where it belongs.
 ---@param em table
 ---@param send fun(em: table, link: userdata, ...): integer, userdata starts it on a link
@@ -136,6 +144,8 @@ function routing.start(em, send, plan, opts, ...)
     local ok, status, used = pcall(attempt, em, replica, link, place, send, plan, ...)
     if ok and status then return status, used end
     if not ok and not is_its_own(replica, status, tried) then error(status, 0) end
+    -- It is going to write where that is allowed.
+    if not ok and errors.is_error(status, "read_only") then return write(em, send, plan, ...) end
     replica, link = take_replica(em, tried)
   end
   return send(em, em:open_link(), plan, ...)
@@ -168,6 +178,7 @@ function routing.execute(em, link, sql, params)
     return em.context:run_sql(link, sql, params)
   end
   local asks = is_select(sql)
+  own_writes.learn(em)
   if asks then link:ask(WROTE) else own_writes.note(em) end
   local ok, rows, affected = pcall(em.context.run_sql, em.context, link, sql, params)
   if not ok then link:ask(nil) end
