@@ -34,7 +34,7 @@ INTERPRETERS := lua5.4 luajit lua5.1
 BUILD := build/$(LUA)$(if $(SANITIZE),-asan)
 RESULTS := $(BUILD)/results
 
-CFLAGS ?= -O2 -g
+CFLAGS ?= $(if $(SANITIZE),-O1,-O2) -g
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes $(if $(WERROR),-Werror)
 SANITIZERS := $(if $(SANITIZE),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 COMPILE = $(CC) -std=c11 -D_GNU_SOURCE $(CFLAGS) $(WARNINGS) $(SANITIZERS) -fPIC -fvisibility=hidden -MMD -MP \
@@ -161,7 +161,7 @@ test-lua: all $(SUPPORT)
 
 sanitize:
 	@.ci/deps build $(LUA) test
-	@spec/support/with_postgres.sh $(SUBMAKE) SANITIZE=1 CFLAGS="-O1 -g" test-run
+	@spec/support/with_postgres.sh $(SUBMAKE) SANITIZE=1 test-run
 
 # bench/main.lua compares Heddle with what bench/floor/*.c does by hand; BENCH is its arguments.
 BENCH_MODULES := $(patsubst %.c,$(BUILD)/bench/%.so,$(notdir $(wildcard bench/*.c bench/floor/*.c)))
