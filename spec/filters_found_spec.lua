@@ -1,8 +1,9 @@
 -- Faults that were found in filters and the query builder, each as small as it can be.
 local databases = require "spec.support.databases"
+local expect = require "spec.support.expect"
 local orm = require "heddle"
 
-local op = orm.op
+local fn, op = orm.fn, orm.op
 
 databases.each(function(db)
     local em, Node, Group, Comic
@@ -58,6 +59,49 @@ databases.each(function(db)
                 .. "and f.group_id = {alias}.group_id)", "ax")
             assert.equal(3, em:update_where(Node, grouped, longer))
             assert.equal("axx bxx cxx d", names())
+        end)
+    end)
+
+    describe("what SQLite keeps as text", function()
+        local Thing
+
+        before_each(function()
+            Thing = orm.entity { name = "Thing", table = "things",
+                { "id",    type = "integer", primary = true },
+                { "doc",   type = "json", nullable = true },
+                { "list",  type = "array", array_of = "integer", nullable = true },
+                { "thing", many_to_one = "Thing", nullable = true } }
+            orm.init(db:config { context_name = "things", entities = { Thing } })
+            orm.instance("things").schema:create()
+            em = orm.em("things"):fork()
+            em:insert_many(Thing, { { doc = { a = 1, b = 2 }, list = { 9 } }, { list = { 10 } } })
+            -- By another program: other keys first.
+            db:raw():exec [[insert into things (id, doc) values (7, '{ "b": 2.0, "a": 1 }')]]
+        end)
+
+        it("arrays and documents are no order, whoever asks", function()
+            for _, name in ipairs { "doc", "list desc", "thing.list" } do
+                local orders = { order_by = { name, "id" } }
+                for _, read in ipairs {
+                    function() em:find(Thing, {}, orders) end,
+                    function() em:find_by_cursor(Thing, {}, { order_by = orders.order_by, first = 1 }) end,
+                    function() em:query(Thing, "t"):order_by(name):all() end,
+                    function() em:query(Thing, "t"):select { "id", x = "list" }:order_by("x"):rows() end,
+                    function()
+                        local lists = em:query(Thing):select("list")
+                        lists:clone():union(lists):order_by("list"):rows()
+                    end,
+                } do
+                    expect.raises("validation", read, "has no order")
+                end
+            end
+        end)
+
+        it("documents that are equal are one group and one value", function()
+            assert.same({ { n = 2, different = 1 } }, em:query(Thing, "t")
+                :select { n = fn.count(), different = fn.count_distinct "doc" }:where { doc = op.not_null() }:rows())
+            assert.same({ { n = 2 } }, em:query(Thing, "t"):select { n = fn.count() }:where { doc = op.not_null() }
+                :group_by("doc"):rows())
         end)
     end)
 

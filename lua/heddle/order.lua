@@ -83,13 +83,22 @@ local function step(to, scope, name, nested)
   return to:child(scope, view)
 end
 
-local function check(mapping, view)
+---Refuses a column of a type that one of the two databases has no order for.
+---@param mapping table
+---@param name string as it was named
+---@param column table
+function order.check(mapping, name, column)
+  if column.type == "json" or column.type == "array" then
+    return resolve.refuse("validation", mapping, name, "order_by", "a property of type " .. column.type
+      .. " has no order")
+  end
+end
+
+local function check(mapping, view, name)
   if not (view.column or view.kind == "many_to_one" or view.kind == "one_to_one") then
     return resolve.refuse("validation", mapping, view.name, "order_by", "this property has no column to sort by")
   end
-  if view.column and view.column.type == "json" then
-    return resolve.refuse("validation", mapping, view.name, "order_by", "json has no order")
-  end
+  if view.column then return order.check(mapping, name, view.column) end
 end
 
 order.parse = parse
@@ -104,7 +113,7 @@ local function append(sorted, to, term, root)
     scope, name = step(to, scope, relation, nested), path:sub(rest)
     nested = true
   end
-  check(scope.mapping, resolve.named(scope.mapping, name, "order_by", nested))
+  check(scope.mapping, resolve.named(scope.mapping, name, "order_by", nested), name)
   local columns, owner = to:columns(scope, name)
   for _, column in ipairs(columns) do
     sorted[#sorted + 1] = {

@@ -40,9 +40,6 @@ local function build_order(mapping, _, terms)
   local names = { mapping.name }
   columns = order.columns(statement.new(mapping), all)
   for _, each in ipairs(columns) do
-    if each.column.type == "array" then
-      resolve.refuse("validation", mapping, each.column.property, "order_by", "pages cannot be cut by an array")
-    end
     names[#names + 1] = each.name .. (each.descending and ">" or "<") .. each.nulls
   end
   return { terms = all, count = #columns, fingerprint = cursor.fingerprint(table.concat(names, "\n")) }

@@ -123,7 +123,7 @@ function fn.sql(made, item)
   if not item.argument then return "count(*)" end
   local source, column = item.argument[1], item.argument[2]
   if item.fn == "count" then return "count(" .. made:column(source.scope, column) .. ")" end
-  if item.fn == "count_distinct" then return "count(DISTINCT " .. made:column(source.scope, column) .. ")" end
+  if item.fn == "count_distinct" then return "count(DISTINCT " .. made:operand(source.scope, column) .. ")" end
   if item.fn == "min" or item.fn == "max" then return item.fn .. "(" .. made:operand(source.scope, column) .. ")" end
   return number_sql(made, made:column(source.scope, column), item.fn, column)
 end

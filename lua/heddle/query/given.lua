@@ -17,7 +17,8 @@ function given.describe(value)
   if value == nil then return "nil" end
   if value == null then return "orm.null" end
   if op.is_operator(value) then return tostring(value) end
-  return "a " .. type(value)
+  if value == "" then return "an empty string" end
+  return "a " .. type(value) .. (type(value) == "string" and value:find("%c") and " with a control character" or "")
 end
 
 ---Whether a value is an entity.

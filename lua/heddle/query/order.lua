@@ -19,9 +19,10 @@ local function by_name(node)
 end
 
 -- NULLs stand where PostgreSQL puts them, unless the term says where.
-local function named(made, item, descending, nulls)
+local function named(made, node, item, descending, nulls)
   local texts = {}
   for i, name in ipairs(derived.names(item)) do
+    order.check(node.root.mapping, name, item.columns[i])
     local is_text = made.driver == "sqlite" and item.columns[i].type == "decimal"
     texts[i] = quote.name(name) .. (is_text and " COLLATE hd_decimal" or "") .. (descending and " DESC" or "")
       .. " NULLS " .. (nulls or (descending and "first" or "last")):upper()
@@ -55,9 +56,9 @@ local function term_sql(made, node, text, items, names, is_entity)
   local path, descending, nulls = order.parse(root, text)
   local item = not is_entity and items[path]
   if #node.parts > 0 and not is_entity then
-    return item and named(made, item, descending, nulls) or refuse(node, path, names)
+    return item and named(made, node, item, descending, nulls) or refuse(node, path, names)
   end
-  if item and is_item(item, root, path) then return named(made, item, descending, nulls) end
+  if item and is_item(item, root, path) then return named(made, node, item, descending, nulls) end
   local source, rest = level.split(node.level, path, "order_by")
   if node.distinct and not is_entity then check_selected(node, source, rest) end
   local columns = order.columns(made, { rest .. text:match("^%s*%S+(.*)$") }, source.scope)

@@ -66,7 +66,7 @@ local function groups_sql(made, node)
       made.at = group.at
       texts[#texts + 1] = condition.raw_text(made, node.root.scope)
     end
-    for _, column in ipairs(group.columns or {}) do texts[#texts + 1] = made:column(group.source.scope, column) end
+    for _, column in ipairs(group.columns or {}) do texts[#texts + 1] = made:operand(group.source.scope, column) end
   end
   return #texts > 0 and " GROUP BY " .. table.concat(texts, ", ") or ""
 end
