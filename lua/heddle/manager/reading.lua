@@ -1,4 +1,5 @@
 --- Reading: find and its kin, references, load of to-one relations, refresh.
+local class_of = require("heddle.class")
 local compat = require("heddle.compat")
 local errors = require("heddle.errors")
 local family = require("heddle.family")
@@ -85,6 +86,17 @@ local function entries(self, paths, opts)
   return { said }
 end
 
+-- What em:load takes, as a list.
+local function loadable(self, what)
+  if instance.meta_of(what) then return { what } end
+  local list, count = type(what) == "table" and not class_of.definition_of(what) and what or nil, 0
+  for _ in pairs(list or {}) do count = count + 1 end
+  if list and count == #list then return list end
+  local got = list and "a plain table" or class_of.definition_of(what) and "an entity" or "a " .. type(what)
+  return errors.raise("validation", "em:load takes an instance of an entity, or a list of them without holes, not "
+    .. got, { context = self.context_name })
+end
+
 -- The mapping of a list's instances. Raises for what is none of this entity manager's, or of another entity.
 local function check_loadable(self, list)
   local first
@@ -123,11 +135,7 @@ function Manager:load(what, paths, opts)
   end
   if type(opts) ~= "table" then fail("its options are a table, not a " .. type(opts)) end
   options.check(opts, load_rules, fail)
-  local list = instance.meta_of(what) and { what } or what
-  if type(list) ~= "table" or list[1] == nil and next(list) ~= nil then
-    errors.raise("validation", "em:load takes an entity or a list of them, not a "
-      .. (type(list) == "table" and "plain table" or type(list)), { context = self.context_name })
-  end
+  local list = loadable(self, what)
   local map = check_loadable(self, list)
   if not map then return what end
   if opts.filters ~= nil then filter_names.check(map, opts.filters) end
