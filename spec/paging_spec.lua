@@ -196,6 +196,18 @@ databases.each(function(db)
             end)
         end)
 
+        it("Q4: a value may be as long as it likes", function()
+            for i = 1, 3 do em:persist(em:create(User, { name = ("z"):rep(100000), age = i })) end
+            em:flush()
+            local ages, cursor = {}, nil
+            repeat
+                local page = em:find_by_cursor(User, { name = op.starts_with "z" }, { order_by = { "name", "age" },
+                    first = 1, after = cursor })
+                ages[#ages + 1], cursor = page.items[1].age, page.end_cursor
+            until not page.has_next
+            assert.same({ 1, 2, 3 }, ages)
+        end)
+
         it("sizes and options that make no sense are refused", function()
             for _, size in ipairs { 0, -1, 1.5, "2", 1e300, true } do
                 raises("validation", function() em:find_by_cursor(User, {}, { first = size }) end, "first")

@@ -14,9 +14,6 @@ for i = 1, 64 do
   letter_of[i - 1], value_of[letter] = letter, i - 1
 end
 
--- Longer than any honest one: an index takes no keys of this size.
-local MOST_BYTES = 65536
-
 local floor = math.floor
 
 local function letters(number, count)
@@ -41,7 +38,7 @@ end
 
 -- The bytes of a text; nil when it is not what `encode` gives.
 local function decode(text)
-  if #text > MOST_BYTES or #text % 4 == 1 or text:find("[^%w_-]") then return nil end
+  if #text % 4 == 1 or text:find("[^%w_-]") then return nil end
   local parts = {}
   for at = 1, #text, 4 do
     local group, number = text:sub(at, at + 3), 0

@@ -27,10 +27,13 @@ local function plain_table(value, above)
   above[#above + 1] = value
   local made = {}
   for key, item in next, value do
-    local inner = plain(item, above)
-    -- In a list what cannot be said leaves no hole.
-    if inner == nil and type(key) == "number" then inner = null end
-    made[key] = inner
+    local is_listed = type(key) == "number"
+    if is_listed or type(key) == "string" then
+      local inner = plain(item, above)
+      -- In a list what cannot be said leaves no hole.
+      if inner == nil and is_listed then inner = null end
+      made[key] = inner
+    end
   end
   above[#above] = nil
   return array.is_array(value) and array.new(made) or made
@@ -69,7 +72,7 @@ local function embedded_members(prop, value, node)
   if node then wanted.check(node, definition) end
   for _, member in ipairs(definition.properties) do
     local item = rawget(value, member.name)
-    if item ~= nil and (not node or wanted.has(node, member.name)) then
+    if item ~= nil and item ~= null and (not node or wanted.has(node, member.name)) then
       made[member.name] = member.kind == "embedded" and embedded_value(member, item, node and node.below[member.name])
         or scalar(member, item)
     end
@@ -124,7 +127,33 @@ end
 
 -- Instances ------------------------------------------------------------------------------------------------
 
-local to_plain
+-- A graph is written from the top down, level by level: a *place* is an instance that stands somewhere in full,
+-- { e, node, made, above, depth, walk }, whose table is filled when its turn has come. So the depth of a graph costs no
+-- stack, and it is known what stands nearer to the top.
+
+local function put(walk, e, node, above)
+  local place = { e = e, node = node, made = {}, above = above, depth = above and above.depth + 1 or 0, walk = walk }
+  walk.count = walk.count + 1
+  walk[walk.count] = place
+  return place.made
+end
+
+local function is_above(place, e)
+  repeat
+    if place.e == e then return true end
+    place = place.above
+  until not place
+  return false
+end
+
+-- Whether an instance below a place is its key. Where everything is followed there may be more ways through a graph
+-- than anybody can walk: there an instance stands in full where it is nearest to the top, and nowhere below.
+local function is_cut(place, e)
+  local depths = place.walk.depths
+  if not depths then return is_above(place, e) end
+  depths[e] = depths[e] or place.depth + 1
+  return depths[e] <= place.depth
+end
 
 -- Whether a property of the row was read, or set since.
 local function is_known(e, meta, prop)
@@ -134,73 +163,80 @@ local function is_known(e, meta, prop)
   return managed.is_known(e, prop.name)
 end
 
-local function is_above(above, e)
-  for i = #above, 1, -1 do
-    if above[i] == e then return true end
-  end
-  return false
-end
-
--- A target in full, or its key where it is not followed, not loaded, or stands above itself.
-local function target_of(target, node, above, opts)
-  if node and getmetatable(target).load_state ~= "reference" and not is_above(above, target) then
-    return to_plain(target, node, above, opts)
+-- A target in full, or its key where it is not followed, not loaded, or stands above already.
+local function target_of(target, node, place)
+  if node and getmetatable(target).load_state ~= "reference" and not is_cut(place, target) then
+    return put(place.walk, target, node, place)
   end
   return key_of(target)
 end
 
-local function to_one(e, meta, prop, node, above, opts)
+-- What stands for a property, and whether it is NULL.
+
+local function to_one(e, meta, prop, node, place)
   if not node then
     local key = stored_key(e, meta, prop)
-    if key ~= nil then return key end
+    if key ~= nil then return key, false end
   end
   local target = e[prop.name]
-  return target ~= nil and target_of(target, node, above, opts) or nil
+  if target == nil then return nil, true end
+  return target_of(target, node, place), false
 end
 
-local function to_many(e, _, prop, node, above, opts)
+local function to_many(e, prop, node, place)
   local state = relations.collection(e, prop.name)
-  if not state or not state.initialized then return nil end
+  if not state or not state.initialized then return nil, false end
+  local members = state:members()
   if prop.kind == "one_to_one" then
-    local target = state:members()[1]
-    if target == nil then return opts.nulls and null or nil end
-    return target_of(target, node, above, opts)
+    if members[1] == nil then return nil, true end
+    return target_of(members[1], node, place), false
   end
   local list = array.new {}
-  for _, member in ipairs(state:members()) do list[#list + 1] = target_of(member, node, above, opts) end
-  return list
+  for _, member in ipairs(members) do list[#list + 1] = target_of(member, node, place) end
+  return list, false
 end
 
-local function value_of(e, meta, prop, node, above, opts)
-  local kind = instance.kind_of(prop)
-  if kind == "many" then return to_many(e, meta, prop, wanted.follow(node, prop.name), above, opts) end
-  if not is_known(e, meta, prop) then return nil end
-  local value
-  if kind == "one" then
-    value = to_one(e, meta, prop, wanted.follow(node, prop.name), above, opts)
-  else
-    value = rawget(e, prop.name)
-    value = prop.kind == "embedded" and embedded_value(prop, value, node.below[prop.name]) or scalar(prop, value)
-  end
-  if value == nil and opts.nulls then return null end
-  return value
+local function own_value(e, prop, node)
+  local value = rawget(e, prop.name)
+  if value == nil or value == null then return nil, true end
+  if prop.kind == "embedded" then return embedded_value(prop, value, node.below[prop.name]), false end
+  return scalar(prop, value), false
 end
 
-function to_plain(e, node, above, opts)
-  local meta, made = getmetatable(e), {}
+local function value_of(e, meta, prop, place)
+  local kind, node = instance.kind_of(prop), place.node
+  if kind == "many" then return to_many(e, prop, wanted.follow(node, prop.name), place) end
+  if not is_known(e, meta, prop) then return nil, false end
+  if kind == "one" then return to_one(e, meta, prop, wanted.follow(node, prop.name), place) end
+  return own_value(e, prop, node)
+end
+
+local function fill(place)
+  local e, node, made = place.e, place.node, place.made
+  local meta = getmetatable(e)
   local definition = meta.definition
-  wanted.check(node, definition)
-  above[#above + 1] = e
+  wanted.check(node, definition, meta.views or meta.own and meta.own.views)
   for _, prop in ipairs(definition.properties) do
     if not prop.hidden and wanted.has(node, prop.name) then
-      made[prop.name] = value_of(e, meta, prop, node, above, opts)
+      local value, is_null = value_of(e, meta, prop, place)
+      if is_null and place.walk.nulls then value = null end
+      made[prop.name] = value
     end
   end
-  above[#above] = nil
-  if definition.open then
-    for name, value in next, e do
-      if definition.by_name[name] == nil and wanted.has(node, name) then made[name] = plain(value) end
+  if not definition.open then return end
+  for name, value in next, e do
+    if type(name) == "string" and definition.by_name[name] == nil and wanted.has(node, name) then
+      made[name] = plain(value)
     end
+  end
+end
+
+local function to_plain(e, node, opts)
+  local walk = { count = 0, nulls = opts.nulls, depths = node.everything and { [e] = 0 } or nil }
+  local made, at = put(walk, e, node), 1
+  while at <= walk.count do
+    fill(walk[at])
+    walk[at], at = false, at + 1
   end
   return made
 end
@@ -214,8 +250,8 @@ local function members_of(collection)
 end
 
 local function refuse(value)
-  errors.raise("validation", "orm.to_table takes an instance of an entity, a list of them or a collection, not a "
-    .. (type(value) == "table" and "table of something else" or type(value)))
+  errors.raise("validation", "orm.to_table takes an instance of an entity, a list of them without holes, or a "
+    .. "collection, not a " .. (type(value) == "table" and "table of something else" or type(value)))
 end
 
 local NONE = {}
@@ -227,23 +263,23 @@ local NONE = {}
 ---Usage: `cjson.encode(orm.to_table(author, { populate = { "books.tags" }, exclude = { "books.isbn" } }))`
 ---@param what table|userdata an instance, a list of instances, a collection
 ---@param opts? { populate: string[]|boolean, fields: string[], exclude: string[], nulls: boolean } `populate = true`:
----every relation that is loaded; `nulls`: NULL is orm.null instead of an absent field
+---every relation that is loaded, each instance where it is nearest to the top; `nulls`: NULL is orm.null instead of an absent field
 ---@return table
 function to_table.to_table(what, opts)
   local node = wanted.read(opts)
   opts = opts or NONE
-  if instance.meta_of(what) then return to_plain(what, node, {}, opts) end
+  if instance.meta_of(what) then return to_plain(what, node, opts) end
   local collection = core.handle_state(what)
   if collection then
     what = members_of(collection)
-  elseif type(what) ~= "table" or getmetatable(what) ~= nil and not array.is_array(what)
-    or #what == 0 and next(what) ~= nil then
+  elseif type(what) ~= "table" or getmetatable(what) ~= nil and not array.is_array(what) then
     return refuse(what)
   end
-  local list = array.new {}
-  for i, e in ipairs(what) do
-    if not instance.meta_of(e) then return refuse(e) end
-    list[i] = to_plain(e, node, {}, opts)
+  local list, count = array.new {}, 0
+  for _ in pairs(what) do count = count + 1 end
+  for i = 1, count do
+    if not instance.meta_of(what[i]) then return refuse(what[i]) end
+    list[i] = to_plain(what[i], node, opts)
   end
   return list
 end

@@ -36,8 +36,14 @@ end
 
 local marks = {}
 
-function marks.populate(node, name)
-  if name == "*" then node.follow_all = true else node.follow[name] = true end
+function marks.populate(node, name, is_last)
+  if name ~= "*" then
+    node.follow[name] = true
+  elseif is_last then
+    node.follow_all = true
+  else
+    refuse("'*' ends a path of 'populate'")
+  end
 end
 
 -- Naming a property of a relation's targets asks for the relation.
@@ -94,9 +100,10 @@ local function raise_unknown(definition, name, option)
     property = name })
 end
 
--- Whether an entity, or one that extends it, has a property of this name: a list may hold both.
+-- Whether an entity, or one that extends it, has a property of this name: a list may hold both. An open one has what
+-- its instances have.
 local function has(definition, name)
-  if definition.by_name[name] then return true end
+  if definition.by_name[name] or definition.open then return true end
   for child in pairs(definition.children or {}) do
     if has(child, name) then return true end
   end
@@ -111,17 +118,26 @@ local function check_relation(definition, name)
     name), { entity = definition.name, property = name })
 end
 
--- The definition behind a property, where the property tells it; a relation may know its target by name only.
-local function target_of(definition, name)
+-- The definition behind a property, and the views of its mapping, where they are known: a relation of an instance that
+-- is in no context may know its target by name only. nil too for a property of an entity that extends this one.
+local function target_of(definition, name, views)
   local prop = definition.by_name[name]
-  return prop and class.definition_of(prop.target)
+  if not prop then return nil end
+  if prop.kind == "scalar" then
+    errors.raise("validation", ("orm.to_table: a path leads through %s.%s, which is neither a relation nor an embedded "
+      .. "value"):format(definition.name, name), { entity = definition.name, property = name })
+  end
+  local target = views and views[name] and views[name].target
+  if target then return target.meta, target.props end
+  return class.definition_of(prop.target)
 end
 
 ---Checks the names of a node against the entity, or embeddable, that it is used with, once. Raises `unknown_property`,
 ---`validation`.
 ---@param node heddle.Wanted
 ---@param definition table
-function wanted.check(node, definition)
+---@param views? table<string, table> of its mapping
+function wanted.check(node, definition, views)
   node.checked = node.checked or {}
   if node.checked[definition] then return end
   node.checked[definition] = true
@@ -135,8 +151,8 @@ function wanted.check(node, definition)
   end
   for name, child in pairs(node.below) do
     if not has(definition, name) then raise_unknown(definition, name, "exclude") end
-    local target = target_of(definition, name)
-    if target then wanted.check(child, target) end
+    local target, below_views = target_of(definition, name, views)
+    if target then wanted.check(child, target, below_views) end
   end
 end
 
