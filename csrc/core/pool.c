@@ -117,6 +117,7 @@ static void check_process(hd_pool *pool) {
     pool->process = process;
     for (hd_conn *conn; (conn = pop_idle(pool));) discard_conn(pool, conn);
     pool->first = pool->last = pool->holders = NULL;
+    pool->closed_count += pool->size;
     pool->size = pool->waiting = 0;
 }
 
