@@ -48,7 +48,7 @@ describe("streams under a scheduler:", function()
 
         it("Q6: two coroutines stream at once, each over a fork", function()
             open()
-            local done, order = {}, {}
+            local done, order, begun = {}, {}, 0
             for i = 1, 2 do
                 loop.spawn(function()
                     local fork = em:fork()
@@ -56,6 +56,8 @@ describe("streams under a scheduler:", function()
                     for item in fork:stream(Item, {}, { order_by = { "id" }, populate = { "box" } }) do
                         count = count + #item.box.label - 2
                         order[#order + 1] = i
+                        if item.id == 1 then begun = begun + 1 end
+                        while begun < 2 do loop.yield() end
                         if item.id % 10 == 0 then loop.yield() end
                     end
                     done[i] = count
@@ -277,6 +279,20 @@ describe("streams under a scheduler:", function()
                 assert.equal(0, in_use())
             end)
         end
+
+        it("Q6: a stream whose coroutine was forgotten while it waited is over for everybody else", function()
+            local rows = em:stream(Item, slow, BY_ID)
+            loop.drop(waiting(function(read_on) read_on(rows) end))
+            streams.collect_garbage()
+            loop.spawn(function()
+                raises("closed", rows)
+                raises("closed", rows)
+                assert.equal(0, in_use())
+                assert.equal(600, em:count(Item, {}))
+            end)
+            loop.run()
+            assert.is_true(is_quiet())
+        end)
 
         it("Q6: an error of the adapter's ends the stream and leaves nothing running", function()
             loop.spawn(function()

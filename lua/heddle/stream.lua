@@ -162,6 +162,14 @@ end
 
 -- Steps ----------------------------------------------------------------------------------------------------
 
+-- Whoever reads a chunk is to come to its end, be it that his coroutine was given up.
+local function check_reader(self)
+  if not self.reader then return end
+  if owner.is_gone(self.reader) then return finish(self, "failed") end
+  errors.raise("busy", ("A hook steps the stream of %s that it is called for"):format(self.name),
+    { context = self.em.context_name, entity = self.name })
+end
+
 -- False at the end.
 local function next_chunk(self)
   if self.over then return raise_over(self) end
@@ -171,18 +179,13 @@ local function next_chunk(self)
   end
   local em = self.em
   em:enter()
-  if self.is_reading then
-    errors.raise("busy", ("A hook steps the stream of %s that it is called for"):format(self.name),
-      { context = em.context_name, entity = self.name })
-  end
   local former, is_first = em.chunk_link, self.cursor == nil
-  if not is_first and em.model ~= self.model then
-    finish(self, "model")
-    return raise_over(self)
-  end
-  self.is_reading, self.model = true, em.model
+  check_reader(self)
+  if not is_first and em.model ~= self.model then finish(self, "model") end
+  if self.over then return raise_over(self) end
+  self.reader, self.model = owner.new(), em.model
   local ok, rows = pcall(self.read, self, is_first)
-  em.chunk_link, self.is_reading = former, nil
+  em.chunk_link, self.reader = former, nil
   if not ok or self.over then
     local ended = self.over
     finish(self, "failed")
