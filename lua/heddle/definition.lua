@@ -99,9 +99,12 @@ local function build_properties(made, given, fail)
   end
 end
 
--- Whatever name a repository's method has, it must be a function.
+-- Whatever name a repository's method has, it must be a function; two names are the repository's own.
 local function check_repository(repository, fail)
   for _, key in ipairs(options.sorted_keys(repository or {})) do
+    if key == "em" or key == "entity" then
+      fail("option 'repository' has a method '" .. key .. "', which is a field of every repository: name it otherwise")
+    end
     if type(key) ~= "string" or type(repository[key]) ~= "function" then
       fail("option 'repository' holds methods; " .. errors.quote(key) .. " is " .. options.describe(repository[key]))
     end

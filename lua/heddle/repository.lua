@@ -1,5 +1,6 @@
 --- Repositories: the entity manager's methods for one entity, and the methods that its `repository` option adds.
 local class = require("heddle.class")
+local errors = require("heddle.errors")
 local handle = require("heddle.handle")
 local manager = require("heddle.manager")
 local registry = require("heddle.registry")
@@ -13,49 +14,63 @@ for name in ([[create find find_one find_one_or_fail find_all find_and_count fin
   of_entity[name] = true
 end
 
-local methods = {}
+---@class heddle.Repository
+---@field em table an entity manager or a handle
+---@field entity table|string
+local Repository = { __name = "heddle.repository" }
 
-local function method_of(name)
-  if methods[name] then return methods[name] end
-  if type(manager.class[name]) ~= "function" then return nil end
+local function em_of(self)
+  if getmetatable(self) == Repository then return self.em end
+  return errors.raise("validation", "call the methods of a repository with ':', as in users:find {}")
+end
+
+local function forward(name)
   if of_entity[name] then
-    methods[name] = function(self, ...) return self.em[name](self.em, self.entity, ...) end
-  elseif handle.chained[name] then
-    methods[name] = function(self, ...)
-      self.em[name](self.em, ...)
+    return function(self, ...)
+      local em = em_of(self)
+      return em[name](em, self.entity, ...)
+    end
+  end
+  if handle.chained[name] then
+    return function(self, ...)
+      local em = em_of(self)
+      em[name](em, ...)
       return self
     end
-  else
-    methods[name] = function(self, ...) return self.em[name](self.em, ...) end
   end
-  return methods[name]
+  return function(self, ...)
+    local em = em_of(self)
+    return em[name](em, ...)
+  end
 end
 
--- What the entity adds. Until its context is there a name says nothing.
+local methods = {}
+
+-- What the entity adds. Until its context is there a name says nothing, and another context may have another entity of
+-- that name later.
 local function own_methods(self)
-  local definition = class.definition_of(self.entity)
-  if not definition and registry.has(self.em.context_name) then
-    definition = registry.get(self.em.context_name):mapping(self.entity).meta
+  local entity, context_name = rawget(self, "entity"), self.em.context_name
+  local definition = class.definition_of(entity)
+  if not definition and registry.has(context_name) then
+    definition = registry.get(context_name):mapping(entity).meta
   end
-  local own = definition and (definition.repository or {})
-  rawset(self, "own", own)
-  return own or {}
+  return definition and definition.repository
 end
 
-local function index(self, key)
-  local method = (rawget(self, "own") or own_methods(self))[key]
-  if method ~= nil then return method end
-  return method_of(key)
+function Repository.__index(self, key)
+  local own = own_methods(self)
+  if own and own[key] then return own[key] end
+  if not methods[key] and type(manager.class[key]) == "function" then methods[key] = forward(key) end
+  return methods[key]
 end
-
-local Repository = { __name = "heddle.repository", __index = index }
 
 function Repository.__tostring(self)
   return ("repository<%s, %s>"):format(tostring(self.entity), self.em.context_name)
 end
 
 ---@param em table an entity manager or a handle
----@param entity table
+---@param entity table|string
+---@return heddle.Repository
 function repository.of(em, entity)
   return setmetatable({ em = em, entity = entity }, Repository)
 end
@@ -63,8 +78,9 @@ end
 ---The repository of an entity on whatever entity manager is in force.
 ---
 ---Usage: `local users = orm.repository(User); users:find_one(7)`
----@param entity table
+---@param entity table|string
 ---@param name? string context, default "default"
+---@return heddle.Repository
 function repository.named(entity, name)
   return repository.of(handle.new(name), entity)
 end

@@ -263,7 +263,8 @@ local NONE = {}
 ---Usage: `cjson.encode(orm.to_table(author, { populate = { "books.tags" }, exclude = { "books.isbn" } }))`
 ---@param what table|userdata an instance, a list of instances, a collection
 ---@param opts? { populate: string[]|boolean, fields: string[], exclude: string[], nulls: boolean } `populate = true`:
----every relation that is loaded, each instance where it is nearest to the top; `nulls`: NULL is orm.null instead of an absent field
+---every relation that is loaded, each instance where it is nearest to the top; `nulls`: NULL is orm.null instead of an
+---absent field
 ---@return table
 function to_table.to_table(what, opts)
   local node = wanted.read(opts)
