@@ -97,6 +97,28 @@ databases.each(function(db)
             end
         end)
 
+        it("U4: what means SQL is no part of a document: in filters, in data, in instances", function()
+            local thing = em:find_one(Thing, 1)
+            for _, sql in ipairs { op.ref "id", op.eq(1), orm.raw "1", fn.count(), em:query(Thing) } do
+                for _, use in ipairs {
+                    function() em:find(Thing, { doc = { a = sql } }) end,
+                    function() em:find(Thing, { doc = op.contains { a = { sql } } }) end,
+                    function() em:find(Thing, { doc = op.json("a", { b = sql }) }) end,
+                    function() em:update_where(Thing, { id = 1 }, { doc = { a = sql } }) end,
+                    function() em:insert(Thing, { doc = { a = sql } }) end,
+                    function()
+                        thing.doc = { a = sql }
+                        em:flush()
+                    end,
+                } do
+                    expect.raises("validation", use, "is no value")
+                end
+            end
+            expect.raises("validation", function() em:find(Thing, { doc = op.json("a", op.ref "id") }) end, "Thing.doc")
+            em:clear()
+            assert.same({ a = 1, b = 2 }, em:find_one(Thing, 1).doc)
+        end)
+
         it("documents that are equal are one group and one value", function()
             assert.same({ { n = 2, different = 1 } }, em:query(Thing, "t")
                 :select { n = fn.count(), different = fn.count_distinct "doc" }:where { doc = op.not_null() }:rows())

@@ -119,9 +119,17 @@ static bool count_keys(encoder *e, int index, size_t *strings, size_t *integers,
     return true;
 }
 
+/* Operators, references, queries: tables of the program's that mean SQL. */
+static bool is_sql(lua_State *L, int index) {
+    if (!luaL_getmetafield(L, index, "__sql")) return false;
+    lua_pop(L, 1);
+    return true;
+}
+
 static bool encode_table(encoder *e, int index) {
     size_t strings, integers;
     double largest;
+    if (is_sql(e->L, index)) return refuse(e, "an operator, a reference or a query is no value");
     if (!count_keys(e, index, &strings, &integers, &largest)) return false;
     if (strings && integers) return refuse(e, "a table with both string and integer keys");
     if (largest != (double)integers) return refuse(e, "an array with holes");

@@ -21,7 +21,7 @@ local op = {}
 ---@field kind string
 local Operator = {}
 Operator.__index = Operator
-Operator.__name = "heddle.operator" -- by which the core's binding knows it
+Operator.__name, Operator.__sql = "heddle.operator", true -- by which the core's binding knows it
 Operator.__tostring = function(self) return "op." .. self.kind end
 
 local function refuse(kind, what)

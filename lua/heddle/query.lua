@@ -8,7 +8,7 @@ local op = require("heddle.op")
 ---@class heddle.Query
 ---@field em heddle.EntityManager
 ---@field verb "select"|"insert"|"update"|"delete"
-local Query = { __name = "heddle.query" }
+local Query = { __name = "heddle.query", __sql = true }
 Query.__index = Query
 
 local query = { class = Query }

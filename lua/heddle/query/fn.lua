@@ -7,7 +7,7 @@ local shape = require("heddle.shape")
 
 local fn = {}
 
-local Function = { __name = "heddle.function" }
+local Function = { __name = "heddle.function", __sql = true }
 Function.__index = Function
 Function.__tostring = function(self) return "fn." .. self.kind end
 

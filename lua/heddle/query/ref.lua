@@ -7,7 +7,7 @@ local place = require("heddle.filter.place")
 local resolve = require("heddle.resolve")
 local shape = require("heddle.shape")
 
-local Ref = { __name = "heddle.ref" }
+local Ref = { __name = "heddle.ref", __sql = true }
 Ref.__index = Ref
 Ref.__tostring = function(self) return "op.ref '" .. self.name .. "'" end
 
