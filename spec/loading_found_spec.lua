@@ -159,6 +159,56 @@ databases.each(function(db)
             assert.equal("a1 b- c1 d2", stored "signs")
         end)
 
+        it("who loses an owner that nobody has read is an orphan as others are", function()
+            local known, reference = em:find_one(Part, 1), em:get_reference(Part, 2)
+            known.shop, reference.shop = nil, nil
+            em:flush()
+            assert.equal("c1 d2", stored "parts")
+            -- Nullable or without orphan_removal it stays.
+            em:find_one(Sign, 1).shop = nil
+            em:get_reference(Sign, 2).shop = nil
+            em:flush()
+            assert.equal("a- b- c1 d2", stored "signs")
+            -- It has another place by then.
+            local moved = em:find_one(Part, 3)
+            moved.shop = nil
+            moved.shop = em:get_reference(Shop, 2)
+            em:flush()
+            assert.equal("c2 d2", stored "parts")
+        end)
+
+        it("I3: who is read again is no orphan any more, whoever manages its owner", function()
+            local part = em:find_one(Part, 1)
+            part.shop = nil
+            em:refresh(part)
+            em:flush()
+            local shop, second = em:find_one(Shop, 1), em:find_one(Part, 2)
+            second.shop = nil
+            em:detach(shop)
+            em:refresh(second)
+            em:flush()
+            assert.equal("a1 b1 c1 d2", stored "parts")
+        end)
+
+        it("U1: what was assigned and changes nothing keeps nobody from being detached", function()
+            local shop, other = em:find_one(Shop, 1), em:find_one(Shop, 2)
+            local part, sign = em:find_one(Part, 1), em:find_one(Sign, 1)
+            part.shop = shop
+            sign.shop = other
+            sign.shop = shop
+            em:detach(shop)
+            em:find_one(Part, 2).name = "bb"
+            em:flush()
+            assert.equal("a1 bb1 c1 d2", stored "parts")
+            assert.equal("a1 b1 c1 d2", stored "signs")
+            assert.equal(1, part.shop.id)
+            assert.equal(em:find_one(Shop, 1), sign.shop)
+            -- What changes something is said.
+            part.shop = other
+            em:detach(other)
+            raises("not_managed", function() em:flush() end)
+        end)
+
         it("a member whose own side is left out of what is read leaves and moves as others do", function()
             for _, strategy in ipairs { "select_in", "joined" } do
                 local own = em:fork()

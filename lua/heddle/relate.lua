@@ -13,6 +13,10 @@ local relate = {}
 ---@type fun(e: table, prop: table, old: table|nil, new: table|nil)
 relate.moved = nil
 
+---Set by heddle.relations: an instance has lost its place with somebody whom nobody manages.
+---@type fun(e: table, prop: table)
+relate.abandoned = nil
+
 local function target_name(prop)
   local definition = class_of.definition_of(prop.target)
   return definition and definition.name or prop.target
@@ -189,7 +193,7 @@ function instance.relate(e, meta, prop, value)
   if meta.box and not shelf then
     refuse(meta, prop, "not_managed", "the entity manager of this instance is gone; merge it into another")
   end
-  local former = relate.peek(e, prop)
+  local former, is_known, has_key = relate.peek(e, prop)
   if not shelf then
     instance.own(e).values[prop.name] = value
   else
@@ -198,7 +202,11 @@ function instance.relate(e, meta, prop, value)
     overlay.rel[prop.name] = value
     for _, column in ipairs(meta.views[prop.name].columns) do overlay.assigned[column.index] = true end
   end
-  if value ~= null then group.join(e, value) end
+  if value ~= null then
+    group.join(e, value)
+  elseif has_key and not former or not is_known and not prop.nullable then
+    relate.abandoned(e, prop)
+  end
   relate.moved(e, prop, former, value ~= null and value or nil)
 end
 

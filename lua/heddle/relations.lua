@@ -108,7 +108,10 @@ end
 ---@param prop table as em.orphans has it
 function relations.is_orphan(e, prop)
   if prop.owners then return not has_owner(e, prop) end
-  if instance.kind_of(prop) == "one" then return relate.peek(e, prop) == nil end
+  if instance.kind_of(prop) == "one" then
+    local target, is_known = relate.peek(e, prop)
+    return target == nil and is_known
+  end
   local state = relations.known(e, prop.name)
   return not (state and state:known()[1])
 end
@@ -121,6 +124,12 @@ local function leave(e, prop, old)
   if state then state:drop(e) end
   if other and other.orphan_removal then make_orphan(e, prop) end
   if prop.orphan_removal then make_orphan(old, other or { owners = getmetatable(e).box or {}, name = prop.name }) end
+end
+
+function relate.abandoned(e, prop)
+  local meta = getmetatable(e)
+  local other = relations.partner(prop, meta.definition, meta.views[prop.name].target.meta)
+  if other and other.orphan_removal then make_orphan(e, prop) end
 end
 
 local function arrive(e, prop, new)

@@ -129,8 +129,8 @@ function loading.check(name, opts)
   if opts == nil then return end
   local is_plain = type(opts) == "table" and getmetatable(opts) == nil
   if is_plain and opts[1] == nil then return end
-  errors.raise("validation", ("load of %s: its options are a table of names and values, not a %s"):format(name,
-    is_plain and "list" or type(opts)), { property = name })
+  errors.raise("validation", ("load of %s: its options are %s"):format(name,
+    is_plain and "named: a list says nothing there" or "a table, not a " .. type(opts)), { property = name })
 end
 
 local of_query = { "refresh", "flush_mode", "connection", "timeout" }

@@ -5,6 +5,7 @@ local cascade = require("heddle.relations.cascade")
 local instance = require("heddle.instance")
 local relate = require("heddle.relate")
 local relations = require("heddle.relations")
+local state = require("heddle.state")
 
 local withdrawn = {}
 
@@ -42,12 +43,26 @@ local function leave_pairs(em, e, map)
   end
 end
 
+-- What was assigned and changes nothing is what the foreign key says, whoever will stand for the row.
+local function leave_rows(em, e)
+  for _, shelf in ipairs(em.order) do
+    for slot, overlay in pairs(shelf.overlay) do
+      for name, target in pairs(overlay.rel) do
+        local view = target == e and getmetatable(shelf.instances[slot]).views[name]
+        local is_read = view and not (overlay.loaded and not overlay.loaded[view.columns[1].index])
+        if is_read and not state.points_elsewhere(shelf, slot, view, e) then overlay.rel[name] = nil end
+      end
+    end
+  end
+end
+
 ---What an instance belongs to lets go of it, before it leaves.
 ---@param em table
 ---@param e table managed
 function withdrawn.withdraw(em, e)
   local meta = getmetatable(e)
   leave_pairs(em, e, meta.mapping)
+  leave_rows(em, e)
   for _, prop in ipairs(meta.definition.properties) do
     local target = instance.kind_of(prop) == "one" and relate.peek(e, prop)
     local back = target and relations.partner_of(e, prop, target)
