@@ -1,5 +1,5 @@
--- Repositories: every method of the entity manager without the entity, an entity's own beside them, in whatever scope or
--- transaction is in force.
+-- Repositories: every method of the entity manager without the entity, an entity's own beside them, in whatever scope
+-- or transaction is in force.
 
 local databases = require "spec.support.databases"
 local expect = require "spec.support.expect"

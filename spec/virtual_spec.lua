@@ -128,6 +128,36 @@ databases.each(function(db)
             end, "locked")
         end)
 
+        it("what goes by key is refused where there is none", function()
+            local title = em:find_all(Title)[1]
+            for _, call in ipairs {
+                function() em:find_one(Title, title) end, function() em:find(Title, title) end,
+                function() em:count(Title, op.one_of { title }) end, function() em:find_one(Title, 1) end,
+                function() em:find(Author, { titles = op.some(title) }) end, function() em:get_reference(Title, 1) end,
+                function() em:merge(title) end, function() em:map(Title, { loud = "X", author_id = 1, mark = "?" }) end,
+                function() em:find_by_cursor(Title, {}) end,
+            } do
+                raises("validation", call)
+            end
+            assert.is_false(em:contains(title))
+            raises("read_only", function() em:persist(em:create(Title, { loud = "x", mark = "?" })) end)
+            assert.same({}, em:changes())
+        end)
+
+        it("comes along with what it refers to, managed or not, and into plain tables", function()
+            for _, opts in ipairs { {}, { strategy = "joined" }, { managed = false } } do
+                opts.populate = { "titles.author" }
+                em:clear()
+                local ann = em:find_one(Author, { id = 1 }, opts)
+                assert.same(2, #ann.titles)
+                assert.equal(ann, ann.titles[1].author)
+                assert.same({}, orm.to_table(ann).titles)
+                local got = orm.to_table(ann, { populate = { "titles" } })
+                assert.same({ "?", 1 }, { got.titles[2].mark, got.titles[2].author })
+                em:flush()
+            end
+        end)
+
         it("what cannot be is refused when it is defined", function()
             local function build(...)
                 orm.close()

@@ -101,7 +101,7 @@ local function key_part(e, prop)
 end
 
 -- The key of an instance as a relation to it shows: a value, or a list of a composite one's. nil for a new row whose
--- key the database gives.
+-- key the database gives, and for what has none.
 function key_of(e)
   local key = {}
   local primary = getmetatable(e).definition.primary
@@ -109,7 +109,7 @@ function key_of(e)
     key[i] = key_part(e, prop)
     if key[i] == nil then return nil end
   end
-  if #primary == 1 then return key[1] end
+  if #primary < 2 then return key[1] end
   return array.new(key)
 end
 

@@ -162,6 +162,7 @@ end
 
 local function key_of(self, value)
   local kind = type(value)
+  if #self.key == 0 then return refuse(self, key_form.describe(self.target)) end
   if kind == "table" then
     if getmetatable(value) == nil then return key_from_table(self, value) end
     local values = not op.is_operator(value) and place.hooks.key_of(value, self.target)

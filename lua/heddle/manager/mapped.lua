@@ -144,6 +144,7 @@ function Manager:map(entity, row)
     errors.raise("validation", ("em:map of %s takes a row, as em:execute gives it, not %s"):format(map.name,
       type(row) == "table" and "an instance" or "a " .. type(row)), { context = self.context_name, entity = map.name })
   end
+  if #map.key == 0 then refuse(map, nil, "the entity has no primary key") end
   local values = normal(self, map, read(map, row))
   local shelf, key = self:shelf_of(map), key_of(map, values)
   local known, slot = shelf:find(key)

@@ -4,6 +4,7 @@ local errors = require("heddle.errors")
 local instance = require("heddle.instance")
 local manager = require("heddle.manager")
 local null = require("heddle.null")
+local resolve = require("heddle.resolve")
 
 local Manager = manager.class
 
@@ -66,7 +67,8 @@ local function check_version(self, map, e, own)
 end
 
 ---This entity manager's own instance of what another one of its context (or none) holds: found by key and given the
----values that were loaded or assigned, or, without a row, persisted anew. Raises `wrong_context`, `optimistic_lock`.
+---values that were loaded or assigned, or, without a row, persisted anew. Raises `wrong_context`, `optimistic_lock`,
+---`validation`.
 ---
 ---Usage: `local own = em:merge(user)`
 ---@return table e
@@ -81,6 +83,7 @@ function Manager:merge(e)
   local owner = meta.box and meta.box.shelf
   if owner and owner.em == self then return e end
   local map = self:mapping(meta.class)
+  if #map.key == 0 then resolve.refuse("validation", map, nil, "em:merge", "the entity has no primary key") end
   local key
   if owner then
     key = owner:program_key(meta.slot_of[e])
