@@ -160,6 +160,12 @@ local function check_waiter(self, waiter)
   end
 end
 
+local function check_waiters(self)
+  local waiter = self.link and wait.waiter(self.link) or self.replica_link and wait.waiter(self.replica_link)
+    or self.chunk_link and wait.waiter(self.chunk_link)
+  if waiter then check_waiter(self, waiter) end
+end
+
 -- A hook may wait for something that is not the database.
 local function check_hook(self, hook)
   if owner.is_here(hook.owner) then return end
@@ -173,9 +179,7 @@ end
 function Manager:enter(to_end)
   if self.context.closed then self.context:raise_closed() end
   if self.test and self.test.finished then self.test:raise_finished() end
-  local waiter = self.link and wait.waiter(self.link) or self.replica_link and wait.waiter(self.replica_link)
-    or self.chunk_link and wait.waiter(self.chunk_link)
-  if waiter then check_waiter(self, waiter) end
+  check_waiters(self)
   if self.hook then check_hook(self, self.hook) end
   if self.outcome_unknown then
     errors.raise("connection", "The connection was lost while a commit was under way and nobody knows whether it "
@@ -244,8 +248,10 @@ function Manager:sibling()
   return new(self.context, { link = self.link, writes = self.writes })
 end
 
----Forgets every managed entity; what was pending is not written. Streams that are open are over.
+---Forgets every managed entity; what was pending is not written. Streams that are open are over. Raises `busy` while
+---another coroutine waits.
 function Manager:clear()
+  check_waiters(self)
   hooks.refuse(self, "clear")
   self:end_streams("clear")
   reset(self)

@@ -38,13 +38,11 @@ end
 
 -- Explicit -------------------------------------------------------------------------------------------------
 
--- BEGIN travels with the first statement, but the connection is there from here on: a database that is down and a
--- pool that
--- is full are met where the transaction begins.
+-- BEGIN travels with the first statement, but the connection is there before: a database that is down and a pool that is
+-- full are met where the transaction begins. Nothing is begun while that is waited for, by somebody who may be given up.
 local function hold(em)
   local ok, err = pcall(em.drive, em, em.link:hold())
   if ok then return end
-  em.link:rollback()
   write_lock.release(em)
   error(err, 0)
 end
@@ -56,17 +54,19 @@ function transaction.begin(em, opts)
   transaction_options.check_nested(em, opts)
   local link = em:open_link()
   local nested = transaction.depth(em) > 0
-  if nested then
-    link:savepoint()
-  else
+  if not nested then
     holding(em, "a transaction begun at " .. tostring(errors.where() or "?"), opts and opts.read_only)
-    local text, more = transaction_options.begin_text(em, opts)
-    link:begin(text)
-    if more then link:begin(more) end
     hold(em)
   end
   local item = { mark = undo.mark_values(em), nested = nested, opts = opts, owner = owner.new(),
     changes = changes.new(em) }
+  if nested then
+    link:savepoint()
+  else
+    local text, more = transaction_options.begin_text(em, opts)
+    link:begin(text)
+    if more then link:begin(more) end
+  end
   em.transactions[#em.transactions + 1] = item
   return item
 end
