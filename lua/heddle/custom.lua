@@ -53,13 +53,25 @@ function custom.from_db(column, value)
   return convert(column, "from_db", value)
 end
 
+---The column whose type a column's values are of: what a foreign key holds is the key that it leads to.
+---@param column table
+---@return table
+function custom.source(column)
+  local entry = column.foreign_key
+  if not entry then return column end
+  for i, own in ipairs(entry.columns) do
+    if own == column then return custom.source(entry.target_columns[i]) end
+  end
+  return column
+end
+
 ---The values of a key, each in the other form: `way` is custom.to_db or custom.from_db.
 ---@param columns table[]
 ---@param values any[]
 ---@param way function
 function custom.key(columns, values, way)
   local key = {}
-  for i, column in ipairs(columns) do key[i] = way(column, values[i]) end
+  for i, column in ipairs(columns) do key[i] = way(custom.source(column), values[i]) end
   return key
 end
 

@@ -132,7 +132,7 @@ local holds_tables = { json = true, array = true }
 ---@param value any
 ---@return any
 function place.scalar(self, column, value)
-  if not op.is_operator(value) then value = custom.to_db(column, value) end
+  if not op.is_operator(value) then value = custom.to_db(custom.source(column), value) end
   if column.json then value = json_member.bound(self, column, value) end
   local kind = type(value)
   if scalars[kind] then return value end

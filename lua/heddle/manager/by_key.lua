@@ -33,7 +33,7 @@ end
 
 -- A key as the database has it: what shelves know rows by.
 local function stored_key(map, key)
-  local first = map.key[1]
+  local first = custom.source(map.key[1])
   if not first.converts and #map.key == 1 then return key end
   key = custom.key(map.key, #map.key == 1 and { key } or key, custom.to_db)
   return #key == 1 and key[1] or key
