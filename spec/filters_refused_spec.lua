@@ -194,6 +194,21 @@ databases.each(function(db)
             raises("unsupported", function() em:find(User, { name = op.ilike(long .. "%") }) end, "User.name")
         end)
 
+        it("how long a name is read does not depend on who wrote it", function()
+            local started = os.clock()
+            local endless = { ("a"):rep(70000), "team." .. ("a"):rep(70000), "name x" .. (" "):rep(70000) .. "y" }
+            for _, name in ipairs(endless) do
+                raises("validation", function() em:find(User, {}, { order_by = { name } }) end, "order_by")
+                raises("validation", function() em:query(User, "u"):order_by(name):all() end, "order_by")
+                raises("unknown_property", function() em:find(User, { [name] = 1 }) end)
+                raises("unknown_property", function() em:find(User, {}, { fields = { name } }) end)
+                raises("unknown_property", function() em:find(User, {}, { populate = { name } }) end)
+            end
+            raises("validation", function() em:find(User, { name = op.like(("\\"):rep(70001)) }) end)
+            assert.is_true(os.clock() - started < 5)
+            untouched()
+        end)
+
         it("op.ref compares like with like", function()
             for _, pair in ipairs { { "name", "age" }, { "born", "seen" }, { "code", "name" }, { "tags", "name" },
                 { "active", "age" }, { "team", "name" }, { "level", "ratio" } } do

@@ -59,8 +59,12 @@ end
 
 local suffixes = { [""] = false, ["nulls first"] = "first", ["nulls last"] = "last" }
 
+-- Longer than any that is meant: data shall not decide how long it takes to read one.
+local LONGEST = 1000
+
 -- "author.name desc nulls last" -> path, true, "last"
 local function parse(mapping, term)
+  if #term > LONGEST then return refuse(mapping, "a term of more than " .. LONGEST .. " bytes") end
   local path, rest = term:match("^%s*(%S+)%s*(.-)%s*$")
   if not path then return refuse(mapping, "a term without a name") end
   rest = rest:lower():gsub("%s+", " ")

@@ -43,6 +43,13 @@ if math.maxinteger then
     for _, name in ipairs { "maxinteger", "mininteger" } do numbers[#numbers + 1] = math[name] end
 end
 
+-- What takes long to read where reading goes back and forth.
+local endless = {
+    ("a"):rep(70000), ("name."):rep(4000), "team." .. ("a"):rep(70000), ("'"):rep(20000), ("\0"):rep(10000),
+    ("%"):rep(5000), ("\\"):rep(70001) .. "x", "name" .. (" "):rep(70000) .. "x", "name x" .. (" "):rep(70000) .. "y",
+    ("."):rep(70000), ("9"):rep(70000), ("name,"):rep(10000), ("("):rep(5000), ("["):rep(70000),
+}
+
 local texts = {
     [=[{"name":"x","team":{"name":"core"},"age":[1,2,null]}]=], [=[[{"name":1.5e3},{"team":[{"id":-0}]}]]=],
     [=[["name desc nulls last"]]=], [=[{"address":{"city":"\u0000\ud83d\ude00","geo":{"lat":1e400}}}]=],
@@ -73,8 +80,8 @@ function json_like.new(seed, opts)
     end
 
     local function long()
-        if random(40) > 1 then return ("x"):rep(random(300)) end
-        return pick { ("a"):rep(70000), ("name."):rep(4000), ("'"):rep(20000), ("\0"):rep(10000), ("%"):rep(5000) }
+        if random(20) > 1 then return ("x"):rep(random(300)) end
+        return pick(endless)
     end
 
     function make.string()

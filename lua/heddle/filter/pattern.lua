@@ -4,6 +4,14 @@ local place = require("heddle.filter.place")
 -- SQLite's own limit.
 local MOST_BYTES = 50000
 
+local BACKSLASH = ("\\"):byte()
+
+local function ends_open(pattern)
+  local at = #pattern
+  while pattern:byte(at) == BACKSLASH do at = at - 1 end
+  return (#pattern - at) % 2 == 1
+end
+
 ---The pattern that an operator stands for. Raises `validation` for one that ends with a `\`, which would have nothing
 ---to take as it is; `unsupported` for one that is too long.
 ---@param at heddle.Place
@@ -15,7 +23,7 @@ return function(at, operator, before, after)
   local pattern = operator.value
   if before then
     pattern = before .. place.escaped(pattern) .. after
-  elseif #pattern:match("\\*$") % 2 == 1 then
+  elseif ends_open(pattern) then
     return place.refuse(at, tostring(operator) .. " takes a pattern in which something stands behind every \\; this "
       .. "one ends with one")
   end
