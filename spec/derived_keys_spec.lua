@@ -27,7 +27,8 @@ databases.each(function(db)
             work = unit.open(db, { Land, Town, Street, Flag })
             for _, sql in ipairs {
                 "insert into lands (code, name) values ('PL', 'Poland'), ('DE', 'Germany')",
-                "insert into towns (land_code, no, name) values ('PL', 1, 'Lwow'), ('DE', 1, 'Ulm'), ('DE', 2, 'Trier')",
+                "insert into towns (land_code, no, name) values ('PL', 1, 'Lwow'), ('DE', 1, 'Ulm')",
+                "insert into towns (land_code, no, name) values ('DE', 2, 'Trier')",
                 "insert into streets (id, town_land_code, town_no) values (1, 'DE', 1), (2, 'DE', 1), (3, 'PL', 1)",
                 "insert into flags (land_code, colour) values ('PL', 'red')",
             } do work.raw:exec(sql) end
