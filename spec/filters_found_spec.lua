@@ -127,6 +127,11 @@ databases.each(function(db)
         end)
     end)
 
+    it("Q1: a name that is no string is called so", function()
+        expect.raises("unknown_property", function() em:find(Node, {}, { group_by = { "id", orm.raw "1" } }) end,
+            "names are strings, not a table")
+    end)
+
     it("find and its kin give one value, which can end a list of arguments", function()
         assert.equal(1, select("#", em:find(Node, {})))
         assert.equal(1, select("#", em:find_all(Node)))

@@ -90,7 +90,8 @@ end
 ---The view of a property, or the node of a member ("address.city"), which has a `column` too.
 ---@return table
 function resolve.named(mapping, name, where, nested)
-  local root, path = tostring(name):match("^([^.]+)%.(.+)$")
+  if type(name) ~= "string" then return resolve.view(mapping, name, where, nested) end
+  local root, path = name:match("^([^.]+)%.(.+)$")
   local view = resolve.view(mapping, root or name, where, nested)
   if not path then return view end
   if not view.embedded then return resolve.view(mapping, name, where, nested) end
