@@ -275,6 +275,25 @@ databases.each(function(db)
             assert.equal(0, instance:pool_stats().in_use)
         end)
 
+        for name, trouble in pairs {
+            ["raises what has no text"] = function()
+                error(setmetatable({}, { __tostring = function() error "no" end }))
+            end,
+            ["empties the entry"] = function(entry)
+                for key in pairs(entry) do entry[key] = nil end
+            end,
+        } do
+            it("one that " .. name .. " changes nothing either", function()
+                open { debug = true }
+                instance:on("query", trouble)
+                local said = heard(function()
+                    assert.same({ { n = 1 } }, em:execute "select 1 as n")
+                end)
+                assert.equal(0, instance:pool_stats().in_use)
+                assert.matches("^heddle: ", said)
+            end)
+        end
+
         it("one that uses the entity manager of the statement is refused, without recursion", function()
             local refused, created = {}, false
             open { logger = function(entry)

@@ -78,7 +78,8 @@ databases.on("postgres", function()
         end)
 
         it("a transaction and streams stay the parent's", function()
-            servers.primary:raw():exec "insert into users (name, score, version) select n, 0, 1 from generate_series(1, 600) n"
+            servers.primary:raw():exec [[insert into users (name, score, version)
+                select n, 0, 1 from generate_series(1, 600) n]]
             servers:catch_up()
             local stream, tied = em:stream(User, {}), orm.em():fork()
             assert.is_table(stream())
@@ -110,7 +111,9 @@ databases.on("postgres", function()
             in_child(function()
                 assert.is_true(on_standby(em))
                 local told = {}
-                for i, entry in ipairs(log) do told[i] = entry.connection .. (entry.sql:find "wal" and " place" or "") end
+                for i, entry in ipairs(log) do
+                    told[i] = entry.connection .. (entry.sql:find "wal" and " place" or "")
+                end
                 assert.same({ "replica 1 place", "replica 1" }, told)
                 orm.close()
             end)

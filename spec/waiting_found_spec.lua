@@ -67,7 +67,7 @@ databases.each(function(db)
             begin = function() em:begin() end,
             transactional = function() em:transactional(function() end) end,
         } do
-            it("F1: a " .. name .. " that was given up has begun nothing, and what is flushed then is written", function()
+            it("F1: a " .. name .. " that was given up has begun nothing: a flush then writes", function()
                 give_up(begin)
                 assert.is_false(em:in_transaction())
                 go_on(function()

@@ -96,7 +96,9 @@ end
 
 local function call(self, who, fn, entry)
   local ok, err = pcall(fn, entry)
-  if not ok then io.stderr:write(("heddle: %s of context '%s' failed: %s\n"):format(who, self.name, tostring(err))) end
+  if ok then return end
+  local has_text, text = pcall(tostring, err)
+  io.stderr:write(("heddle: %s of context '%s' failed: %s\n"):format(who, self.name, has_text and text or type(err)))
 end
 
 local function tell(self, entries, mark)
@@ -108,7 +110,7 @@ local function tell(self, entries, mark)
     if made.logger and (is_debugged or entry.slow or not made.slow_query) then
       call(self, "the logger", made.logger, entry)
     elseif not made.logger and (is_debugged or entry.slow) then
-      print_line(entry)
+      call(self, "a line for standard error", print_line, entry) -- others have had the entry in their hands
     end
   end
   telling[mark] = nil

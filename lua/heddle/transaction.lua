@@ -38,8 +38,8 @@ end
 
 -- Explicit -------------------------------------------------------------------------------------------------
 
--- BEGIN travels with the first statement, but the connection is there before: a database that is down and a pool that is
--- full are met where the transaction begins. Nothing is begun while that is waited for, by somebody who may be given up.
+-- BEGIN travels with the first statement, but the connection is there before: a database that is down and a pool that
+-- is full are met where the transaction begins. Nothing is begun while somebody waits for it, who may be given up.
 local function hold(em)
   local ok, err = pcall(em.drive, em, em.link:hold())
   if ok then return end
