@@ -1,4 +1,4 @@
--- busted's terminal output, and beside it one line for each spec in $RESULTS/part.tsv:
+-- busted's terminal output, and beside it one line for each spec in $SPEC_PART:
 --     pass|fail|error|pending <tab> driver or "-" <tab> milliseconds <tab> full name
 -- and a last line "end". run_lua.sh gathers them in specs.tsv, from which CI counts and makes the table of promises.
 
@@ -6,7 +6,7 @@ local busted = require "busted"
 
 return function(options)
     local handler = require("busted.outputHandlers." .. options.defaultOutput)(options)
-    local file = assert(io.open(os.getenv "RESULTS" .. "/part.tsv", "w"))
+    local file = assert(io.open(os.getenv "SPEC_PART", "w"))
     local statuses = { success = "pass", failure = "fail", error = "error", pending = "pending" }
     local started
 

@@ -26,25 +26,26 @@ if [ -n "${SANITIZE:-}" ]; then
     preload="$($CC -print-file-name=libasan.so):$($CC -print-file-name=libubsan.so):$PWD/build/support/keep_loaded.so"
     HEDDLE_TEST_LUA="env LD_PRELOAD=$preload $LUA"
 fi
-export HEDDLE_TEST_TMP HEDDLE_TEST_LUA
+SPEC_PART="$RESULTS/part.$$.tsv"
+export HEDDLE_TEST_TMP HEDDLE_TEST_LUA SPEC_PART
 
 # The specs of one process, beside those of others; what a run that broke off, or that broke at its end (a leak), leaves
 # behind counts as a failure too.
 run() {
     status=0
-    rm -f "$RESULTS/part.tsv"
+    rm -f "$SPEC_PART"
     timeout --foreground -k 10 "${SPEC_TIMEOUT:-900}" $HEDDLE_TEST_LUA spec/support/busted.lua "$@" || status=$?
-    touch "$RESULTS/part.tsv"
-    if [ "$(tail -n 1 "$RESULTS/part.tsv")" != end ]; then
-        printf 'error\t-\t0\tthe run broke off with status %d\n' "$status" >>"$RESULTS/part.tsv"
+    touch "$SPEC_PART"
+    if [ "$(tail -n 1 "$SPEC_PART")" != end ]; then
+        printf 'error\t-\t0\tthe run broke off with status %d\n' "$status" >>"$SPEC_PART"
         echo "The run broke off with status $status." >&2
         status=1
-    elif [ "$status" != 0 ] && ! grep -q '^\(fail\|error\)' "$RESULTS/part.tsv"; then
-        printf 'error\t-\t0\tthe interpreter ended with status %d\n' "$status" >>"$RESULTS/part.tsv"
+    elif [ "$status" != 0 ] && ! grep -q '^\(fail\|error\)' "$SPEC_PART"; then
+        printf 'error\t-\t0\tthe interpreter ended with status %d\n' "$status" >>"$SPEC_PART"
         echo "Every spec passed, but the interpreter ended with status $status." >&2
     fi
-    sed '/^end$/d' "$RESULTS/part.tsv" >>"$RESULTS/specs.tsv"
-    rm -f "$RESULTS/part.tsv"
+    sed '/^end$/d' "$SPEC_PART" >>"$RESULTS/specs.tsv"
+    rm -f "$SPEC_PART"
     if [ "$status" != 0 ]; then failed=1; fi
 }
 
