@@ -251,6 +251,7 @@ build = {
         ["heddle.keyset"] = "lua/heddle/keyset.lua",
         ["heddle.kinds"] = "lua/heddle/kinds.lua",
         ["heddle.leaving"] = "lua/heddle/leaving.lua",
+        ["heddle.loads"] = "lua/heddle/loads.lua",
         ["heddle.locks"] = "lua/heddle/locks.lua",
         ["heddle.logging"] = "lua/heddle/logging.lua",
         ["heddle.managed"] = "lua/heddle/managed.lua",

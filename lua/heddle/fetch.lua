@@ -3,8 +3,8 @@ local auto_flush = require("heddle.auto_flush")
 local compat = require("heddle.compat")
 local core = require("heddle.core")
 local find_options = require("heddle.find_options")
-local hooks = require("heddle.hooks")
 local kinds = require("heddle.kinds")
+local loads = require("heddle.loads")
 local locks = require("heddle.locks")
 local managed = require("heddle.populate.managed")
 local manager = require("heddle.manager")
@@ -115,26 +115,6 @@ function fetch.arrays(self, plan, params, opts)
   return rows
 end
 
----Whether somebody wants to hear of what is loaded of an entity.
----@param root table its table's mapping
----@return boolean
-function fetch.hears_loads(self, root)
-  for _, map in ipairs(root.members or { root }) do
-    if hooks.is_heard(self, map.meta, "on_load") then return true end
-  end
-  return false
-end
-
----From now on what is loaded for the first time is noted, if somebody wants to hear of it.
-function fetch.watch_loads(self, shelf)
-  shelf.loads = fetch.hears_loads(self, shelf.mapping) and {} or nil
-end
-
----Calls on_load.
-function fetch.tell_loads(self, list)
-  for _, e in ipairs(list) do hooks.call(self, e, "on_load") end
-end
-
 ---Runs a plan: managed instances; with the shelf.
 ---@return table[] results
 ---@return table shelf
@@ -143,7 +123,7 @@ function fetch.managed(self, plan, params, opts)
   local results, late, others = {}, {}, {}
   local status, link = self:start(plan, params, opts)
   local shelf = self:shelf_of(plan.mapping)
-  fetch.watch_loads(self, shelf)
+  loads.watch(self, shelf)
   local ok, err = compat.pcall(fetch.take, self, link, status, core.hydrate, shelf.shelf, link, plan.hydrator, shelf,
     results, late, others)
   if ok then fetch.finish(self, link, plan, opts) end
@@ -153,10 +133,8 @@ function fetch.managed(self, plan, params, opts)
   return results, shelf, others
 end
 
----Runs a plan: instances of no entity manager.
----@return table[] results
----@return any[] others as fetch.managed
-function fetch.unmanaged(self, plan, params, opts)
+-- Instances of no entity manager, of which nobody was told yet.
+local function plain_rows(self, plan, params, opts)
   local results, rest, others = {}, {}, {}
   local status, link = self:start(plan, params, opts)
   while status == ROW do
@@ -165,7 +143,15 @@ function fetch.unmanaged(self, plan, params, opts)
   end
   fetch.finish(self, link, plan, opts)
   merge.unmanaged(plan, results, rest)
-  if fetch.hears_loads(self, plan.mapping.root) then fetch.tell_loads(self, results) end
+  return results, others
+end
+
+---Runs a plan: instances of no entity manager.
+---@return table[] results
+---@return any[] others as fetch.managed
+function fetch.unmanaged(self, plan, params, opts)
+  local results, others = plain_rows(self, plan, params, opts)
+  if loads.is_heard(self, plan.mapping.root) then loads.tell(self, results) end
   return results, others
 end
 
@@ -173,13 +159,6 @@ end
 ---@return integer
 function fetch.count(self, plan, params, opts)
   return fetch.arrays(self, plan, params, opts)[1][1]
-end
-
----Calls on_load for what was not loaded before.
-function fetch.on_load(self, shelf)
-  local loads = shelf.loads
-  shelf.loads = nil
-  if loads then fetch.tell_loads(self, loads) end
 end
 
 fetch.flush_before = auto_flush.before
@@ -213,7 +192,7 @@ local function find_unmanaged(self, map, plan, params, opts, level)
   return list, others
 end
 
-unmanaged.read = fetch.unmanaged
+unmanaged.read = plain_rows
 
 local nothing = { views = {}, below = {}, own = {} }
 local nowhere = {}
@@ -249,7 +228,7 @@ function fetch.read(self, map, plan, params, opts, level)
   elseif dropped then
     results, shelf, others = fetch.managed(self, plan, params, opts)
   end
-  fetch.on_load(self, shelf)
+  loads.settle(self, shelf)
   if level ~= nothing then populate.run(managed.loader(self, opts), level, results) end
   fetch.eager(self, map, results, opts, level)
   return results, others
@@ -291,7 +270,7 @@ function managed.read(self, map, where, selected, opts, level, named)
   local plan, params = select.find(map, where, selected, true, named)
   local results, shelf = fetch.managed(self, plan, params, opts)
   if opts.refresh and fetch.drop_changes(results) then results = fetch.managed(self, plan, params, opts) end
-  fetch.on_load(self, shelf)
+  loads.settle(self, shelf)
   fetch.eager(self, map, results, opts, level)
   return results
 end

@@ -6,6 +6,7 @@
 local fetch = require("heddle.fetch")
 local find_options = require("heddle.find_options")
 local link = require("heddle.joined.link")
+local loads = require("heddle.loads")
 local locks = require("heddle.locks")
 local managed = require("heddle.populate.managed")
 local parts = require("heddle.joined.parts")
@@ -23,12 +24,12 @@ local function read_rest(loader, plain, part)
 end
 
 local function tell_loads(em, shelves)
-  local loads = {}
+  local lists = {}
   for _, shelf in ipairs(shelves) do
-    loads[#loads + 1] = shelf.loads
+    lists[#lists + 1] = shelf.loads
     shelf.loads = nil
   end
-  for _, list in ipairs(loads) do fetch.tell_loads(em, list) end
+  for _, list in ipairs(lists) do loads.tell(em, list) end
 end
 
 local function drop_changes(list, lists, is_whole)
@@ -74,13 +75,13 @@ local function find_unmanaged(em, plan, params, opts, list)
   local loader, told = unmanaged.loader(em, opts), {}
   link.unmanaged(list, lists, loader)
   for _, part in ipairs(list) do
-    if fetch.hears_loads(em, part.map.root) then
+    if loads.is_heard(em, part.map.root) then
       for _, e in ipairs(part.found) do
         if not told[e] then told[e], told[#told + 1] = true, e end
       end
     end
   end
-  fetch.tell_loads(em, told)
+  loads.tell(em, told)
   for _, part in ipairs(list) do read_rest(loader, loader, part) end
 end
 

@@ -3,6 +3,7 @@ local compat = require("heddle.compat")
 local core = require("heddle.core")
 local fetch = require("heddle.fetch")
 local kinds = require("heddle.kinds")
+local loads = require("heddle.loads")
 local merge = require("heddle.merge")
 
 local rows = {}
@@ -50,7 +51,7 @@ function rows.managed(em, plan, params, opts)
   for number, part in ipairs(plan.parts) do
     local shelf = em:shelf_of(part.mapping)
     if not seen[shelf] then
-      fetch.watch_loads(em, shelf)
+      loads.watch(em, shelf)
       seen[shelf], shelves[#shelves + 1] = true, shelf
     end
     lists[number] = { shelf = shelf.shelf, state = shelf, hydrator = hydrator_of(em, part), results = {}, seen = {} }

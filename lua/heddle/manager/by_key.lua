@@ -6,6 +6,7 @@ local fetch = require("heddle.fetch")
 local filter = require("heddle.filter")
 local find_options = require("heddle.find_options")
 local key_form = require("heddle.key_form")
+local loads = require("heddle.loads")
 local managed = require("heddle.populate.managed")
 local manager = require("heddle.manager")
 local named_filters = require("heddle.named_filters")
@@ -107,7 +108,7 @@ end
 function Manager:read_key(map, key)
   local plan, params = select.find(map, key, nil, nil, map.named and named_filters.of(self))
   local results, shelf = fetch.managed(self, plan, params)
-  fetch.on_load(self, shelf)
+  loads.settle(self, shelf)
   fetch.eager(self, map, results)
   return results[1]
 end

@@ -2,6 +2,7 @@
 local errors = require("heddle.errors")
 local fetch = require("heddle.fetch")
 local instance = require("heddle.instance")
+local loads = require("heddle.loads")
 local locks = require("heddle.locks")
 local manager = require("heddle.manager")
 local select = require("heddle.select")
@@ -52,7 +53,7 @@ local function lock_pessimistic(self, shelf, slot, e, mode)
     raise_gone(self, map, e)
   end
   if fetch.drop_changes(results) then fetch.managed(self, plan, params) end
-  fetch.on_load(self, shelf)
+  loads.settle(self, shelf)
   return e
 end
 

@@ -6,6 +6,7 @@ local fetch = require("heddle.fetch")
 local groups = require("heddle.upsert.groups")
 local hooks = require("heddle.hooks")
 local instance = require("heddle.instance")
+local loads = require("heddle.loads")
 local manager = require("heddle.manager")
 local merge = require("heddle.merge")
 local readonly = require("heddle.readonly")
@@ -99,7 +100,7 @@ local function read_back(self, group, chunk, is_common)
   local map = group.mapping
   local plan = upsert_sql.find(map, group, #chunk, columns_to_read(map, group), is_common)
   local list, shelf = fetch.managed(self, plan, upsert_sql.find_params(group, chunk), group.opts.sent)
-  fetch.on_load(self, shelf)
+  loads.settle(self, shelf)
   return list, shelf
 end
 

@@ -4,6 +4,7 @@ local custom = require("heddle.custom")
 local find_options = require("heddle.find_options")
 local given_key = require("heddle.given_key")
 local instance = require("heddle.instance")
+local loads = require("heddle.loads")
 local members = require("heddle.relations.members")
 local op = require("heddle.op")
 local populate = require("heddle.populate")
@@ -75,8 +76,16 @@ local function complete(e, row)
   end
 end
 
+local function tell(self, map, list)
+  if loads.is_heard(self.em, map.root) then loads.tell(self.em, list) end
+end
+
 -- Those that are known already get what they lacked.
 local function take(self, map, rows, below)
+  if #map.key == 0 then
+    tell(self, map, rows)
+    return rows
+  end
   local known, fresh = known_of(self, map), {}
   for i, row in ipairs(rows) do
     local name = name_of(given_key.of(row, map))
@@ -88,6 +97,7 @@ local function take(self, map, rows, below)
       rows[i] = e
     end
   end
+  tell(self, map, fresh)
   populate.eager(self, map, fresh, below)
   return rows
 end

@@ -7,6 +7,7 @@ local fetch = require("heddle.fetch")
 local find_options = require("heddle.find_options")
 local hooks = require("heddle.hooks")
 local insert = require("heddle.query.insert")
+local loads = require("heddle.loads")
 local readonly = require("heddle.readonly")
 local resolve = require("heddle.resolve")
 local returning = require("heddle.query.returning")
@@ -70,7 +71,7 @@ local function collect(self, each, given, opts)
       return (fetch.unmanaged(em, each.plan, each.params, opts))
     end
     local list, shelf = fetch.managed(em, each.plan, each.params, opts)
-    fetch.on_load(em, shelf)
+    loads.settle(em, shelf)
     return list
   end
   if not given.items then return {}, affected(em, each.plan, each.params, opts) end

@@ -4,6 +4,7 @@ local cascade = require("heddle.relations.cascade")
 local errors = require("heddle.errors")
 local fetch = require("heddle.fetch")
 local find_options = require("heddle.find_options")
+local loads = require("heddle.loads")
 local managed = require("heddle.populate.managed")
 local members = require("heddle.relations.members")
 local named_filters = require("heddle.named_filters")
@@ -91,7 +92,7 @@ local function read_some(em, view, states, keys, opts, level, fresh)
   local owners = em:shelf_of(getmetatable(states[1].owner).mapping)
   local lists = by_owner(owners, rows, others, #plan.others)
   for _, state in ipairs(states) do fresh[state] = state:fill(members.distinct(view, lists[state.owner]), part) end
-  fetch.on_load(em, shelf)
+  loads.settle(em, shelf)
   fetch.eager(em, view.target, rows, opts, level.below[view.name])
 end
 
