@@ -1,15 +1,15 @@
 #!/bin/sh
 # Runs the specs: LUA BUILD RESULTS [SANITIZE CC] run_lua.sh [busted's arguments]
 #
-# Specs find in the environment: HEDDLE_TEST_TMP (a directory of their own, removed afterwards),
+# Specs find in the environment: HEDDLE_TEST_TMP (a directory for each process, removed afterwards),
 # HEDDLE_TEST_LUA (the command of an interpreter that can load this build, for child processes), and the
 # PostgreSQL server of with_postgres.sh.
 set -eu
 
 mkdir -p "$RESULTS"
 rm -f "$RESULTS/specs.tsv"
-HEDDLE_TEST_TMP=$(mktemp -d "${TMPDIR:-/tmp}/heddle-spec.XXXXXX")
-trap 'rm -rf "$HEDDLE_TEST_TMP"' EXIT
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/heddle-spec.XXXXXX")
+trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
@@ -34,6 +34,7 @@ export HEDDLE_TEST_TMP HEDDLE_TEST_LUA SPEC_PART
 run() {
     status=0
     rm -f "$SPEC_PART"
+    HEDDLE_TEST_TMP=$(mktemp -d "$scratch/XXXXXX")
     timeout --foreground -k 10 "${SPEC_TIMEOUT:-900}" $HEDDLE_TEST_LUA spec/support/busted.lua "$@" || status=$?
     touch "$SPEC_PART"
     if [ "$(tail -n 1 "$SPEC_PART")" != end ]; then
