@@ -6,8 +6,11 @@ local instance = require("heddle.instance")
 local relate = require("heddle.relate")
 local relations = require("heddle.relations")
 local state = require("heddle.state")
+local views_of = require("heddle.mapping.family")
 
 local withdrawn = {}
+
+local NONE = {}
 
 local function holds(list, e)
   for i = 1, #(list or {}) do
@@ -43,10 +46,22 @@ local function leave_pairs(em, e, map)
   end
 end
 
--- What was assigned and changes nothing is what the foreign key says, whoever will stand for the row.
+-- Whether rows of a table refer to those of another one.
+local function refers(map, root)
+  for view in views_of.views(map) do
+    if view.columns and #view.columns > 0 and view.target.root == root then return true end
+  end
+  return false
+end
+
+-- What was assigned and changes nothing is what the foreign key says, whoever will stand for the row. Nothing says so of
+-- a row that is new.
 local function leave_rows(em, e)
+  local own = getmetatable(e)
+  if own.box.shelf.new[own.slot_of[e]] then return end
   for _, shelf in ipairs(em.order) do
-    for slot, overlay in pairs(shelf.overlay) do
+    local is_worth = next(shelf.overlay) ~= nil and refers(shelf.mapping, own.mapping.root)
+    for slot, overlay in pairs(is_worth and shelf.overlay or NONE) do
       for name, target in pairs(overlay.rel) do
         local view = target == e and getmetatable(shelf.instances[slot]).views[name]
         local is_read = view and not (overlay.loaded and not overlay.loaded[view.columns[1].index])
