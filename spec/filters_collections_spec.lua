@@ -124,9 +124,23 @@ databases.each(function(db)
             assert.equal("", names(Author, { books = op.every { editor = { name = "Ann" } }, name = "Cid" }))
         end)
 
+        it("a plain table, a key, an entity, op.eq and op.one_of of these under a collection speak of some member", function()
+            assert.equal("Ann", names(Author, { books = { title = "A1" } }))
+            assert.equal("Ann", names(Author, { books = { title = op.like "A%" } })) -- of two books, and once
+            assert.equal("Ben Cid", names(Author, op.negate { books = { title = op.like "A%" } }))
+            assert.equal("Ann Ben", names(Author, { books = { tags = { name = "lua" } } }))
+            assert.equal("Ann", names(Author, { books = op.all { { title = "A1" }, { title = "A2" } } }))
+            assert.equal("", names(Author, { books = { title = op.all { op.eq "A1", op.eq "A2" } } }))
+            assert.equal("A1 A2 B", names(Book, { tags = "lua" }))
+            assert.equal("A1 A2 B", names(Book, { tags = op.eq "lua" }))
+            assert.equal("A1 A2 B", names(Book, { tags = em:find_one(Tag, "lua") }))
+            assert.equal("A1 A2 B", names(Book, { tags = op.one_of { "lua", "none of them" } }))
+            assert.equal("A1 A2", names(Book, { author = { books = { title = "A1" } } }))
+        end)
+
         it("Q1: what is no condition on members is refused with what to write", function()
-            for _, value in ipairs { { title = "A1" }, 1, "x", true, orm.null, {}, op.eq(1), op.one_of { 1 },
-                op.is_null(), op.like "x", op.raw "1", op.json("a", 1), Book {} } do
+            for _, value in ipairs { true, orm.null, {}, op.ne(1), op.not_one_of { 1 }, op.is_null(), op.like "x",
+                op.raw "1", op.json("a", 1) } do
                 local err = raises("validation", function() em:find(Author, { books = value }) end, "Author.books",
                     "books = op.some {", "op.none { ... }")
                 assert.equal("books", err.property)
@@ -135,9 +149,10 @@ databases.each(function(db)
             for _, where in ipairs {
                 { books = op.every {} }, { books = op.some(orm.null) }, { books = op.some { author = {} } },
                 { books = op.some { 1, 2 } }, { books = op.some(op.gt(1)) }, { books = op.some(tag) },
-                { books = op.some(op.is_null()) }, { books = op.some { tags = { name = "x" } } },
+                { books = op.some(op.is_null()) }, { books = op.some { tags = {} } }, { books = { tags = {} } },
                 { books = op.some { title = op.some "x" } }, { name = op.every "x" }, op.some { name = "x" },
-                { books = op.some { title = {} } }, { books = op.any { { title = "x" } } },
+                { books = op.some { title = {} } }, { books = { title = {} } }, { books = { 1, 2 } }, { books = tag },
+                { books = Book {} }, { books = "x" }, { books = op.eq { title = "A1" } }, { books = op.eq { ["$ne"] = 1 } },
             } do
                 raises("validation", function() em:find(Author, where) end)
             end

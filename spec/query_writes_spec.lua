@@ -153,6 +153,18 @@ databases.each(function(db)
                 assert.equal("3", row()[1])
             end)
 
+            it("takes its options in a table of their own, too, and drops none in silence", function()
+                for _, names in ipairs { "email", { "email" } } do
+                    assert.equal(0, em:query(User):insert { email = "a", visits = 8 }
+                        :on_conflict(names, { action = "ignore" }):count())
+                end
+                assert.equal("3", row()[1])
+                for _, options in ipairs { "ignore", 1, { "visits" } } do
+                    raises("validation", function() em:query(User):on_conflict("email", options) end, "on_conflict")
+                end
+                raises("unknown_property", function() em:query(User):on_conflict("email", { ignore = true }) end)
+            end)
+
             it("merges some, by expressions, under a condition", function()
                 em:query(User, "u"):insert { email = "a", visits = 8, score = "9" }
                     :on_conflict { "email", merge = { visits = orm.raw("u.visits + excluded.visits + ?", 1) } }:count()

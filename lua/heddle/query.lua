@@ -260,11 +260,12 @@ function Query:delete() return begin_write(self, "delete") end
 
 ---What becomes of a row whose unique key is there already: `{ "email" }` merges what is given into the row that is
 ---there; `{ "email", action = "ignore" }`, `{ "email", merge = { "name", visits = orm.raw("a.visits + 1") }, exclude =
----{ ... }, where = { ... } }`; `{ action = "ignore" }` goes by any key.
+---{ ... }, where = { ... } }`; `{ action = "ignore" }` goes by any key. The options may stand in a table of their own.
 ---@param conflict table|string
+---@param options? table
 ---@return heddle.Query self
-function Query:on_conflict(conflict)
-  self.conflict = given.conflict(conflict, fail(self, "on_conflict"))
+function Query:on_conflict(conflict, options)
+  self.conflict = given.conflict(conflict, options, fail(self, "on_conflict"))
   return self
 end
 

@@ -11,6 +11,14 @@ local emit, refuse = shape.emit, place.refuse
 
 local quantifiers = { some = true, none = true, every = true }
 
+-- What says of itself which members are meant: those that it names. It is short for `some` of it.
+local function names_members(value, kind)
+  if kind then return kind == "eq" or kind == "one_of" end
+  local is = type(value)
+  if is ~= "table" then return is == "string" or is == "number" or is == "cdata" end
+  return getmetatable(value) ~= nil or next(value) ~= nil
+end
+
 -- What stands in an operator: a filter of the target, keys or entities of it; `{}` for any member at all.
 local function read_condition(to, at, condition, read, read_named)
   if type(condition) == "table" and getmetatable(condition) == nil and next(condition) == nil then
@@ -67,6 +75,9 @@ function collection.read(to, at, value, read, read_named)
   if quantifiers[kind] then return collection.quantify(to, at, value, read, read_named) end
   if kind == "all" or kind == "any" then return read_each(to, at, value, read) end
   if kind == "negate" then return shape.negated(to, read, at, value.value) end
+  if names_members(value, kind) then
+    return collection.quantify(to, at, { kind = "some", value = value }, read, read_named)
+  end
   return refuse(at, ("this is a collection: say of which members you speak, as in %s = op.some { ... }, "
     .. "op.every { ... } or op.none { ... }; these take a key, an entity or op.one_of { ... } too"):format(at.name))
 end

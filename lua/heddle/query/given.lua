@@ -182,10 +182,19 @@ local conflict_rules = { action = true, merge = true, exclude = true, where = tr
 
 ---What `on_conflict` was given, in the words of em:upsert's options.
 ---@return table
-function given.conflict(value, check)
+function given.conflict(value, more, check)
   if type(value) == "string" then value = { value } end
   if type(value) ~= "table" or getmetatable(value) ~= nil then
     return check("takes a list of names and options, not " .. given.describe(value))
+  end
+  if more ~= nil then
+    if type(more) ~= "table" or getmetatable(more) ~= nil or more[1] ~= nil then
+      return check("takes its names first and its options second, { action = \"ignore\" }, not " .. given.describe(more))
+    end
+    local both = {}
+    for name, item in pairs(value) do both[name] = item end
+    for name, item in pairs(more) do both[name] = item end
+    value = both
   end
   local opts = {}
   for name, item in pairs(value) do
