@@ -1,6 +1,7 @@
 -- Random work: what em:changes() says before a flush is what on_flush and after_flush are told, and asking changes
 -- nothing. HEDDLE_SEED=n and HEDDLE_RUNS=n choose the work.
 
+local chance = require "spec.support.chance"
 local databases = require "spec.support.databases"
 local orm = require "heddle"
 local unit = require "spec.support.unit"
@@ -216,8 +217,8 @@ end
 
 databases.each(function(db)
     it("F1: [" .. db.name .. "] em:changes() is what the flush will tell, and telling changes nothing", function()
-        local seed = tonumber(os.getenv "HEDDLE_SEED") or os.time() % 100000
-        local runs = tonumber(os.getenv "HEDDLE_RUNS") or 6
+        local seed = chance.seed(1)
+        local runs = chance.runs(6)
         local flushed = 0
         for i = 1, runs do
             math.randomseed(seed + i)

@@ -3,6 +3,7 @@
 -- writers, failed flushes and rollbacks. After every step memory is what a simple model says, after every flush the
 -- database too. HEDDLE_SEED runs one seed, HEDDLE_RUNS more of them.
 
+local chance = require "spec.support.chance"
 local databases = require "spec.support.databases"
 local orm = require "heddle"
 local unit = require "spec.support.unit"
@@ -240,7 +241,7 @@ local steps = {
 }
 
 databases.each(function(db)
-    local runs = tonumber(os.getenv "HEDDLE_RUNS") or 12
+    local runs = chance.runs(12)
     local first = tonumber(os.getenv "HEDDLE_SEED")
 
     it("U1, U2, I3, F1: embedded values are what a model says, whatever is done to them", function()

@@ -1,6 +1,7 @@
 -- Filters into json documents and over whole ones: paths, types, NULLs, containment, exact numbers, indexes, and
 -- against a model by chance. HEDDLE_SEED runs one seed.
 
+local chance = require "spec.support.chance"
 local databases = require "spec.support.databases"
 local expect = require "spec.support.expect"
 local json_model = require "spec.support.json_model"
@@ -307,7 +308,7 @@ databases.each(function(db)
         end
 
         it("by chance: documents, paths and conditions, against a model", function()
-            local seed = tonumber(os.getenv "HEDDLE_SEED") or os.time() % 100000
+            local seed = chance.seed(1)
             local random = random_filters.generator(seed)
             local documents, some = {}, 0
             for i = 1, 40 do
@@ -333,7 +334,7 @@ databases.each(function(db)
         end)
 
         it("by chance: containment and equality of whole documents, against a model", function()
-            local seed = tonumber(os.getenv "HEDDLE_SEED") or os.time() % 100000
+            local seed = chance.seed(1)
             local random = random_filters.generator(seed + 1)
             local documents = {}
             for i = 1, 40 do

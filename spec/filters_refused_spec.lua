@@ -1,6 +1,7 @@
 -- Q1 and the promise that nothing in data is an operator, a name or SQL: what a filter refuses, and random decoded
 -- JSON in the places where programs put request data.
 
+local chance = require "spec.support.chance"
 local databases = require "spec.support.databases"
 local expect = require "spec.support.expect"
 local orm = require "heddle"
@@ -226,7 +227,7 @@ databases.each(function(db)
         end)
 
         it("no filter, order or list of fields made of decoded JSON ever reaches the database as SQL", function()
-            local seed = os.time()
+            local seed = chance.seed(1)
             math.randomseed(seed)
             local words = { "id", "name", "age", "price", "ratio", "active", "born", "seen", "code", "level", "doc",
                 "tags", "password", "team", "mentor", "pupils", "team.name", "mentor.team.name", "name desc",

@@ -4,13 +4,14 @@
 --
 -- 100,000 pieces over both drivers. HEDDLE_SEED=n HEDDLE_RUNS=1 repeats piece n, which is in the message of a failure.
 
+local chance = require "spec.support.chance"
 local databases = require "spec.support.databases"
 local json_like = require "spec.support.json_like"
 local orm = require "heddle"
 
 local op = orm.op
 local first = tonumber(os.getenv "HEDDLE_SEED" or "1") or 1
-local runs = tonumber(os.getenv "HEDDLE_RUNS") or math.floor(100000 / #databases.names())
+local runs = chance.runs(math.floor(100000 / #databases.names()))
 
 local has_cjson, cjson = pcall(require, "cjson")
 

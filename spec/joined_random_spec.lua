@@ -1,6 +1,7 @@
 -- Q3, I1 by chance: whatever is populated, from whatever rows, the strategies give the same graph of instances, of an
 -- entity manager and of nobody, and a joined query is one statement. HEDDLE_SEED runs one seed, HEDDLE_RUNS more.
 
+local chance = require "spec.support.chance"
 local databases = require "spec.support.databases"
 local graph = require "spec.support.graph"
 local orm = require "heddle"
@@ -352,7 +353,7 @@ local function check_warm(work, seed, about)
     assert.equal(after_a, after_b)
 end
 
-local runs = tonumber(os.getenv "HEDDLE_RUNS") or 12
+local runs = chance.runs(12)
 local seeds = {}
 for i = 1, runs do seeds[i] = i end
 if os.getenv "HEDDLE_SEED" then seeds = { tonumber(os.getenv "HEDDLE_SEED") } end

@@ -3,11 +3,12 @@
 --
 -- HEDDLE_SEED and HEDDLE_RUNS choose other runs: the seed of a failing one is in its message.
 
+local chance = require "spec.support.chance"
 local databases = require "spec.support.databases"
 local orm = require "heddle"
 
-local seed = tonumber(os.getenv "HEDDLE_SEED" or "20") or 20
-local runs = tonumber(os.getenv "HEDDLE_RUNS" or "40") or 40
+local seed = chance.seed(20)
+local runs = chance.runs(40)
 
 local Place = orm.embeddable {
     name = "Place",

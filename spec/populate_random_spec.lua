@@ -2,12 +2,13 @@
 -- says; and whatever is done to collections that were read whole, in part or not at all, the tables hold what the model
 -- holds then: nothing that a condition hid is lost or deleted. HEDDLE_SEED runs one seed, HEDDLE_RUNS more of them.
 
+local chance = require "spec.support.chance"
 local databases = require "spec.support.databases"
 local orm = require "heddle"
 local unit = require "spec.support.unit"
 
 local op = orm.op
-local runs, only = tonumber(os.getenv "HEDDLE_RUNS" or 12), tonumber(os.getenv "HEDDLE_SEED")
+local runs, only = chance.runs(12), tonumber(os.getenv "HEDDLE_SEED")
 local id = { "id", type = "integer", primary = true }
 
 local Author = orm.entity { name = "Author", table = "authors", id, { "n", type = "integer", nullable = true },

@@ -3,6 +3,7 @@
 --
 -- HEDDLE_SEED and HEDDLE_RUNS choose other filters; the seed of a failing one is in its message.
 
+local chance = require "spec.support.chance"
 local databases = require "spec.support.databases"
 local orm = require "heddle"
 local unit = require "spec.support.unit"
@@ -291,7 +292,7 @@ databases.each(function(db)
 
         it("Q2, Q5: random filters find what three truth values say", function()
             local first = tonumber(os.getenv "HEDDLE_SEED" or "1") or 1
-            local runs = tonumber(os.getenv "HEDDLE_RUNS" or "600") or 600
+            local runs = chance.runs(600)
             local full = 0
             for i = first, first + runs - 1 do
                 seed = (i * 7919) % 2147483646 + 1

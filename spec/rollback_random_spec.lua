@@ -1,6 +1,7 @@
 -- F1, F3 by chance: random work in nested transactions, with flushes that fail for all kinds of reasons. After every
 -- step memory and database are what a simple model says. HEDDLE_SEED runs one seed, HEDDLE_RUNS more of them.
 
+local chance = require "spec.support.chance"
 local databases = require "spec.support.databases"
 local orm = require "heddle"
 local unit = require "spec.support.unit"
@@ -307,7 +308,7 @@ databases.each(function(db)
         end)
         for i = 1, 3 do work.em:persist(Team { name = "t" .. i }) end
         work.em:flush()
-        local seed, runs = tonumber(os.getenv "HEDDLE_SEED"), tonumber(os.getenv "HEDDLE_RUNS") or 30
+        local seed, runs = tonumber(os.getenv "HEDDLE_SEED"), chance.runs(30)
         local failures = 0
         for i = seed or 1, seed or runs do failures = failures + run(work, i, 60) end
         assert.is_true(seed ~= nil or failures >= runs, failures .. " failures")

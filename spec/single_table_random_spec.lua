@@ -2,6 +2,7 @@
 -- another one, read by any entity, in transactions that are rolled back, with flushes that fail. After every step
 -- memory and database are what a simple model says. HEDDLE_SEED runs one seed, HEDDLE_RUNS more of them.
 
+local chance = require "spec.support.chance"
 local databases = require "spec.support.databases"
 local orm = require "heddle"
 local staff = require "spec.support.staff"
@@ -310,8 +311,8 @@ databases.each(function(db)
             local sent = {}
             instance:on("query", function(entry) sent[#sent + 1] = entry.sql end)
             local first = tonumber(os.getenv "HEDDLE_SEED")
-            local runs = first and 1 or tonumber(os.getenv "HEDDLE_RUNS") or 40
-            first = first or os.time() % 1000000
+            local runs = first and 1 or chance.runs(40)
+            first = first or 1
             for seed = first, first + runs - 1 do
                 local self = setmetatable({ made = made, em = orm.em():fork(), raw = db:raw(), sent = sent }, Run)
                 run(self, seed)

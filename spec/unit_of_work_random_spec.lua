@@ -4,6 +4,7 @@
 -- HEDDLE_SEED does one run again, HEDDLE_RUNS does as many from the first seed on. A run that goes wrong is shortened,
 -- and what it did is printed.
 
+local chance = require("spec.support.chance")
 local databases = require("spec.support.databases")
 local inject = require("spec.model.inject")
 local run = require("spec.model.run")
@@ -11,7 +12,6 @@ local schema = require("spec.model.schema")
 local unit = require("spec.support.unit")
 
 local seed = tonumber(os.getenv("HEDDLE_SEED"))
-local count = tonumber(os.getenv("HEDDLE_RUNS"))
 
 -- Every interpreter has runs of its own.
 local first = rawget(_G, "jit") and 100001 or _VERSION == "Lua 5.1" and 200001 or 1
@@ -41,7 +41,7 @@ databases.each(function(db)
     local work = unit.open(db, schema.entities, options[db.name])
     inject.prepare(work)
     local stats = run.stats()
-    local last = seed or first + (count or runs[db.name]) - 1
+    local last = seed or first + chance.runs(runs[db.name]) - 1
     for each = seed or first, last do run.seed(work, each, stats) end
     print(("\n%s: %d runs, seeds %d to %d; needed: %s; flushes failed by: %s"):format(db.name, stats.runs,
       seed or first, last, shares(stats.plans, stats.runs), shares(stats.failures, stats.runs)))
