@@ -124,7 +124,7 @@ databases.each(function(db)
             assert.equal("", names(Author, { books = op.every { editor = { name = "Ann" } }, name = "Cid" }))
         end)
 
-        it("a plain table, a key, an entity, op.eq and op.one_of of these under a collection speak of some member", function()
+        it("a plain table, a key, an entity, op.eq and op.one_of of these speak of some member", function()
             assert.equal("Ann", names(Author, { books = { title = "A1" } }))
             assert.equal("Ann", names(Author, { books = { title = op.like "A%" } })) -- of two books, and once
             assert.equal("Ben Cid", names(Author, op.negate { books = { title = op.like "A%" } }))
@@ -152,7 +152,8 @@ databases.each(function(db)
                 { books = op.some(op.is_null()) }, { books = op.some { tags = {} } }, { books = { tags = {} } },
                 { books = op.some { title = op.some "x" } }, { name = op.every "x" }, op.some { name = "x" },
                 { books = op.some { title = {} } }, { books = { title = {} } }, { books = { 1, 2 } }, { books = tag },
-                { books = Book {} }, { books = "x" }, { books = op.eq { title = "A1" } }, { books = op.eq { ["$ne"] = 1 } },
+                { books = Book {} }, { books = "x" }, { books = op.eq { title = "A1" } },
+                { books = op.eq { ["$ne"] = 1 } },
             } do
                 raises("validation", function() em:find(Author, where) end)
             end

@@ -189,7 +189,8 @@ function given.conflict(value, more, check)
   end
   if more ~= nil then
     if type(more) ~= "table" or getmetatable(more) ~= nil or more[1] ~= nil then
-      return check("takes its names first and its options second, { action = \"ignore\" }, not " .. given.describe(more))
+      return check("takes its names first and its options second, { action = \"ignore\" }, not "
+        .. given.describe(more))
     end
     local both = {}
     for name, item in pairs(value) do both[name] = item end
