@@ -1,4 +1,4 @@
-/* Regular expressions, PostgreSQL's but for what looks around or back; see regexp.c. */
+/* Regular expressions, PostgreSQL's but for what looks around or back; see regexp.c, regexp_match.c. */
 #ifndef HD_SQLITE_REGEXP_H
 #define HD_SQLITE_REGEXP_H
 

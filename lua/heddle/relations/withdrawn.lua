@@ -54,8 +54,8 @@ local function refers(map, root)
   return false
 end
 
--- What was assigned and changes nothing is what the foreign key says, whoever will stand for the row. Nothing says so of
--- a row that is new.
+-- What was assigned and changes nothing is what the foreign key says, whoever will stand for the row. Nothing says so
+-- of a row that is new.
 local function leave_rows(em, e)
   local own = getmetatable(e)
   if own.box.shelf.new[own.slot_of[e]] then return end
