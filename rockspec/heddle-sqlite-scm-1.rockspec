@@ -130,8 +130,6 @@ build = {
                 "csrc/drivers/sqlite/json_tree.c",
                 "csrc/drivers/sqlite/limit.c",
                 "csrc/drivers/sqlite/options.c",
-                "csrc/drivers/sqlite/regexp.c",
-                "csrc/drivers/sqlite/regexp_match.c",
                 "csrc/drivers/sqlite/script.c",
                 "csrc/binding/open_sqlite.c",
             },

@@ -124,7 +124,7 @@ databases.each(function(db)
             assert.equal("", names(Author, { books = op.every { editor = { name = "Ann" } }, name = "Cid" }))
         end)
 
-        it("a plain table, a key, an entity, op.eq and op.one_of of these speak of some member", function()
+        it("a table, a key, an entity, op.eq and op.one_of of these under a collection speak of some member", function()
             assert.equal("Ann", names(Author, { books = { title = "A1" } }))
             assert.equal("Ann", names(Author, { books = { title = op.like "A%" } })) -- of two books, and once
             assert.equal("Ben Cid", names(Author, op.negate { books = { title = op.like "A%" } }))

@@ -366,7 +366,7 @@ local ordinary = { validation = true, unknown_property = true, unsupported = tru
 local constraints = { unique_violation = true, foreign_key_violation = true, not_null_violation = true,
     check_violation = true }
 
--- A regular expression is a language of the database's own, and only the database knows a wrong one (op.matches).
+-- A regular expression is PostgreSQL's own language, and only PostgreSQL knows a wrong one (op.matches).
 local NO_REGEXP = "2201B"
 
 local function check(ok, err, is_write)

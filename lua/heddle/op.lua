@@ -176,8 +176,8 @@ function op.contained(value) return make("contained", ordered("contained", value
 ---@return heddle.Operator
 function op.overlaps(value) return make("overlaps", ordered("overlaps", value)) end
 
----The text matches a regular expression, as PostgreSQL's `~` has it; what looks around or back is `unsupported` on
----SQLite.
+---The text matches a regular expression, by PostgreSQL's `~`; on SQLite by the function `regexp` of the program,
+---without which the query is `unsupported`.
 ---@param pattern string
 ---@return heddle.Operator
 function op.matches(pattern) return make("matches", text("matches", pattern)) end

@@ -6,7 +6,4 @@
 
 uint32_t hd_sqlite_casefold(uint32_t character);
 
-/* One character from `at`; gives its length in bytes. What is not UTF-8 gives 1 and *c = 0. */
-int hd_sqlite_decode(const unsigned char *at, const unsigned char *end, uint32_t *c);
-
 #endif

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "conn.h"
-#include "regexp.h"
 
 int hd_sqlite_path_len(const hd_sqlite_conn *conn) {
     const char *path = conn->options.database;
@@ -133,10 +132,11 @@ static void column_error(const char *name, hd_error *err) {
 
 /* Statements that SQLite understands and does not take; false when it is another fault. */
 static bool limit_error(const char *text, hd_error *err) {
-    if (after(text, HD_REGEXP_WRONG)) {
-        hd_error_set(err, HD_E_VALIDATION, "%s", text);
-    } else if (after(text, HD_REGEXP_UNSUPPORTED)) {
-        hd_error_set(err, HD_E_UNSUPPORTED, "%s", text);
+    if (after(text, "no such function: REGEXP")) {
+        hd_error_set(err, HD_E_UNSUPPORTED,
+                     "op.matches needs the function 'regexp', which SQLite leaves to the program "
+                     "to register: "
+                     "use op.like or op.contains");
     } else if (after(text, "parser stack overflow") ||
                after(text, "Expression tree is too large") || after(text, "at most 64 tables") ||
                after(text, "too many FROM clause terms") || after(text, "too many SQL variables")) {

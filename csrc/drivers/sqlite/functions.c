@@ -1,17 +1,17 @@
-/* What queries can name: hd_lower (ilike), regexp (matches), hd_uuid (default keys), the collation
- * hd_decimal (decimals are text and still sort as numbers). Heddle's DDL names none of them, so
- * that other programs can open the file. */
+/* What queries can name: hd_lower (ilike), hd_uuid (default keys), the collation hd_decimal
+ * (decimals are text and still sort as numbers). Heddle's DDL names none of them, so that other
+ * programs can open the file. */
 #include <string.h>
 #include <unistd.h>
 
 #include "base/text.h"
 #include "casefold.h"
 #include "conn.h"
-#include "regexp.h"
 
 /* ---- hd_lower ---- */
 
-int hd_sqlite_decode(const unsigned char *at, const unsigned char *end, uint32_t *c) {
+/* One character from `at`; gives its length in bytes. What is not UTF-8 gives 1 and *c = 0. */
+static int decode(const unsigned char *at, const unsigned char *end, uint32_t *c) {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
     int len = *at < 0xC2 ? 1 : *at < 0xE0 ? 2 : *at < 0xF0 ? 3 : *at < 0xF5 ? 4 : 1;
     *c = *at < 0x80 ? *at : 0;
@@ -42,7 +42,7 @@ static size_t lower(const unsigned char *text, size_t len, char *out) {
     char *to = out;
     for (const unsigned char *at = text, *end = text + len; at < end;) {
         uint32_t c, folded;
-        int size = hd_sqlite_decode(at, end, &c);
+        int size = decode(at, end, &c);
         if (c < 0x80) {
             *to++ = (char)(c >= 'A' && c <= 'Z' ? c + 32 : *at);
         } else if ((folded = hd_sqlite_casefold(c)) != c) {
@@ -68,33 +68,6 @@ static void sql_lower(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
         return;
     }
     sqlite3_result_text64(ctx, out, lower(text, len, out), sqlite3_free, SQLITE_UTF8);
-}
-
-/* ---- regexp ---- */
-
-static void sql_regexp(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
-    (void)argc;
-    if (sqlite3_value_type(argv[0]) == SQLITE_NULL || sqlite3_value_type(argv[1]) == SQLITE_NULL) {
-        return;
-    }
-    hd_regexp *re = sqlite3_get_auxdata(ctx, 0), *made = NULL;
-    const unsigned char *text = sqlite3_value_text(argv[1]);
-    size_t len = (size_t)sqlite3_value_bytes(argv[1]);
-    if (!re) {
-        const char *wrong;
-        const unsigned char *pattern = sqlite3_value_text(argv[0]);
-        size_t size = (size_t)sqlite3_value_bytes(argv[0]);
-        if (pattern && !(made = re = hd_regexp_make(pattern, size, &wrong))) {
-            sqlite3_result_error(ctx, wrong, -1);
-            return;
-        }
-    }
-    if (re && text) {
-        sqlite3_result_int(ctx, hd_regexp_matches(re, text, len));
-    } else {
-        sqlite3_result_error_nomem(ctx);
-    }
-    if (made) sqlite3_set_auxdata(ctx, 0, made, hd_regexp_free);
 }
 
 /* ---- hd_uuid ---- */
@@ -129,10 +102,6 @@ int hd_sqlite_register(hd_sqlite_conn *conn) {
     if (code != SQLITE_OK) return code;
     code = sqlite3_create_function_v2(db, "hd_uuid", 0, SQLITE_UTF8 | SQLITE_INNOCUOUS, NULL,
                                       sql_uuid, NULL, NULL, NULL);
-    if (code != SQLITE_OK) return code;
-    code = sqlite3_create_function_v2(db, "regexp", 2,
-                                      SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS, NULL,
-                                      sql_regexp, NULL, NULL, NULL);
     if (code != SQLITE_OK) return code;
     code = sqlite3_create_collation_v2(db, "hd_decimal", SQLITE_UTF8, NULL, compare_decimals, NULL);
     if (code == SQLITE_OK) code = hd_sqlite_register_json(conn);

@@ -11,7 +11,7 @@
  *                    ON. page_size, auto_vacuum, encoding come before the defaults, others after
  *
  * A lock is an HD_WAIT without fd; SQLite itself never sleeps. SQL sees hd_lower(text), hd_uuid(),
- * hd_decimal_sum(text), regexp(pattern, text) and the collation hd_decimal. A double-quoted word is always a name, never a
+ * hd_decimal_sum(text) and the collation hd_decimal. A double-quoted word is always a name, never a
  * string, as on PostgreSQL.
  *
  * What differs from other drivers: `elapsed` of a statement with rows counts from its first step to
