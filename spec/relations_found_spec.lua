@@ -42,6 +42,14 @@ local Car = orm.entity {
   { "id", type = "integer", primary = true },
 }
 
+-- Whether a ratio of times is below a bound in one of three tries: a collection of garbage may fall into one.
+local function least(ratio, bound)
+  for _ = 1, 3 do
+    if ratio() < bound then return true end
+  end
+  return false
+end
+
 databases.each(function(db)
   describe("relations, found by use:", function()
     local work, em
@@ -95,8 +103,7 @@ databases.each(function(db)
         return os.clock() - started
       end
       seconds(100)
-      local short = seconds(500)
-      assert.is_true(seconds(5000) < 40 * short)
+      assert.is_true(least(function() return seconds(5000) / seconds(500) end, 40))
       assert.same({}, work.raw:rows "select * from branches")
     end)
 
@@ -252,8 +259,7 @@ databases.each(function(db)
         return os.clock() - started
       end
       if db.name == "sqlite" then seconds(900) return end -- SQLite follows no longer chain
-      local short = seconds(400)
-      assert.is_true(seconds(4000) < 40 * short)
+      assert.is_true(least(function() return seconds(4000) / seconds(400) end, 40))
     end)
   end)
 end)
