@@ -317,12 +317,11 @@ for _, driver in ipairs { "postgres", "sqlite" } do
             raises("validation", { tags = op.lt { "a" } })
         end)
 
-        it("a collection is named with some, every or none", function()
-            for _, value in ipairs { 1, "x", true, null, { order_no = 1 }, {}, op.eq(1), op.gt(1), op.one_of { 1 },
-                op.any { 1 }, op.negate(1), op.is_null(), op.raw("1"), function() end } do
+        it("what speaks of no member is no filter of a collection", function()
+            for _, value in ipairs { true, null, {}, op.gt(1), op.is_null(), op.raw("1"), function() end } do
                 local err = raises("validation", { lines = value })
                 assert.equal("lines", err.property)
-                assert.truthy(err.message:find("lines = op.some {", 1, true))
+                assert.truthy(err.message:find("lines = op.some {", 1, true), err.message)
             end
         end)
 
