@@ -114,7 +114,7 @@ hd_row_state hd_shelf_state(const hd_shelf *shelf, uint32_t slot) {
 }
 
 uint32_t hd_shelf_find(const hd_shelf *shelf, const hd_value *key) {
-    return shelf->count
+    return shelf->count && shelf->key_count
                ? hd_identity_find(&shelf->identity, &shelf->rows->key, sizeof *shelf->rows, key)
                : HD_NO_SLOT;
 }
@@ -172,6 +172,8 @@ bool hd_shelf_key(const hd_shelf *shelf, uint32_t slot, hd_value *key) {
 }
 
 int hd_shelf_set_key(hd_shelf *shelf, uint32_t slot, const hd_value *key) {
+    /* Rows of an entity without a key are found by nobody. */
+    if (shelf->key_count == 0) return 0;
     if (hd_shelf_find(shelf, key) != HD_NO_SLOT) return 1;
     bool failed, journaled = journal(shelf, &failed);
     if (failed || hd_identity_reserve(&shelf->identity) != 0) return -1;

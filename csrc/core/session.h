@@ -28,7 +28,8 @@ hd_session *hd_session_new(const hd_allocator *mem); /* NULL: out of memory */
 void hd_session_free(hd_session *session);
 /* Forgets every row and mark; keeps nothing. */
 void hd_session_clear(hd_session *session);
-/* The shelf of entity `id`, made at first use. key_count columns form its key. NULL: out of memory. */
+/* The shelf of entity `id`, made at first use. key_count columns form its key (0: its rows are found by nobody).
+ * NULL: out of memory. */
 hd_shelf *hd_session_shelf(hd_session *session, uint32_t id, uint32_t key_count);
 
 uint32_t hd_shelf_find(const hd_shelf *shelf,
@@ -39,7 +40,7 @@ uint32_t hd_shelf_count(const hd_shelf *shelf); /* slots ever used: 0 .. count-1
 bool hd_shelf_has_marks(const hd_shelf *shelf); /* of its session */
 hd_row_state hd_shelf_state(const hd_shelf *shelf, uint32_t slot);
 int hd_shelf_set_state(hd_shelf *shelf, uint32_t slot, hd_row_state state); /* -1: out of memory */
-/* Gives the row its key (it must have none). 0, 1 (another row has it) or -1 (out of memory). */
+/* Gives the row its key (it must have none; nothing happens on a shelf without keys). 0, 1 (another row has it) or -1 (out of memory). */
 int hd_shelf_set_key(hd_shelf *shelf, uint32_t slot, const hd_value *key);
 int hd_shelf_drop_key(hd_shelf *shelf, uint32_t slot);
 bool hd_shelf_has_key(const hd_shelf *shelf, uint32_t slot);

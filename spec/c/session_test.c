@@ -85,6 +85,19 @@ static void a_key_belongs_to_one_row(void **state) {
     assert_false(hd_shelf_has_key(shelf, 99));
 }
 
+static void rows_without_a_key_are_found_by_nobody(void **state) {
+    (void)state;
+    hd_shelf *keyless = hd_session_shelf(session, 4, 0);
+    const hd_value none = hd_null();
+    for (int i = 0; i < 3; i++) {
+        uint32_t slot = hd_shelf_add(keyless, HD_ROW_MANAGED);
+        assert_int_not_equal(slot, HD_NO_SLOT);
+        assert_int_equal(hd_shelf_set_key(keyless, slot, &none), 0);
+        assert_false(hd_shelf_has_key(keyless, slot));
+        assert_int_equal(hd_shelf_find(keyless, &none), HD_NO_SLOT);
+    }
+}
+
 static void composite_keys_are_read_back(void **state) {
     (void)state;
     hd_shelf *pair = hd_session_shelf(session, 1, 2);
@@ -368,6 +381,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(shelves_are_made_once),
         TEST(a_key_belongs_to_one_row),
+        TEST(rows_without_a_key_are_found_by_nobody),
         TEST(composite_keys_are_read_back),
         TEST(slots_are_used_again),
         TEST(clear_forgets_everything),
