@@ -456,6 +456,15 @@ static int link_comment(lua_State *L) {
     return 0;
 }
 
+/* link:keep(restore): the connection stays, until link:keep(nil), though no transaction is open; `restore` is what puts
+ * its session right where that is never said. */
+static int link_keep(lua_State *L) {
+    hd_link *link = open_link(L);
+    hdl_link_ready(link);
+    if (hd_link_keep(link, luaL_optstring(L, 2, NULL)) != 0) luaL_error(L, "not enough memory");
+    return 0;
+}
+
 /* link:label(text): who holds the connection, for messages. */
 static int link_label(lua_State *L) {
     hd_link *link = open_link(L);
@@ -544,6 +553,7 @@ static const luaL_Reg methods[] = {{"start", link_start},
                                    {"comment", link_comment},
                                    {"begin", link_begin},
                                    {"hold", link_hold},
+                                   {"keep", link_keep},
                                    {"savepoint", link_savepoint},
                                    {"release", link_release},
                                    {"rollback_to", link_rollback_to},

@@ -25,8 +25,17 @@ hd_conn *hd_link_conn(const hd_link *link) {
 }
 
 void hd_link_release_if_free(hd_link *link) {
-    if (link->state == HD_LINK_IDLE && link->depth == 0 && !link->pinned)
+    if (link->state == HD_LINK_IDLE && link->depth == 0 && !link->pinned && !link->keep)
         hd_pool_release(&link->ticket);
+}
+
+int hd_link_keep(hd_link *link, const char *restore) {
+    char *copy = restore ? hd_strdup_n(link->mem, restore, strlen(restore)) : NULL;
+    if (restore && !copy) return -1;
+    hd_free(link->mem, link->keep);
+    link->keep = copy;
+    hd_link_release_if_free(link);
+    return 0;
 }
 
 void hd_link_free(hd_link *link) {

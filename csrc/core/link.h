@@ -71,10 +71,11 @@ typedef struct hd_link {
     uint32_t depth; /* 0 none, 1 transaction, 2.. savepoints */
     char **prefix;  /* owned texts not sent yet, oldest first */
     size_t prefix_length, prefix_capacity;
-    bool began;            /* BEGIN was sent */
-    bool over;             /* the connection or the database ended it; only rollback is taken */
-    bool lost_conn;        /* over because the connection died */
-    bool pinned;           /* keep the connection although no transaction is open */
+    bool began;     /* BEGIN was sent */
+    bool over;      /* the connection or the database ended it; only rollback is taken */
+    bool lost_conn; /* over because the connection died */
+    bool pinned;    /* keep the connection although no transaction is open */
+    char *keep; /* owned: the same for the host, and what then puts the session right; or NULL */
     bool want_on_connect;  /* the host runs something on each fresh connection */
     bool wrote;            /* what was committed last had written something, as the database says */
     char xid[HD_LINK_XID]; /* "" unknown */
@@ -101,6 +102,10 @@ void hd_link_comment(hd_link *link, const char *place, size_t len);
  * may run once it has its connection, HD_NEVER: any time. HD_OK, or why not (busy, over). */
 hd_error_kind hd_link_run(hd_link *link, const hd_batch *batch, unsigned flags, hd_time limit);
 hd_step hd_link_step(hd_link *link, hd_wait *wait);
+/* From now on the connection stays from operation to operation, because the host changes its session: `restore` is the
+ * statement that takes the change back where the link is left before the host has done so (a connection on which it
+ * cannot run at once is closed). NULL: no longer. Call it idle. -1: out of memory. */
+int hd_link_keep(hd_link *link, const char *restore);
 /* Stops reading a result (rows left are dropped) and ends the operation. */
 void hd_link_finish(hd_link *link);
 /* Gives up whatever runs: the server is told to stop, the connection closed where it is not quiet at once. A transaction

@@ -22,6 +22,16 @@ void hd_link_drop(hd_link *link) {
     hd_pool_give_up(&link->ticket);
 }
 
+static bool run_at_once(hd_link *link, const char *text) {
+    hd_conn *conn = hd_link_conn(link);
+    hd_statement statement;
+    hd_wait wait;
+    hd_link_control(&statement, text, true);
+    conn->deadline = HD_NEVER;
+    return conn->driver->start(conn, &statement, 1, &link->error) == HD_OK &&
+           conn->driver->step(conn, &wait, &link->error) == HD_DONE;
+}
+
 /* Brings a connection whose user is gone back to rest, as far as that needs no waiting (SQLite: always; an
  * in-memory database would die with its connection). False: only closing helps. */
 static bool settle(hd_link *link) {
@@ -29,14 +39,9 @@ static bool settle(hd_link *link) {
     if (!conn) return false;
     const hd_driver *driver = conn->driver;
     if (driver->status(conn, false) == HD_CONN_BUSY) driver->abandon(conn);
-    if (driver->status(conn, false) == HD_CONN_TRANSACTION) {
-        hd_statement rollback;
-        hd_wait wait;
-        hd_link_control(&rollback, "ROLLBACK", true);
-        conn->deadline = HD_NEVER;
-        if (driver->start(conn, &rollback, 1, &link->error) != HD_OK) return false;
-        if (driver->step(conn, &wait, &link->error) != HD_DONE) return false;
-    }
+    if (driver->status(conn, false) == HD_CONN_TRANSACTION && !run_at_once(link, "ROLLBACK"))
+        return false;
+    if (link->keep && !run_at_once(link, link->keep)) return false;
     return driver->status(conn, false) == HD_CONN_IDLE;
 }
 
@@ -71,6 +76,8 @@ void hd_link_reset(hd_link *link) {
     link->batch = link->parked = NULL;
     link->ask = NULL;
     link->pinned = false;
+    hd_free(link->mem, link->keep);
+    link->keep = NULL;
     lose_transaction(link);
 }
 

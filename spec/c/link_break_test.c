@@ -62,6 +62,37 @@ static void a_broken_operation_ends_a_transaction_that_was_begun(void **state) {
     assert_sent("BEGIN;a;ROLLBACK;BEGIN;b;c;ROLLBACK;e;");
 }
 
+static void a_kept_connection_stays_and_is_put_right(void **state) {
+    (void)state;
+    assert_int_equal(hd_link_keep(&link_, "restore"), 0);
+    assert_int_equal(in_use(), 0);
+    assert_int_equal(run("change", 0), HD_DONE);
+    begin();
+    assert_int_equal(run("a", 0), HD_DONE);
+    assert_int_equal(end(hd_link_commit), HD_DONE);
+    assert_int_equal(in_use(), 1);
+    assert_int_equal(hd_link_keep(&link_, NULL), 0); /* the host has seen to it */
+    assert_int_equal(in_use(), 0);
+    assert_sent("change;BEGIN;a;COMMIT;");
+
+    assert_int_equal(hd_link_keep(&link_, "restore"), 0);
+    begin();
+    assert_int_equal(run("b", 0), HD_DONE);
+    hd_link_reset(&link_);
+    assert_int_equal(in_use(), 0);
+    assert_int_equal(end(hd_link_rollback), HD_DONE);
+    assert_int_equal(run("c", 0), HD_DONE);
+    assert_int_equal(in_use(), 0);
+    assert_sent("BEGIN;b;ROLLBACK;restore;c;");
+
+    assert_int_equal(hd_link_keep(&link_, "restore"), 0);
+    assert_int_equal(run("d", 0), HD_DONE);
+    fake.wait_at = 1; /* it would take a wait: closed */
+    hd_link_reset(&link_);
+    assert_int_equal(fake.live, 0);
+    assert_sent("d;restore;");
+}
+
 /* ---- A fresh connection ---- */
 
 static void the_host_greets_each_fresh_connection(void **state) {
@@ -334,6 +365,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(breaking_off_is_possible_at_every_step),
         TEST(a_broken_operation_ends_a_transaction_that_was_begun),
+        TEST(a_kept_connection_stays_and_is_put_right),
         TEST(the_host_greets_each_fresh_connection),
         TEST(an_ungreeted_connection_is_not_kept),
         TEST(a_connection_lost_while_it_was_greeted_is_opened_again),
