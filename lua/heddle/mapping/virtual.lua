@@ -3,7 +3,6 @@
 ---
 --- Both are read only, and nobody knows which tables the expression reads: whatever is pending is flushed before.
 local placeholders = require("heddle.placeholders")
-local quote = require("heddle.quote")
 
 local virtual = {}
 
@@ -18,7 +17,7 @@ local function select_of(context, map, text)
   return text
 end
 
----Notes what an entity with an expression is read from: `map.source`, or for a view `map.view_sql`.
+---Notes what an entity with an expression is read from: `map.source`, or for a view its SELECT, `map.view_sql`.
 ---@param context table
 ---@param map table
 function virtual.prepare(context, map)
@@ -28,7 +27,7 @@ function virtual.prepare(context, map)
   local text = select_of(context, map, made.expression)
   map.expression = true
   if made.table then
-    map.view_sql = "CREATE VIEW " .. quote.table(map) .. " AS " .. text
+    map.view_sql = text
   else
     -- A comment at its end would take the parenthesis with it.
     map.source = "(" .. text .. (text:find("--", 1, true) and "\n)" or ")")

@@ -25,7 +25,7 @@ local function literals(mapping, params)
 end
 
 local function text_of(mapping, where)
-  if type(where) == "string" then return " WHERE " .. where end
+  if type(where) == "string" then return where end
   local to = shape.new("index")
   to.each = true
   filter.read(to, mapping, where)
@@ -36,19 +36,18 @@ local function text_of(mapping, where)
     return resolve.refuse("metadata", mapping, nil, "the condition of an index",
       "it can only name properties of the entity itself")
   end
-  return text
+  return (text:gsub("^%s*WHERE%s+", ""))
 end
 
----" WHERE ..." of an index, "" without a condition.
+---The condition of an index, nil where it has none.
 ---@param mapping table
 ---@param where string|table|nil
 ---@param among string|nil SQL that tells whose rows are meant, where entities share the table
----@return string
+---@return string|nil
 function partial.sql(mapping, where, among)
-  if where == nil then return among and " WHERE " .. among or "" end
+  if where == nil then return among end
   local text = text_of(mapping, where)
-  if not among then return text end
-  return " WHERE " .. among .. " AND (" .. text:sub(8) .. ")"
+  return among and among .. " AND (" .. text .. ")" or text
 end
 
 return partial
