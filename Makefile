@@ -68,8 +68,16 @@ LUA_FILES := $(shell find lua -name '*.lua' 2>/dev/null)
 .DEFAULT_GOAL := all
 .SECONDARY:
 
-all: $(MODULES)
+all: $(MODULES) $(BUILD)/bin/heddle
 	@:
+
+# The command of this tree and interpreter, from wherever it is called.
+$(BUILD)/bin/heddle: Makefile
+	@mkdir -p $(@D)
+	$(call say,SH)printf '%s\n' '#!/bin/sh' 'root=$$(cd "$$(dirname "$$(readlink -f "$$0")")/../../.." && pwd)' \
+	    'LUA_PATH="$$root/lua/?.lua;$$root/lua/?/init.lua;$${LUA_PATH:-;;}" \' \
+	    'LUA_CPATH="$$root/$(BUILD)/?.so;$${LUA_CPATH:-;;}" \' \
+	    'exec $(LUA) "$$root/lua/heddle/cli/heddle" "$$@"' >$@ && chmod +x $@
 
 $(BUILD)/heddle/core.so: $(BASE) $(CORE) $(BINDING)
 $(BUILD)/heddle/postgres.so: $(BASE) $(POSTGRES) $(BUILD)/obj/csrc/binding/open_postgres.o
@@ -204,7 +212,14 @@ install: all
 	    install -D -m 644 $$file $(DESTDIR)$(PREFIX)/share/lua/$(LUA_ABI)/$${file#lua/} || exit 1; done
 	@for module in $(MODULES); do \
 	    install -D -m 755 $$module $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_ABI)/heddle/$${module##*/} || exit 1; done
-	@echo "Heddle is in $(DESTDIR)$(PREFIX)/share/lua/$(LUA_ABI) and $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_ABI)."
+	@install -d $(DESTDIR)$(PREFIX)/bin
+	@{ echo '#!/usr/bin/env $(LUA)'; \
+	    echo 'package.path = "$(PREFIX)/share/lua/$(LUA_ABI)/?.lua;$(PREFIX)/share/lua/$(LUA_ABI)/?/init.lua;" .. package.path'; \
+	    echo 'package.cpath = "$(PREFIX)/lib/lua/$(LUA_ABI)/?.so;" .. package.cpath'; \
+	    tail -n +2 lua/heddle/cli/heddle; } >$(DESTDIR)$(PREFIX)/bin/heddle
+	@chmod 755 $(DESTDIR)$(PREFIX)/bin/heddle
+	@echo "Heddle is in $(DESTDIR)$(PREFIX)/share/lua/$(LUA_ABI) and $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_ABI);"
+	@echo "the command is $(DESTDIR)$(PREFIX)/bin/heddle."
 
 clean:
 	rm -rf build

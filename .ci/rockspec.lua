@@ -71,6 +71,7 @@ description = {
 dependencies = {
     "lua >= 5.1, < 5.5",
     "luafilesystem >= 1.6",
+    "argparse >= 0.7",
 }
 external_dependencies = {
 %s}
@@ -78,6 +79,9 @@ build = {
     type = "builtin",
     modules = {
 %s%s    },
+    install = {
+        bin = { heddle = "lua/heddle/cli/heddle" },
+    },
 }
 ]]):format(rock.name, rock.summary, rock.external, rock.drivers, lua_modules())
 end

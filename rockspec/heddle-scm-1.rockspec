@@ -14,6 +14,7 @@ description = {
 dependencies = {
     "lua >= 5.1, < 5.5",
     "luafilesystem >= 1.6",
+    "argparse >= 0.7",
 }
 external_dependencies = {
     PQ = { library = "pq" },
@@ -185,6 +186,8 @@ build = {
         ["heddle.class"] = "lua/heddle/class.lua",
         ["heddle.cli"] = "lua/heddle/cli.lua",
         ["heddle.cli.app"] = "lua/heddle/cli/app.lua",
+        ["heddle.cli.completion"] = "lua/heddle/cli/completion.lua",
+        ["heddle.cli.completion_scripts"] = "lua/heddle/cli/completion_scripts.lua",
         ["heddle.cli.output"] = "lua/heddle/cli/output.lua",
         ["heddle.cli.parser"] = "lua/heddle/cli/parser.lua",
         ["heddle.cli.pending"] = "lua/heddle/cli/pending.lua",
@@ -344,6 +347,7 @@ build = {
         ["heddle.relations.cascade"] = "lua/heddle/relations/cascade.lua",
         ["heddle.relations.deleted"] = "lua/heddle/relations/deleted.lua",
         ["heddle.relations.group"] = "lua/heddle/relations/group.lua",
+        ["heddle.relations.holders"] = "lua/heddle/relations/holders.lua",
         ["heddle.relations.loading"] = "lua/heddle/relations/loading.lua",
         ["heddle.relations.members"] = "lua/heddle/relations/members.lua",
         ["heddle.relations.methods"] = "lua/heddle/relations/methods.lua",
@@ -400,5 +404,8 @@ build = {
         ["heddle.version_sql"] = "lua/heddle/version_sql.lua",
         ["heddle.wait"] = "lua/heddle/wait.lua",
         ["heddle.write_lock"] = "lua/heddle/write_lock.lua",
+    },
+    install = {
+        bin = { heddle = "lua/heddle/cli/heddle" },
     },
 }

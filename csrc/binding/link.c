@@ -119,9 +119,9 @@ static int core_sleep(lua_State *L) {
     return 0;
 }
 
-/* core.is_terminal() -> whether standard error is one. */
+/* core.is_terminal([descriptor]) -> whether it is one; standard error unless told. */
 static int core_is_terminal(lua_State *L) {
-    lua_pushboolean(L, isatty(STDERR_FILENO));
+    lua_pushboolean(L, isatty((int)luaL_optinteger(L, 1, STDERR_FILENO)));
     return 1;
 }
 

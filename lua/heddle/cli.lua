@@ -1,0 +1,77 @@
+--- The command `heddle`: `os.exit(require("heddle.cli").main(arg))`.
+---
+--- A group of commands is a module `heddle.cli.<group>`, a list with a `title`, of
+---
+---     { name = "migrate:status", summary = "One line.", description = "More."?,
+---       examples = { { "heddle migrate:status --check", "what it does" }, ... },
+---       arguments = function(parser) parser:flag("--check"):description("...") end,     -- parser: argparse's
+---       run = function(app, args) ... end,                                               -- an exit code, or nil for 0
+---       tells_pending = true }                                         -- says what is pending in the other contexts
+---
+--- `app` is cli/app.lua. Exit codes: 0 done, 1 failed (or a check found something), 2 used in a wrong way, 130
+--- interrupted.
+local new_app = require("heddle.cli.app")
+local parser = require("heddle.cli.parser")
+local report = require("heddle.cli.report")
+
+local cli = {}
+
+-- The groups, in the order in which help shows them.
+local groups = { "completion" }
+
+local function load_groups()
+  local loaded = {}
+  for i, name in ipairs(groups) do loaded[i] = require("heddle.cli." .. name) end
+  return loaded
+end
+
+---The grammar with every command (see cli/parser.lua).
+function cli.grammar()
+  return parser.build(load_groups())
+end
+
+local function answer(streams, instead)
+  if instead.help then
+    streams.stdout:write(instead.help, "\n")
+    return 0
+  elseif instead.version then
+    streams.stdout:write(require("heddle")._VERSION, " (", _VERSION, ")\n")
+    return 0
+  end
+  streams.stderr:write("heddle: ", instead.message, "\n\n", instead.usage, "\n")
+  return 2
+end
+
+local function run(app, command)
+  local code = command.run(app, app.args) or 0
+  if command.tells_pending then require("heddle.cli.pending").tell(app) end
+  return code
+end
+
+local function close(app)
+  for _, made in pairs(app.made) do
+    if made.ok then pcall(made.result.close, made.result) end
+  end
+end
+
+---Runs a command line.
+---@param arguments string[] as `arg`
+---@param streams? table as `io` (the default): { stdin =, stdout =, stderr =, is_terminal = fun(name): boolean? }
+---@return integer code
+function cli.main(arguments, streams)
+  streams = streams or io
+  local made, args, instead
+  local ok, code = report.protect(streams, {}, function()
+    made = cli.grammar()
+    args, instead = parser.read(made, arguments)
+  end)
+  if not ok then return code end
+  if instead then return answer(streams, instead) end
+  local app = new_app(streams, args)
+  app.grammar = made
+  local _, result = report.protect(streams, args, run, app, made.by_name[args.command].command)
+  close(app)
+  return result
+end
+
+return cli
