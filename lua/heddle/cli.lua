@@ -17,7 +17,7 @@ local report = require("heddle.cli.report")
 local cli = {}
 
 -- The groups, in the order in which help shows them.
-local groups = { "completion" }
+local groups = { "init", "migrate", "schema", "debug", "completion" }
 
 local function load_groups()
   local loaded = {}

@@ -164,6 +164,19 @@ function App:selected()
   return self.chosen
 end
 
+---Where a context's database is: "postgres me@localhost:5432/app".
+---@param instance table
+---@return string
+function App:place(instance) -- luacheck: no self
+  return tostring(instance.config):match("^config<[^:]*: (.*)>$")
+end
+
+---What `selected` gives where a context is named, else every configuration.
+---@return table[] entries
+function App:selected_or_all()
+  return self.args.context and self:selected() or self:entries()
+end
+
 ---The instances that the command acts on. All others are made too, so that tables of theirs in the same database are
 ---known; one of them that does not load is a warning.
 ---@return table[] instances
@@ -184,13 +197,14 @@ end
 ---Runs `act(instance)` for each context that the command acts on, under its name where there are several. One that
 ---fails keeps none of the others from being done: it is told, and the command ends with exit code 1.
 ---@param act fun(instance: table): integer|nil an exit code
+---@param is_quiet? boolean no names: what is said is for programs
 ---@return integer code
-function App:each(act)
+function App:each(act, is_quiet)
   local entries = self:selected()
   if #entries == 1 then return act(self:contexts()[1]) or 0 end
   local code = 0
   for _, entry in ipairs(entries) do
-    self:say("%s", self.style.bold(tostring(entry.name) .. ":"))
+    if not is_quiet then self:say("%s", self.style.bold(tostring(entry.name) .. ":")) end
     local _, result = report.protect(self.io, self.args, function() return act(self:instance(entry)) end)
     code = math.max(code, result or 0)
   end
