@@ -61,6 +61,13 @@ local function limits_of(made)
   }
 end
 
+-- An object of the class that a module gives, which is loaded when something is first asked of it.
+local function later(self, module)
+  return setmetatable({ context = self }, {
+    __index = function(object, key) return setmetatable(object, require(module))[key] end,
+  })
+end
+
 ---Makes and registers a context. Raises `config`, `duplicate_context`, `metadata`.
 ---@param given table
 ---@param base_dir string|nil
@@ -84,6 +91,7 @@ function context.init(given, base_dir)
   self.replicas, self.writes = replicas.open(made, self.driver, limits_of(made)), own_writes.mark()
   self.em = context.handle(self.name)
   self.schema = context.schema(self)
+  self.seeder = later(self, "heddle.seeder")
   if made.debug and made.debug.traceback then errors.debug = true end
   registry.add(self)
   return self

@@ -162,6 +162,20 @@ function orm.get_context(name)
   return em
 end
 
+-- What stands outside of most programs is loaded when it is first asked for.
+local lazy = {
+  fake = function() return require("heddle.seeding.fake").new end,
+  factory = function() return require("heddle.seeding").factory end,
+}
+
+setmetatable(orm, {
+  __index = function(_, name)
+    local load = lazy[name]
+    if load then orm[name] = load() end
+    return rawget(orm, name)
+  end,
+})
+
 unguard()
 
 return orm
