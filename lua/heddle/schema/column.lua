@@ -103,7 +103,7 @@ local function identity(col)
 end
 
 ---A mapping's column as the schema model has it: { name, type, nullable, default, generated, autoincrement, comment,
----property }, texts as Heddle writes them.
+---property, kind }, texts as Heddle writes them.
 ---
 ---Usage: `column.of(mapping.columns[1], "postgres").type` is "varchar(255)"
 ---@param col table
@@ -113,6 +113,7 @@ function column.of(col, driver)
   local made = {
     name = col.name, type = column.type(col, driver), nullable = col.nullable or false,
     autoincrement = col.autoincrement or false, generated = col.generated or nil, property = identity(col),
+    kind = col.type,
   }
   if not made.generated and not made.autoincrement then made.default = default_text(col, driver) end
   -- SQLite has none.

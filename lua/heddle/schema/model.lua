@@ -3,15 +3,16 @@
 ---     model  = { driver, tables = { table, ... }, views = { view, ... } }      -- both sorted by schema and name
 ---     table  = { name, schema, columns, primary = { columns, name }, uniques, foreign_keys, indexes, checks, comment,
 ---                entity, options }
----     column = { name, type, nullable, default, generated, virtual, autoincrement, collation, comment, property }
+---     column = { name, type, nullable, default, generated, virtual, autoincrement, collation, comment, property,
+---                kind }
 ---     unique = { name, columns }                check = { name, expression }
 ---     foreign_key = { name, columns, schema, table, target_columns, on_delete, on_update, deferrable }
 ---     index  = { name, unique, method, parts = { { column or expression, desc, nulls, collation, opclass }, ... },
 ---                where, include }
 ---     view   = { name, schema, sql, materialized }
 ---
---- What is read from a database has the same form, without `entity` and `property`. No schema is the connection's own;
---- no rule of a foreign key is "no action".
+--- What is read from a database has the same form, without `entity`, `property` and `kind` (the property's type). No
+--- schema is the connection's own; no rule of a foreign key is "no action".
 local column = require("heddle.schema.column")
 local naming = require("heddle.naming")
 local partial = require("heddle.schema.partial")
@@ -58,7 +59,7 @@ local function enum_check(map, col)
   local labels = {}
   for i, label in ipairs(col.enum) do labels[i] = quote.text(label) end
   return {
-    name = naming.constraint(map.table, { col.name }, "enum"),
+    name = col.enum_name or naming.constraint(map.table, { col.name }, "enum"),
     expression = quote.name(col.name) .. " IN (" .. table.concat(labels, ", ") .. ")",
   }
 end

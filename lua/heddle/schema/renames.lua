@@ -1,0 +1,214 @@
+--- Which tables and columns are only called otherwise now. Certain it is when both models say which entity and property
+--- they are of, or when the caller says so; nothing is guessed, what looks like it becomes a hint.
+local errors = require("heddle.errors")
+local model = require("heddle.schema.model")
+local suggest = require("heddle.suggest")
+
+local renames = {}
+
+local function by_key(list, driver)
+  local found = {}
+  for _, t in ipairs(list) do found[model.key(t.name, t.schema, driver)] = t end
+  return found
+end
+
+-- Tables or columns by what they are of, where that is one only.
+local function by_identity(list, field)
+  local found = {}
+  for _, item in ipairs(list) do
+    local identity = item[field]
+    if identity then found[identity] = found[identity] == nil and item or false end
+  end
+  return found
+end
+
+local function fold(run, name)
+  return run.driver == "sqlite" and name:gsub("%u", string.lower) or name
+end
+
+local function columns_of(run, t)
+  local found = {}
+  for _, column in ipairs(t.columns) do found[fold(run, column.name)] = column end
+  return found
+end
+
+local function key_of(run, t)
+  return model.key(t.name, t.schema, run.driver)
+end
+
+-- The wanted table that a live one becomes.
+local function successor(run, t)
+  local key = key_of(run, t)
+  return run.tables[key] or run.wanted_by_key[key]
+end
+
+local function refuse(message)
+  errors.raise("migration", "option 'rename': " .. message)
+end
+
+local function rename_table(run, from, to)
+  run.tables[key_of(run, from)] = to
+  run.taken[key_of(run, to)] = true
+end
+
+local function rename_column(run, t, from, to)
+  local key = key_of(run, t)
+  run.columns[key] = run.columns[key] or {}
+  run.columns[key][fold(run, from)] = to
+end
+
+-- Asked for ----------------------------------------------------------------------------------------------------
+
+-- "users" or "crew.users"; a name with a dot in it is one, too.
+local function find_table(run, list, name)
+  for _, t in ipairs(list) do
+    local full = t.schema and t.schema .. "." .. t.name or t.name
+    if fold(run, full) == fold(run, name) or fold(run, t.name) == fold(run, name) then return t end
+  end
+end
+
+local function table_names(list)
+  local names = {}
+  for i, t in ipairs(list) do names[i] = t.schema and t.schema .. "." .. t.name or t.name end
+  return names
+end
+
+local function column_names(t)
+  local names = {}
+  for i, column in ipairs(t.columns) do names[i] = column.name end
+  return names
+end
+
+local function ask_table(run, from, name)
+  local to
+  for _, t in ipairs(run.wanted.tables) do
+    local full = t.schema and t.schema .. "." .. t.name
+    if name == full or fold(run, t.name) == fold(run, name) and (not to or t.schema == from.schema) then to = t end
+  end
+  if not to then
+    refuse(("table '%s' becomes '%s', which is no entity's table%s"):format(from.name, name,
+      suggest.hint(name, table_names(run.wanted.tables))))
+  end
+  if run.live_by_key[key_of(run, to)] then
+    refuse(("table '%s' cannot become '%s', which is there already"):format(from.name, name))
+  end
+  if run.wanted_by_key[key_of(run, from)] then
+    refuse(("table '%s' cannot become '%s': entity '%s' has it"):format(from.name, name,
+      run.wanted_by_key[key_of(run, from)].entity or "?"))
+  end
+  if run.taken[key_of(run, to)] then refuse(("two tables become '%s'"):format(name)) end
+  rename_table(run, from, to)
+end
+
+-- The longest beginning that is a table's name: a dot may stand in names.
+local function split_column(run, path)
+  for dot = #path - 1, 2, -1 do
+    if path:sub(dot, dot) == "." then
+      local name, column = path:sub(1, dot - 1), path:sub(dot + 1)
+      local t = find_table(run, run.live.tables, name)
+      if not t then
+        -- By its new name.
+        for key, to in pairs(run.tables) do
+          if fold(run, to.name) == fold(run, name) then t = run.live_by_key[key] end
+        end
+      end
+      if t then return t, column end
+    end
+  end
+end
+
+local function ask_column(run, path, name)
+  local t, from = split_column(run, path)
+  if not t then
+    refuse(("%s is neither a table nor a table's column of the database%s; write e.g. [\"users.name\"] = \"full_name\"")
+      :format(errors.quote(path), suggest.hint(path, table_names(run.live.tables))))
+  end
+  local now, was_columns = successor(run, t), columns_of(run, t)
+  if not was_columns[fold(run, from)] then
+    refuse(("table '%s' has no column %s%s"):format(t.name, errors.quote(from),
+      suggest.hint(from, column_names(t))))
+  end
+  if not now then refuse(("table '%s' is no entity's any more"):format(t.name)) end
+  local columns = columns_of(run, now)
+  local to = columns[fold(run, name)]
+  if not to then
+    refuse(("column '%s.%s' becomes %s, which no property has%s"):format(t.name, from, errors.quote(name),
+      suggest.hint(name, column_names(now))))
+  end
+  if fold(run, from) == fold(run, name) then refuse(("column '%s.%s' is called so already"):format(t.name, from)) end
+  if was_columns[fold(run, name)] then
+    refuse(("column '%s.%s' cannot become '%s', which is there already"):format(t.name, from, name))
+  end
+  if columns[fold(run, from)] then
+    refuse(("column '%s.%s' cannot become '%s': a property has it"):format(t.name, from, name))
+  end
+  for _, other in pairs(run.columns[key_of(run, t)] or {}) do
+    if other == to.name then refuse(("two columns of '%s' become '%s'"):format(t.name, name)) end
+  end
+  rename_column(run, t, from, to.name)
+end
+
+local function ask(run, asked)
+  local paths = {}
+  for path, name in pairs(asked) do
+    if type(path) ~= "string" or type(name) ~= "string" then
+      refuse("names stand in it, { users = \"people\", [\"users.name\"] = \"full_name\" }")
+    end
+    paths[#paths + 1] = path
+  end
+  table.sort(paths)
+  local columns = {}
+  for _, path in ipairs(paths) do
+    local t = find_table(run, run.live.tables, path)
+    if t then ask_table(run, t, asked[path]) else columns[#columns + 1] = path end
+  end
+  for _, path in ipairs(columns) do ask_column(run, path, asked[path]) end
+end
+
+-- Known by entity and property -------------------------------------------------------------------------------------
+
+local function find_tables(run)
+  local wanted = by_identity(run.wanted.tables, "entity")
+  for entity, from in pairs(by_identity(run.live.tables, "entity")) do
+    local to = from and wanted[entity]
+    if to and not run.tables[key_of(run, from)] and not run.wanted_by_key[key_of(run, from)]
+      and not run.live_by_key[key_of(run, to)] and not run.taken[key_of(run, to)] then
+      rename_table(run, from, to)
+    end
+  end
+end
+
+local function find_columns(run, t, now)
+  local was_columns, columns, wanted = columns_of(run, t), columns_of(run, now), by_identity(now.columns, "property")
+  local taken = {}
+  for _, name in pairs(run.columns[key_of(run, t)] or {}) do taken[name] = true end
+  for property, from in pairs(by_identity(t.columns, "property")) do
+    local to = from and wanted[property]
+    if to and not columns[fold(run, from.name)] and not was_columns[fold(run, to.name)] and not taken[to.name]
+      and not (run.columns[key_of(run, t)] or {})[fold(run, from.name)] then
+      rename_column(run, t, from.name, to.name)
+    end
+  end
+end
+
+---Which names change from one model to another: `tables` by the live table's key (`model.key`), each with the wanted
+---table, `columns` by that key and the column's name, each with the new name. Raises `migration` for a name in `asked`
+---that matches nothing.
+---@param live table model
+---@param wanted table model
+---@param asked table|nil { users = "people", ["users.name"] = "full_name" }
+---@return table { tables, columns }
+function renames.of(live, wanted, asked)
+  local driver = wanted.driver
+  local run = { driver = driver, live = live, wanted = wanted, tables = {}, columns = {}, taken = {},
+    live_by_key = by_key(live.tables, driver), wanted_by_key = by_key(wanted.tables, driver) }
+  ask(run, asked or {})
+  find_tables(run)
+  for _, t in ipairs(live.tables) do
+    local now = successor(run, t)
+    if now then find_columns(run, t, now) end
+  end
+  return { tables = run.tables, columns = run.columns }
+end
+
+return renames
