@@ -98,7 +98,7 @@ function Equal:differences(t, was, now, is_key, safe)
     type = not same_type(self, was, now) or nil,
     nullable = not is_key and (was.nullable or false) ~= (now.nullable or false) or nil,
     default = not self:text(t, default_of(was), default_of(now)) or nil,
-    generated = not self:text(t, was.generated, now.generated) or nil,
+    generated = (not self:text(t, was.generated, now.generated) or now.virtual and not was.virtual) or nil,
     autoincrement = (was.autoincrement or false) ~= (now.autoincrement or false) or nil,
     comment = was.comment ~= now.comment and not (safe and now.comment == nil) or nil,
   }

@@ -62,7 +62,8 @@ local function compare_columns(run)
     if now then
       had[now] = true
       -- What no entity says of a column stays.
-      now.collation, now.virtual = now.collation or was.collation, now.generated and was.generated and was.virtual
+      now.collation = now.collation or was.collation
+      now.virtual = now.virtual or now.generated and was.generated and was.virtual
       if name ~= was.name then changes.renamed[#changes.renamed + 1] = { from = was.name, to = now.name } end
       local differs = run.same:differences(run.was, was, now, in_key(run, now.name), run.safe)
       if differs then

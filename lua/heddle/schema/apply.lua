@@ -1,0 +1,121 @@
+--- Runs the steps that change a schema: one transaction, all or nothing, on both drivers.
+---
+--- On SQLite foreign keys are off meanwhile, which can only be said outside a transaction: dropping a table would
+--- otherwise delete rows that refer to it. Whether all of them still lead somewhere is asked before the COMMIT.
+local compat = require("heddle.compat")
+local errors = require("heddle.errors")
+local raw_sql = require("heddle.raw_sql")
+
+local pcall = compat.pcall
+
+local apply = {}
+
+-- Two processes that update at once: one waits. "HEDDLE" in letters' numbers.
+local LOCK = "SELECT pg_advisory_xact_lock(72696868, 7669)"
+
+local function query(context, link, sql)
+  return context:run_sql(link, sql, compat.pack()) or {}
+end
+
+local function unpacked(values)
+  return compat.unpack(values, 1, values.n)
+end
+
+local function describe(row)
+  return ("a row of '%s' (rowid %s) refers to a row of '%s' that is not there"):format(row.table,
+    tostring(row.rowid or "?"), row.parent)
+end
+
+-- Violations that were there before are not ours to mend.
+local function count_violations(context, link)
+  return #query(context, link, "PRAGMA foreign_key_check")
+end
+
+---Raises `migration` where more foreign keys of a SQLite database are violated than before. The caller rolls back.
+---@param context table
+---@param link userdata
+---@param before integer how many were
+function apply.check_foreign_keys(context, link, before)
+  local rows = query(context, link, "PRAGMA foreign_key_check")
+  if #rows <= before then return end
+  errors.raise("migration", ("Context '%s': the change would break %d foreign key%s, such as: %s; nothing was changed. "
+    .. "Mend or remove such rows first"):format(context.name, #rows - before, #rows - before == 1 and "" or "s",
+    describe(rows[1])), { context = context.name, table = rows[1].table })
+end
+
+local function within_postgres(context, link, fn)
+  link:begin("BEGIN")
+  query(context, link, LOCK)
+  local result = compat.pack(fn())
+  context:finish(link, link:commit())
+  return result
+end
+
+local function within_sqlite(context, link, fn)
+  link:begin("BEGIN IMMEDIATE")
+  local before = count_violations(context, link)
+  local result = compat.pack(fn())
+  apply.check_foreign_keys(context, link, before)
+  context:finish(link, link:commit())
+  return result
+end
+
+-- With foreign keys off, and on again where they were.
+local function without_foreign_keys(context, link, fn)
+  local row = query(context, link, "PRAGMA foreign_keys")[1]
+  local enforces = row and row.foreign_keys == 1
+  if enforces then
+    link:keep("PRAGMA foreign_keys = ON")
+    query(context, link, "PRAGMA foreign_keys = OFF")
+  end
+  local ok, result = pcall(within_sqlite, context, link, fn)
+  if not ok then context:finish(link, link:rollback()) end
+  if enforces then
+    query(context, link, "PRAGMA foreign_keys = ON")
+    link:keep(nil)
+  end
+  if not ok then error(result, 0) end
+  return result
+end
+
+---Runs `fn()` in a transaction in which the schema can be changed, and commits; an error takes everything back and is
+---raised again. The link is free, in no transaction.
+---@param context table
+---@param link userdata
+---@param fn function
+---@return any ... what fn gave
+function apply.within(context, link, fn)
+  if context.driver_name == "sqlite" then return unpacked(without_foreign_keys(context, link, fn)) end
+  local ok, result = pcall(within_postgres, context, link, fn)
+  if not ok then
+    context:finish(link, link:rollback())
+    error(result, 0)
+  end
+  return unpacked(result)
+end
+
+---Runs one step inside such a transaction.
+---@param context table
+---@param link userdata
+---@param step string|table SQL, or SQLite's { rebuild = "users", ... }
+function apply.step(context, link, step)
+  if type(step) == "string" then
+    raw_sql.statement(context, link, step)
+  else
+    require("heddle.schema.sqlite.rebuild").run(context, link, step)
+  end
+end
+
+---Runs steps, all or none.
+---
+---Usage: `apply.run(context, link, plan.steps(changes, wanted, context, link))`
+---@param context table
+---@param link userdata
+---@param steps table
+function apply.run(context, link, steps)
+  apply.within(context, link, function()
+    for _, step in ipairs(steps) do apply.step(context, link, step) end
+  end)
+end
+
+return apply

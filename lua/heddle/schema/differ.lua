@@ -1,0 +1,107 @@
+--- From what a database holds to the steps that make it what the entities say: introspection, normal form, comparison
+--- and plan of the driver, one behind the other.
+local compare = require("heddle.schema.compare")
+local model = require("heddle.schema.model")
+local registry = require("heddle.registry")
+
+local differ = {}
+
+local function room(context, name)
+  return require("heddle.schema." .. context.driver_name .. "." .. name)
+end
+
+-- Whose tables are where ours are.
+local function is_same_database(a, b)
+  if a.driver_name ~= b.driver_name or a == b or b.closed then return false end
+  for _, key in ipairs({ "host", "port", "database" }) do
+    if a.config[key] ~= b.config[key] then return false end
+  end
+  return true
+end
+
+---Whether a table or view is another context's of this process, on the same database.
+---@param context table
+---@return fun(item: table): boolean
+function differ.others(context)
+  local taken = {}
+  for _, name in ipairs(registry.names()) do
+    local other = registry.get(name)
+    if is_same_database(context, other) then
+      local wanted = model.of(other)
+      for _, list in ipairs({ wanted.tables, wanted.views }) do
+        -- By name alone: what the other one takes for its own schema is not known here.
+        for _, item in ipairs(list) do taken[model.key(item.name, nil, context.driver_name)] = true end
+      end
+    end
+  end
+  return function(item) return taken[model.key(item.name, nil, context.driver_name)] or false end
+end
+
+local function schemas_of(wanted)
+  local names, seen = {}, {}
+  for _, list in ipairs({ wanted.tables, wanted.views }) do
+    for _, item in ipairs(list) do
+      if item.schema and not seen[item.schema] then
+        seen[item.schema] = true
+        names[#names + 1] = item.schema
+      end
+    end
+  end
+  return names
+end
+
+---What the database holds, as far as the entities could mean it.
+---@param context table
+---@param link userdata
+---@return table model
+function differ.live(context, link)
+  return room(context, "introspect").read(context, link, { schemas = schemas_of(model.of(context)) })
+end
+
+---What the entities ask for, in the database's own words. Raises `metadata` for a text that it refuses.
+---@param context table
+---@param link userdata
+---@return table model
+function differ.wanted(context, link)
+  return room(context, "normal").of(context, link, model.of(context))
+end
+
+---The steps that lead from one model to another. Raises `migration` for what cannot be done.
+---@param context table
+---@param link userdata
+---@param from table model
+---@param to table model in the same words
+---@param opts table { safe, rename, drop_tables, is_kept } as compare takes them, { live = true } where `from` is what
+---  the database holds now, { reverse = true } for what takes a change back
+---@return table steps
+---@return table changes
+function differ.steps(context, link, from, to, opts)
+  local changes = compare.changes(from, to, opts)
+  if compare.is_empty(changes) then return {}, changes end
+  return room(context, "plan").steps(changes, to, context, link, opts), changes
+end
+
+---The steps that make the database what the entities say.
+---@param context table
+---@param link userdata
+---@param opts table { safe, rename, drop_tables }
+---@return table steps
+---@return table changes
+function differ.update(context, link, opts)
+  return differ.steps(context, link, differ.live(context, link), differ.wanted(context, link), {
+    safe = opts.safe, rename = opts.rename, drop_tables = opts.drop_tables, is_kept = differ.others(context),
+    live = true,
+  })
+end
+
+---The SQL of a step: one text, or on SQLite the several of a table that is made anew.
+---@param context table
+---@param link userdata
+---@param step string|table
+---@return string[]
+function differ.texts(context, link, step)
+  if type(step) == "string" then return { step } end
+  return room(context, "rebuild").statements(context, link, step)
+end
+
+return differ
