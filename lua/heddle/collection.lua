@@ -5,6 +5,7 @@
 --- part shows these members, and knows of others no more than one that was never read: what is removed from it stands
 --- in `removed`. What it and the database make of each other is in `relations/stored.lua`; nothing here knows the other
 --- side of a relation.
+local holders = require("heddle.relations.holders")
 local undo = require("heddle.undo")
 
 ---@class heddle.Collection
@@ -96,6 +97,11 @@ function Collection:touch()
   self:note()
 end
 
+---To be called after each change that may give it many members.
+function Collection:gained()
+  holders.note_list(manager_of(self), self)
+end
+
 -- Members --------------------------------------------------------------------------------------------------
 
 ---The members of an initialized collection in order. Those that left are closed up when somebody looks, so that many
@@ -147,6 +153,7 @@ end
 function Collection:take(e)
   if self:has(e) then return end
   self:touch()
+  holders.note_member(manager_of(self), self, e)
   if self.fate[e] then cut(self.removed, e) end
   if self.initialized then
     local place = self:places()
@@ -181,6 +188,7 @@ function Collection:retract(e)
   local place, is_stored = self:places(), false
   for i = 1, #snapshot do is_stored = is_stored or snapshot[i] == e end
   if is_stored and not place[e] then
+    holders.note_member(manager_of(self), self, e)
     self.items[#self.items + 1] = e
     place[e] = #self.items
   elseif not is_stored and place[e] then
@@ -193,6 +201,7 @@ function Collection:revert()
   self:touch()
   self.added, self.removed, self.fate = {}, {}, {}
   if self.initialized then self.items, self.place, self.gaps = copy(self.snapshot), nil, nil end
+  self:gained()
 end
 
 ---The members that are known: all of them, or those that were added.

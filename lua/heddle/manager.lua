@@ -3,6 +3,7 @@
 local context = require("heddle.context")
 local core = require("heddle.core")
 local errors = require("heddle.errors")
+local holders = require("heddle.relations.holders")
 local hooks = require("heddle.hooks")
 local instance = require("heddle.instance")
 local kinds = require("heddle.kinds")
@@ -30,6 +31,7 @@ local function reset(self)
   for _, shelf in ipairs(self.order or {}) do shelf.box.shelf = nil end
   self.session, self.shelves, self.order = core.session(), {}, {}
   self.notes, self.outcome_unknown = {}, nil
+  holders.forget(self)
   -- Collections that the next flush has to look at; instances that left a relation which removes orphans; what tells
   -- one mark of undo from another.
   self.touched, self.orphans, self.mark_serial = {}, {}, (self.mark_serial or 0) + 1

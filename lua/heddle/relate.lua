@@ -2,6 +2,7 @@
 local class_of = require("heddle.class")
 local errors = require("heddle.errors")
 local group = require("heddle.relations.group")
+local holders = require("heddle.relations.holders")
 local inherit = require("heddle.inherit")
 local instance = require("heddle.instance")
 local null = require("heddle.null")
@@ -200,6 +201,7 @@ function instance.relate(e, meta, prop, value)
     local slot = meta.slot_of[e]
     local overlay = state.overlay(shelf, slot)
     overlay.rel[prop.name] = value
+    holders.note_row(shelf.em, e, value)
     for _, column in ipairs(meta.views[prop.name].columns) do overlay.assigned[column.index] = true end
   end
   if value ~= null then

@@ -6,6 +6,7 @@
 local collection = require("heddle.collection")
 local inherit = require("heddle.inherit")
 local group = require("heddle.relations.group")
+local holders = require("heddle.relations.holders")
 local instance = require("heddle.instance")
 local null = require("heddle.null")
 local relate = require("heddle.relate")
@@ -98,8 +99,8 @@ end
 
 local function has_owner(e, relation)
   local shelf = relation.owners.shelf
-  for slot, overlay in pairs(shelf and shelf.overlay or {}) do
-    if overlay.rel[relation.name] == e and not shelf.removed[slot] then return true end
+  for _, at in ipairs(shelf and holders.relations(shelf.em, e) or {}) do
+    if at.shelf == shelf and at.view.name == relation.name and not shelf.removed[at.slot] then return true end
   end
   return false
 end

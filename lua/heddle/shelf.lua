@@ -7,6 +7,7 @@ local errors = require("heddle.errors")
 local embedded_writing = require("heddle.embedded.writing")
 local generated = require("heddle.generated")
 local given_key = require("heddle.given_key")
+local holders = require("heddle.relations.holders")
 local instance = require("heddle.instance")
 local kinds = require("heddle.kinds")
 local leaving = require("heddle.leaving")
@@ -121,6 +122,7 @@ function Shelf:adopt(e, slot, since)
   self.instances[slot], self.slot_of[e] = e, slot
   self.new[slot] = true
   take_own(self, e, slot)
+  holders.note_slot(self, slot)
   setmetatable(e, kinds.of(self, getmetatable(e).class).loaded_meta)
   self.adopted[slot] = since or self.em.mark_serial
   for _, list in pairs(self.collections[slot] or {}) do collection.queue(self.em, list) end

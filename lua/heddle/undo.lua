@@ -3,6 +3,7 @@
 --- Every flush and every transaction or savepoint sets a mark. While one is open, what happens to instances is noted:
 --- the core keeps the order and gives the notes back, newest first. A transaction's mark also keeps the values that
 --- differ from their snapshots at that moment, so that a rollback can give every entity the values it had there.
+local holders = require("heddle.relations.holders")
 local row_copy = require("heddle.row_copy")
 local state = require("heddle.state")
 local tables_of = require("heddle.embedded.tables")
@@ -258,6 +259,7 @@ end
 ---Returns to a mark. With values (mark_values) every entity that was managed there gets those.
 function undo.rollback(em, mark)
   if em.session ~= mark.session then return end
+  holders.forget(em)
   for _, token in ipairs(em.session:rollback(mark.position)) do
     local note = em.notes[token]
     em.notes[token] = nil

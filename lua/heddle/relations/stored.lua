@@ -30,6 +30,7 @@ local function open(self, rows, part)
     if self:belongs(rows[i]) then items[#items + 1] = rows[i] end
   end
   self.items, self.snapshot, self.initialized, self.part = items, rows, true, part
+  self:gained()
   return true
 end
 
@@ -59,6 +60,7 @@ function Collection:fill(rows, part)
   end
   self.items, self.place, self.gaps, self.snapshot, self.part = items, nil, nil, copy(rows), part
   self:know()
+  self:gained()
   if self:is_partial() then
     self.removed = copy(left)
     for _, e in ipairs(left) do self.fate[e] = "removed" end

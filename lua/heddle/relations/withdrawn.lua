@@ -2,15 +2,13 @@
 --- all, and those that are detached. Collections do not hold what nobody manages: a flush could not write it, and
 --- another instance may stand for the row by and by.
 local cascade = require("heddle.relations.cascade")
+local holders = require("heddle.relations.holders")
 local instance = require("heddle.instance")
 local relate = require("heddle.relate")
 local relations = require("heddle.relations")
 local state = require("heddle.state")
-local views_of = require("heddle.mapping.family")
 
 local withdrawn = {}
-
-local NONE = {}
 
 local function holds(list, e)
   for i = 1, #(list or {}) do
@@ -33,25 +31,8 @@ local function let_go(list, e)
 end
 
 -- A many_to_many may have one side only, or be known on one side only: every collection that may hold it is asked.
-local function leave_pairs(em, e, map)
-  for _, shelf in ipairs(em.order) do
-    for _, view in ipairs(shelf.mapping.list) do
-      if view.prop.kind == "many_to_many" and view.target.root == map.root then
-        for _, lists in pairs(shelf.collections) do
-          local list = lists[view.name]
-          if list and list:has(e) then let_go(list, e) end
-        end
-      end
-    end
-  end
-end
-
--- Whether rows of a table refer to those of another one.
-local function refers(map, root)
-  for view in views_of.views(map) do
-    if view.columns and #view.columns > 0 and view.target.root == root then return true end
-  end
-  return false
+local function leave_pairs(em, e)
+  for _, list in ipairs(holders.lists(em, e)) do let_go(list, e) end
 end
 
 -- What was assigned and changes nothing is what the foreign key says, whoever will stand for the row. Nothing says so
@@ -59,15 +40,10 @@ end
 local function leave_rows(em, e)
   local own = getmetatable(e)
   if own.box.shelf.new[own.slot_of[e]] then return end
-  for _, shelf in ipairs(em.order) do
-    local is_worth = next(shelf.overlay) ~= nil and refers(shelf.mapping, own.mapping.root)
-    for slot, overlay in pairs(is_worth and shelf.overlay or NONE) do
-      for name, target in pairs(overlay.rel) do
-        local view = target == e and getmetatable(shelf.instances[slot]).views[name]
-        local is_read = view and not (overlay.loaded and not overlay.loaded[view.columns[1].index])
-        if is_read and not state.points_elsewhere(shelf, slot, view, e) then overlay.rel[name] = nil end
-      end
-    end
+  for _, at in ipairs(holders.relations(em, e)) do
+    local loaded, view = at.overlay.loaded, at.view
+    local is_read = not loaded or loaded[view.columns[1].index]
+    if is_read and not state.points_elsewhere(at.shelf, at.slot, view, e) then at.overlay.rel[view.name] = nil end
   end
 end
 
@@ -76,7 +52,7 @@ end
 ---@param e table managed
 function withdrawn.withdraw(em, e)
   local meta = getmetatable(e)
-  leave_pairs(em, e, meta.mapping)
+  leave_pairs(em, e)
   leave_rows(em, e)
   for _, prop in ipairs(meta.definition.properties) do
     local target = instance.kind_of(prop) == "one" and relate.peek(e, prop)
