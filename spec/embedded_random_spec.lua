@@ -27,14 +27,6 @@ local User = orm.entity { name = "User", table = "users",
 }
 local PLACES = { "home", "work", "doc", "list" }
 
-local function generator(seed)
-    local state = seed * 7919 % 2147483647 + 1
-    return function(n)
-        state = state * 16807 % 2147483647
-        return state % n + 1
-    end
-end
-
 local function deep(value)
     if type(value) ~= "table" then return value end
     local made = {}
@@ -247,7 +239,7 @@ databases.each(function(db)
     it("U1, U2, I3, F1: embedded values are what a model says, whatever is done to them", function()
         local work = unit.open(db, { User })
         for seed = first or 1, first or runs do
-            local self = { em = work.em:fork(), work = work, random = generator(seed), items = {}, seed = seed,
+            local self = { em = work.em:fork(), work = work, random = chance.generator(seed), items = {}, seed = seed,
                 assert = assert }
             operations.make(self)
             for _ = 1, 40 do operations[steps[self.random(#steps)]](self) end

@@ -5,7 +5,6 @@ local chance = require "spec.support.chance"
 local databases = require "spec.support.databases"
 local expect = require "spec.support.expect"
 local orm = require "heddle"
-local random_filters = require "spec.support.random_filters"
 local unit = require "spec.support.unit"
 
 local op = orm.op
@@ -195,7 +194,7 @@ databases.each(function(db)
 
         it("by chance: against a model", function()
             local seed = chance.seed(1)
-            local random = random_filters.generator(seed)
+            local random = chance.generator(seed)
             local function list(with_null)
                 local made = orm.array {}
                 for i = 1, random(5) - 1 do

@@ -6,7 +6,6 @@ local databases = require "spec.support.databases"
 local expect = require "spec.support.expect"
 local json_model = require "spec.support.json_model"
 local orm = require "heddle"
-local random_filters = require "spec.support.random_filters"
 local unit = require "spec.support.unit"
 
 local op = orm.op
@@ -309,7 +308,7 @@ databases.each(function(db)
 
         it("by chance: documents, paths and conditions, against a model", function()
             local seed = chance.seed(1)
-            local random = random_filters.generator(seed)
+            local random = chance.generator(seed)
             local documents, some = {}, 0
             for i = 1, 40 do
                 documents[i] = i % 5 == 0 and document(random, 3)
@@ -335,7 +334,7 @@ databases.each(function(db)
 
         it("by chance: containment and equality of whole documents, against a model", function()
             local seed = chance.seed(1)
-            local random = random_filters.generator(seed + 1)
+            local random = chance.generator(seed + 1)
             local documents = {}
             for i = 1, 40 do
                 documents[i] = document(random, 3)

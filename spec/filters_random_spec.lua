@@ -170,7 +170,7 @@ databases.each(function(db)
         for _, seed in ipairs(seeds) do
             it("Q2, Q5, Q7: find what three-valued logic finds, seed " .. seed, function()
                 work = unit.open(db, { Team, User, Badge, Tag, Cell })
-                local random = random_filters.generator(seed)
+                local random = chance.generator(seed)
                 local rows = empty_rows(random)
                 relate(random, rows)
                 local made = store(work.em, rows)

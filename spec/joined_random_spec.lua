@@ -9,15 +9,6 @@ local unit = require "spec.support.unit"
 
 local op = orm.op
 
--- A generator of our own: the same numbers on every interpreter.
-local function generator(seed)
-    local state = seed * 7919 % 2147483647 + 1
-    return function(n)
-        state = state * 16807 % 2147483647
-        return state % n + 1
-    end
-end
-
 local id = { "id", type = "integer", primary = true }
 
 local Address = orm.embeddable { name = "Address", { "street", type = "string", nullable = true },
@@ -330,7 +321,7 @@ local FRIENDS = "select " .. ID .. ", author_2_id as two from authors_friends jo
 -- What a strategy gives to an entity manager that has something already, what this one writes then, and what is left
 -- when all of it is rolled back.
 local function run_warm(work, seed, strategy, about)
-    local em, random = work:fork(), generator(seed)
+    local em, random = work:fork(), chance.generator(seed)
     warm(em, random)
     local class, where, opts = query(random, false)
     opts = with(opts, { strategy = strategy, flush_mode = "commit", refresh = random(4) == 1 })
@@ -365,7 +356,7 @@ databases.each(function(db)
         -- Calls fn(random, number) for some queries on the rows of each seed.
         local function each_query(count, fn)
             for _, seed in ipairs(seeds) do
-                local random = generator(seed)
+                local random = chance.generator(seed)
                 work = unit.open(db, entities)
                 fill(work:fork(), random)
                 for number = 1, count do

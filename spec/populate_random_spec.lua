@@ -27,15 +27,6 @@ local Card = orm.entity { name = "Card", table = "cards", id, { "n", type = "int
     { "author", one_to_one = Author, inversed_by = "card", nullable = true } }
 local class = { Author = Author, Book = Book, Tag = Tag, Card = Card }
 
--- A generator of our own: the same numbers on every interpreter.
-local function generator(seed)
-    local state = seed * 7919 % 2147483647 + 1
-    return function(n)
-        state = state * 16807 % 2147483647
-        return state % n + 1
-    end
-end
-
 -- The model ------------------------------------------------------------------------------------------------
 
 local foreign = { Author = { mentor = "Author" }, Book = { author = "Author" }, Card = { author = "Author" } }
@@ -331,7 +322,7 @@ end
 
 local function each_seed(body)
     for seed = only or 1, only or runs do
-        local ok, err = pcall(body, seed, generator(seed))
+        local ok, err = pcall(body, seed, chance.generator(seed))
         if not ok then error(("HEDDLE_SEED=%d: %s"):format(seed, tostring(err)), 0) end
     end
 end

@@ -21,15 +21,6 @@ local User = orm.entity { name = "User", table = "users",
     { "team", many_to_one = "Team", nullable = true },
 }
 
--- A generator of our own: the same numbers on every interpreter.
-local function generator(seed)
-    local state = seed * 7919 % 2147483647 + 1
-    return function(n)
-        state = state * 16807 % 2147483647
-        return state % n + 1
-    end
-end
-
 -- Items of the model are what a program sees of one instance; `mark` is "new", "managed", "removed" or nil.
 local function copy(values)
     local made = {}
@@ -272,7 +263,7 @@ end
 
 local function run(work, seed, steps)
     work.raw:exec "delete from users"
-    local self = { em = work:fork(), random = generator(seed), items = {}, rows = {}, saved = {}, failures = 0 }
+    local self = { em = work:fork(), random = chance.generator(seed), items = {}, rows = {}, saved = {}, failures = 0 }
     self.teams = self.em:find_all(Team)
     work.model = self
     local trace = {}

@@ -9,15 +9,6 @@ local staff = require "spec.support.staff"
 
 local KEYS, STEPS = 6, 60
 
--- A generator of our own: the same numbers on every interpreter.
-local function generator(seed)
-    local state = seed * 7919 % 2147483647 + 1
-    return function(n)
-        state = state * 16807 % 2147483647
-        return state % n + 1
-    end
-end
-
 local function copy(values)
     local made = {}
     for key, value in pairs(values) do made[key] = value end
@@ -282,7 +273,7 @@ local order = { "make", "make", "make", "change", "change", "change", "remove", 
     "clear", "flush", "flush", "begin", "finish" }
 
 local function run(self, seed)
-    self.random = generator(seed)
+    self.random = chance.generator(seed)
     self.items, self.rows, self.known, self.count = {}, {}, {}, 1
     for number = 1, STEPS do
         local name = order[self.random(#order)]

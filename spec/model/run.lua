@@ -14,6 +14,7 @@ local inject = require("spec.model.inject")
 local Model = require("spec.model.model")
 local operations = require("spec.model.operations")
 local schema = require("spec.model.schema")
+local support = require("spec.support.chance")
 local teams = require("spec.model.teams")
 require("spec.model.flushing")
 
@@ -35,15 +36,6 @@ function run.stats() return { runs = 0, flushes = 0, plans = {}, failures = {} }
 
 -- One run --------------------------------------------------------------------------------------------------
 
--- A generator of our own: the same numbers on every interpreter.
-local function generator(seed)
-  local state = seed * 7919 % 2147483647 + 1
-  return function(n)
-    state = state * 16807 % 2147483647
-    return state % n + 1
-  end
-end
-
 local function empty(work)
   if work.db.name == "postgres" then
     work.raw:exec("set session_replication_role = replica")
@@ -59,7 +51,7 @@ local function new(work, seed, stats)
   work:forget()
   local self = {
     work = work, em = work.instance.em:fork({ flush_mode = "commit" }), model = Model.new(), trace = {}, made = 0,
-    random = generator(seed), sorted = actions.sorted, failures = {},
+    random = support.generator(seed), sorted = actions.sorted, failures = {},
   }
   self.em.context.config.batch_size = ({ 1000, 3, 1 })[seed % 3 + 1] -- rows of a statement
   watcher = function(report)

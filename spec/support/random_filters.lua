@@ -1,7 +1,7 @@
 --- Random filters over a small graph of entities, each with what it means: a function of a row that gives true, false,
 --- or nil where SQL says neither.
 --
---     local random = random_filters.generator(seed)
+--     local random = chance.generator(seed)
 --     local where, holds, text = random_filters.filter(random, graph, "User")
 --     if holds(graph.rows.User[1]) == true then ... end
 --
@@ -13,16 +13,6 @@ local orm = require "heddle"
 local op = orm.op
 
 local random_filters = {}
-
---- Numbers from 1 to n, or one of a list; the same for a seed on every interpreter.
-function random_filters.generator(seed)
-    local state = seed * 7919 % 2147483647 + 1
-    return function(n)
-        state = state * 16807 % 2147483647
-        if type(n) == "table" then return n[state % #n + 1] end
-        return state % n + 1
-    end
-end
 
 -- Three-valued logic -------------------------------------------------------------------------------------------
 
