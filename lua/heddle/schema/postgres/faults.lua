@@ -19,8 +19,9 @@ local function pieces_of(t)
     for _, column in ipairs(draft.columns) do
       if (column.generated ~= nil) == generated then
         local bare = setmetatable({ default = false }, { __index = column })
-        add(("ALTER TABLE %s ADD %s"):format(place, render.column(bare, "postgres")),
-          generated and "the expression of the generated column: " .. column.generated or "type " .. column.type, column)
+        local what = generated and "the expression of the generated column: " .. column.generated
+          or "type " .. column.type
+        add(("ALTER TABLE %s ADD %s"):format(place, render.column(bare, "postgres")), what, column)
       end
     end
   end
@@ -69,7 +70,7 @@ end
 function faults.raise(context, link, t, err)
   if err.sqlstate == "42501" then
     errors.raise("migration", ("context '%s': to compare, the database is asked by temporary tables, and this role "
-      .. "may not make them: GRANT TEMPORARY ON DATABASE ... TO ..., or compare with another role"):format(context.name),
+      .. "may not make them: GRANT TEMPORARY ON DATABASE ..., or compare with another role"):format(context.name),
       { context = context.name, entity = t.entity, cause = err, sqlstate = err.sqlstate })
   end
   -- A lost connection, a timeout, a full disk: nothing to do with the texts.

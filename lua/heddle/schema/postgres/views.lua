@@ -25,8 +25,8 @@ local function is_pending(err)
     and err.sqlstate ~= "42501"
 end
 
----The views as the server words them. One that cannot be made yet keeps its own words. Raises `metadata` for one that
----is no SELECT.
+---The views as the server words them, `source` what was written (a `*` may mean more columns soon). One that cannot
+---be made yet keeps its own words. Raises `metadata` for one that is no SELECT.
 ---@param context table
 ---@param link userdata
 ---@param list table[] wanted
@@ -42,7 +42,7 @@ function views.normal(context, link, list)
     end
     made[i] = {}
     for key, value in pairs(view) do made[i][key] = value end
-    if ok then made[i].sql = sql end
+    if ok then made[i].sql, made[i].source = sql, view.sql end
   end
   return made
 end

@@ -1,0 +1,163 @@
+--- What happens to the keys, checks and indexes of tables that change.
+local equal = require("heddle.schema.equal")
+local quote = require("heddle.quote")
+local render = require("heddle.schema.render")
+local retype = require("heddle.schema.postgres.retype")
+
+local keys = {}
+
+local function drop_constraint(plan, t, name)
+  plan:alter("constraints_go", t, "DROP CONSTRAINT " .. quote.name(name))
+end
+
+local function rename_constraint(plan, t, from, to)
+  plan:alter("columns_renamed", t, ("RENAME CONSTRAINT %s TO %s"):format(quote.name(from), quote.name(to)))
+end
+
+local function index_name(t, name)
+  return render.name(name, t.schema)
+end
+
+local writers = { uniques = render.unique, checks = render.check }
+
+-- The same three turns for each kind: what goes, what is called otherwise, what comes.
+local function plan_items(plan, entry, kind)
+  local t, changes = entry.now, entry[kind]
+  local function go(name)
+    if kind == "indexes" then
+      plan:add("constraints_go", "DROP INDEX " .. index_name(t, name))
+    else
+      drop_constraint(plan, t, name)
+    end
+  end
+  local function come(item)
+    if kind == "indexes" then
+      plan:add("indexes", render.index(t, item, "postgres"))
+    else
+      plan:add("constraints", render.add(t, writers[kind](item)))
+    end
+  end
+  for _, item in ipairs(changes.dropped) do go(item.name) end
+  local known = {}
+  for _, item in ipairs(entry:kept(kind)) do
+    known[item.name] = true
+    local name = entry:old_name(kind, item)
+    if entry:is_disturbed(item) then
+      go(name)
+      come(item)
+    elseif name ~= item.name and kind == "indexes" then
+      plan:add("columns_renamed", ("ALTER INDEX %s RENAME TO %s"):format(index_name(t, name), quote.name(item.name)))
+    elseif name ~= item.name then
+      rename_constraint(plan, t, name, item.name)
+    end
+  end
+  -- What is no item of the kind has its name there all the same: the primary key.
+  for _, pair in ipairs(changes.renamed) do
+    if not known[pair.to] then
+      rename_constraint(plan, t, pair.from, pair.to)
+    end
+  end
+  for _, item in ipairs(changes.added) do come(item) end
+end
+
+-- Whether the primary key goes, to come again or not.
+local function loses_primary(entry)
+  return entry.was.primary and (entry.primary or entry.now.primary and entry:is_disturbed(entry.now.primary))
+end
+
+local function plan_primary(plan, entry)
+  local loses = loses_primary(entry)
+  if loses then drop_constraint(plan, entry.now, entry.was.primary.name or entry.was.name .. "_pkey") end
+  if entry.now.primary and (loses or entry.primary) then
+    plan:add("constraints", render.add(entry.now, render.primary(entry.now.primary)))
+  end
+end
+
+---Adds the statements for a table's keys, checks and indexes, foreign keys left aside.
+---@param plan table
+---@param entry table
+function keys.plan(plan, entry)
+  plan_primary(plan, entry)
+  for _, kind in ipairs({ "uniques", "checks", "indexes" }) do plan_items(plan, entry, kind) end
+end
+
+-- Foreign keys ---------------------------------------------------------------------------------------------------
+
+local function path_of(name, schema)
+  return (schema or "") .. "\0" .. name
+end
+
+local function set_of(names)
+  local sorted = {}
+  for i, name in ipairs(names) do sorted[i] = name end
+  table.sort(sorted)
+  return table.concat(sorted, "\0")
+end
+
+-- The keys of a table that go, by their columns as they are called from now on.
+local function lost_keys(entry)
+  local lost = {}
+  local function lose(names)
+    local now = {}
+    for i, name in ipairs(names) do now[i] = entry:new_name(name) end
+    lost[set_of(now)] = true
+  end
+  if loses_primary(entry) then lose(entry.was.primary.columns) end
+  for _, unique in ipairs(entry.uniques.dropped) do lose(unique.columns) end
+  for _, unique in ipairs(entry:kept("uniques")) do
+    if entry:is_disturbed(unique) then lost[set_of(unique.columns)] = true end
+  end
+  -- A unique index carries foreign keys as well.
+  for _, index in ipairs(entry.indexes.dropped) do
+    local unique = equal.plain_unique(index)
+    if unique then lose(unique.columns) end
+  end
+  return lost
+end
+
+-- Whether a foreign key that stays must be out of the way meanwhile.
+local function is_in_the_way(plan, entry, fk)
+  if entry and entry:breaks(fk.columns, retype.breaks_keys) then return true end
+  local target = plan.by_path[path_of(fk.table, fk.schema)]
+  return target and (target:breaks(fk.target_columns, retype.breaks_keys)
+    or target.lost[set_of(fk.target_columns)]) or false
+end
+
+local function plan_kept(plan, entry, t, fk)
+  local was = entry and entry.was or t
+  local name = entry and entry:old_name("foreign_keys", fk) or fk.name
+  if is_in_the_way(plan, entry, fk) then
+    plan:alter("foreign_keys_go", was, "DROP CONSTRAINT " .. quote.name(name))
+    plan:add("foreign_keys", render.add(t, render.foreign_key(fk)))
+  elseif name ~= fk.name then
+    rename_constraint(plan, t, name, fk.name)
+  end
+end
+
+---Adds the statements for every foreign key that changes, or is in the way of what does.
+---@param plan table
+function keys.plan_foreign(plan)
+  plan.by_path = {}
+  for _, entry in ipairs(plan.entries) do
+    entry.lost = lost_keys(entry)
+    plan.by_path[path_of(entry.now.name, entry.now.schema)] = entry
+  end
+  local added = {}
+  for _, t in ipairs(plan.changes.added) do added[path_of(t.name, t.schema)] = true end
+  for _, t in ipairs(plan.wanted.tables) do
+    local path = path_of(t.name, t.schema)
+    local entry = plan.by_path[path]
+    local kept = entry and entry:kept("foreign_keys") or not added[path] and t.foreign_keys or {}
+    for _, fk in ipairs(kept) do plan_kept(plan, entry, entry and entry.now or t, fk) end
+  end
+  for _, entry in ipairs(plan.entries) do
+    for _, fk in ipairs(entry.foreign_keys.dropped) do
+      plan:alter("foreign_keys_go", entry.was, "DROP CONSTRAINT " .. quote.name(fk.name))
+    end
+    for _, fk in ipairs(entry.foreign_keys.added) do
+      plan:add("foreign_keys", render.add(entry.now, render.foreign_key(fk)))
+    end
+  end
+end
+
+return keys
