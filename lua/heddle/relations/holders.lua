@@ -2,7 +2,8 @@
 --- it. Asked when it leaves, or may be an orphan: each costs the same however much is managed.
 ---
 --- Most entity managers are never asked, so what they hold is looked through at the first question; what comes to hold
---- an instance from then on is noted by whoever makes it hold it. What has let go since is passed over. A rollback, which puts back anything, begins anew.
+--- an instance from then on is noted by whoever makes it hold it. What has let go since is passed over. A rollback
+--- puts back anything: then it begins anew.
 local holders = {}
 
 local WEAK, NONE = { __mode = "k" }, {}
