@@ -40,6 +40,7 @@ local function copy(list)
   for i = 1, #list do made[i] = list[i] end
   return made
 end
+collection.copy = copy
 
 local function cut(list, e)
   for i = #list, 1, -1 do

@@ -27,9 +27,6 @@ local emit, push, refuse = shape.emit, shape.push, place.refuse
 local is_operator = op.is_operator
 local read
 
--- Request data can be nested as deep as it likes, and every interpreter and database has an end somewhere.
-local MOST_LEVELS = 100
-
 local function read_scalar(to, at, value)
   if expression.of(value) then return compare(to, at, "=", value) end
   if value == null then return emit(to, "null", at.name) end
@@ -133,12 +130,7 @@ local function read_at(to, at, value)
 end
 
 function read(to, at, value)
-  to.depth = to.depth + 1
-  if to.depth > MOST_LEVELS then
-    return refuse(at, "conditions are nested more than " .. MOST_LEVELS .. " levels deep")
-  end
-  read_at(to, at, value)
-  to.depth = to.depth - 1
+  return shape.nested(to, read_at, refuse, at, value)
 end
 
 ---Reads a filter into a shape: a table of conditions, an operator, a bare key, an instance. nil is refused, and

@@ -10,6 +10,9 @@ local shape = {}
 -- op.any): a full cache is emptied rather than left to grow.
 local LIMIT = 500
 
+-- Request data can be nested as deep as it likes, and every interpreter and database has an end somewhere.
+local MOST_LEVELS = 100
+
 ---@class heddle.Shape
 ---@field code (string|number)[]
 ---@field n integer number of words
@@ -63,6 +66,21 @@ function shape.negated(self, read, at, value)
   self.negations = before + 1
   read(self, at, value)
   self.negations = before
+end
+
+---Appends a condition that may stand in another one, which `read` writes.
+---@param self heddle.Shape
+---@param read fun(to: heddle.Shape, at: table, value: any)
+---@param refuse fun(at: table, message: string)
+---@param at table where it stands
+---@param value any
+function shape.nested(self, read, refuse, at, value)
+  self.depth = self.depth + 1
+  if self.depth > MOST_LEVELS then
+    return refuse(at, "conditions are nested more than " .. MOST_LEVELS .. " levels deep")
+  end
+  read(self, at, value)
+  self.depth = self.depth - 1
 end
 
 ---Keeps what words cannot say for who makes SQL of them. The words around the number have to tell two such things

@@ -13,8 +13,6 @@ local conditions = {}
 
 local emit = shape.emit
 
-local MOST_LEVELS = 100
-
 local function refuse(at, message)
   local map = at.source.mapping
   return errors.raise("validation", at.where .. " of " .. map.name .. ": " .. message, resolve.fields(map))
@@ -105,12 +103,7 @@ local function read_one(to, at, cond)
 end
 
 function read(to, at, cond)
-  to.depth = to.depth + 1
-  if to.depth > MOST_LEVELS then
-    return refuse(at, "conditions are nested more than " .. MOST_LEVELS .. " levels deep")
-  end
-  read_one(to, at, cond)
-  to.depth = to.depth - 1
+  return shape.nested(to, read_one, refuse, at, cond)
 end
 
 ---Reads a condition.

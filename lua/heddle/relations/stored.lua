@@ -1,13 +1,7 @@
 --- Collections and the database: members that were read, what a flush has to write, what it has written.
 local collection = require("heddle.collection")
 
-local Collection = collection.class
-
-local function copy(list)
-  local made = {}
-  for i = 1, #list do made[i] = list[i] end
-  return made
-end
+local Collection, copy = collection.class, collection.copy
 
 local function set_of(list)
   local set = {}
