@@ -8,7 +8,7 @@ local function first_property(columns)
 end
 
 local function find_constraint(map, name)
-  for _, list in ipairs({ map.uniques, map.foreign_keys, map.checks }) do
+  for _, list in ipairs({ map.uniques, map.foreign_keys, map.checks, map.indexes }) do
     for _, item in ipairs(list) do
       if item.name == name then return item.property or first_property(item.columns or {}) end
     end

@@ -51,18 +51,35 @@ local function add_unique(context, map, columns, name, where, index)
     index = index, given_where = where }
 end
 
--- Parts are { column, desc = }.
+-- "lower(email)" -> "lower_email", for a name.
+local function words_of(expression)
+  return (expression:gsub("[^%w_\128-\255]+", "_"):gsub("^_+", ""):gsub("_+$", ""))
+end
+
+-- The property that an expression is about: the first whose column it names.
+local function property_in(map, expression)
+  for word in expression:gmatch("[%w_\128-\255]+") do
+    if map.column_of[word] then return map.column_of[word].property end
+  end
+end
+
+-- Parts are { column, desc = } or { expression =, desc = }. A unique index over an expression is unknown to the core:
+-- only the database can say which rows are equal.
 local function add_index(context, map, parts, given)
-  local columns = {}
-  for position, part in ipairs(parts) do columns[position] = part[1] end
-  local names = names_of(columns)
+  local columns, names, property = {}, {}, nil
+  for position, part in ipairs(parts) do
+    columns[#columns + 1] = part[1]
+    names[position] = part.expression and words_of(part.expression) or part[1].name
+    property = property or part.expression and property_in(map, part.expression)
+  end
   if given.of then table.insert(names, 1, naming.snake_case(given.of.name)) end
   local name = given.name or naming.constraint(map.table, names, given.unique and "unique" or "index")
   claim_name(context, map, name)
   local index = { columns = parts, name = name, where = given.where, unique = given.unique or false,
-    method = given.method, among = given.of and rows_of.among(map, given.of.values, ""), of = given.of }
+    method = given.method, among = given.of and rows_of.among(map, given.of.values, ""), of = given.of,
+    include = given.include, property = property }
   map.indexes[#map.indexes + 1] = index
-  if index.unique then add_unique(context, map, columns, name, given.where, index) end
+  if index.unique and #columns == #parts then add_unique(context, map, columns, name, given.where, index) end
 end
 
 local function parts_of(columns)
@@ -94,15 +111,36 @@ local function whose(of, columns)
   return of
 end
 
+-- Parts with the columns in the place of the properties' names.
+local function resolve_parts(context, of, properties, option)
+  local parts, columns = {}, {}
+  for _, part in ipairs(properties) do
+    if part.expression then
+      parts[#parts + 1] = { expression = part.expression, desc = part.desc, nulls = part.nulls }
+    else
+      for _, column in ipairs(columns_of(context, of, part.name, option)) do
+        parts[#parts + 1], columns[#columns + 1] = { column, desc = part.desc, nulls = part.nulls }, column
+      end
+    end
+  end
+  return parts, columns
+end
+
+local function named_columns(context, of, names, option)
+  local columns = {}
+  for _, name in ipairs(names or {}) do
+    for _, column in ipairs(columns_of(context, of, name, option)) do columns[#columns + 1] = column end
+  end
+  return columns
+end
+
 local function add_entity_uniques(context, map, of)
   for _, item in ipairs(family.own_items(of, "uniques")) do
-    local columns = {}
-    for _, name in ipairs(item.properties) do
-      for _, column in ipairs(columns_of(context, of, name, "uniques")) do columns[#columns + 1] = column end
-    end
+    local columns = named_columns(context, of, item.properties, "uniques")
     local owner = whose(of, columns)
-    if item.where or owner then
-      add_index(context, map, parts_of(columns), { name = item.name, where = item.where, unique = true, of = owner })
+    if item.parts or item.where or owner then
+      local parts = item.parts and resolve_parts(context, of, item.parts, "uniques") or parts_of(columns)
+      add_index(context, map, parts, { name = item.name, where = item.where, unique = true, of = owner })
     else
       add_unique(context, map, columns, item.name)
     end
@@ -111,14 +149,9 @@ end
 
 local function add_entity_indexes(context, map, of)
   for _, item in ipairs(family.own_items(of, "indexes")) do
-    local parts, columns = {}, {}
-    for _, part in ipairs(item.properties) do
-      for _, column in ipairs(columns_of(context, of, part.name, "indexes")) do
-        parts[#parts + 1], columns[#columns + 1] = { column, desc = part.desc }, column
-      end
-    end
+    local parts, columns = resolve_parts(context, of, item.properties, "indexes")
     add_index(context, map, parts, { name = item.name, where = item.where, unique = item.unique, method = item.method,
-      of = whose(of, columns) })
+      include = item.include and named_columns(context, of, item.include, "indexes"), of = whose(of, columns) })
   end
 end
 
@@ -158,8 +191,10 @@ end
 -- Without an index every delete of a target reads the whole table. `index = false` does without.
 local function index_foreign_keys(context, map)
   for _, entry in ipairs(map.foreign_keys) do
-    if entry.view.prop.index_option == nil and not is_covered(map, entry.columns) then
-      add_index(context, map, parts_of(entry.columns), {})
+    local option = entry.view.prop.index_option
+    -- What an entity says stands already.
+    if (option == nil or map.hidden and option) and not is_covered(map, entry.columns) then
+      add_index(context, map, parts_of(entry.columns), { name = type(option) == "string" and option or nil })
     end
   end
 end

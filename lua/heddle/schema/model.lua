@@ -40,18 +40,19 @@ local function foreign_key(fk)
 end
 
 local function index_of(map, index)
-  local parts = {}
+  local parts, is_postgres = {}, map.driver == "postgres"
   for i, part in ipairs(index.columns) do
     parts[i] = {
-      column = part[1] and part[1].name, expression = part.expression, desc = part.desc or false, nulls = part.nulls,
+      column = part[1] and part[1].name, expression = part.expression, desc = part.desc or false,
+      nulls = is_postgres and part.nulls or nil,
     }
   end
   return {
     name = index.name, unique = index.unique or false, parts = parts,
-    -- SQLite knows one method only.
-    method = map.driver == "postgres" and index.method or nil,
     where = partial.sql(map, index.where, index.among),
-    include = index.include and names_of(index.include),
+    -- SQLite knows one method only, one place for NULLs and no further columns.
+    method = is_postgres and index.method or nil,
+    include = is_postgres and index.include and names_of(index.include) or nil,
   }
 end
 
