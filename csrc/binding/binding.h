@@ -175,6 +175,7 @@ void hdl_open_model(lua_State *L);
 void hdl_open_pool(lua_State *L);
 void hdl_open_link(lua_State *L);
 void hdl_open_guard(lua_State *L);
+void hdl_open_interrupt(lua_State *L);
 void hdl_open_cursor(lua_State *L);
 void hdl_open_query(lua_State *L);
 void hdl_open_session(lua_State *L);
