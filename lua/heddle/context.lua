@@ -91,6 +91,7 @@ function context.init(given, base_dir)
   self.replicas, self.writes = replicas.open(made, self.driver, limits_of(made)), own_writes.mark()
   self.em = context.handle(self.name)
   self.schema = context.schema(self)
+  self.migrator = later(self, "heddle.migrator")
   self.seeder = later(self, "heddle.seeder")
   if made.debug and made.debug.traceback then errors.debug = true end
   registry.add(self)

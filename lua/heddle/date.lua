@@ -61,6 +61,13 @@ function date.now()
   return require("heddle.core").now()
 end
 
+---Whole seconds since 1970 of an ISO 8601 text, nil when it is none.
+---@param text string
+---@return integer|nil
+function date.seconds(text)
+  return (read_iso(text))
+end
+
 ---Formats a timestamp as `os.date` does ("!" at the beginning means UTC, "*t" gives a table), whole seconds or not.
 ---`%f` is the microseconds, six digits. Raises `validation` for what is no time.
 ---

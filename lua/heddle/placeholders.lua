@@ -85,6 +85,9 @@ local function skip(sql, from, mark, postgres)
   return skip_quoted(sql, from, mark == "[" and "]" or mark)
 end
 
+-- Behind the string, name, comment or dollar quote that begins at `from` with `mark`, one of '"-/$`[.
+placeholders.skip = skip
+
 ---Cuts a text at its placeholders: one piece more than it takes values. Usage:
 ---`placeholders.split("a = ? or b", "postgres")` gives { "a = ", " or b" }
 ---@param sql string

@@ -1,0 +1,130 @@
+--- The SQL of a migration that is not run: `m` notes what it is asked for. What goes through the entity manager depends
+--- on rows and is told as a comment; it finds none.
+local compat = require("heddle.compat")
+local core = require("heddle.core")
+local errors = require("heddle.errors")
+local helpers = require("heddle.migrations.helpers")
+local script = require("heddle.migrations.script")
+
+local dry = {}
+
+local function literal(value)
+  if type(value) == "string" then return "'" .. value:gsub("'", "''") .. "'" end
+  if value == nil or value == core.null then return "NULL" end
+  if type(value) == "table" then return "{...}" end
+  return tostring(value)
+end
+
+local function note(self, text, values)
+  if values and values.n > 0 then
+    local list = {}
+    for i = 1, values.n do list[i] = literal(values[i]) end
+    text = text .. " -- with " .. table.concat(list, ", ")
+  end
+  self.lines[#self.lines + 1] = text
+end
+
+-- The entity manager -------------------------------------------------------------------------------------------
+
+local NOTHING = function() end
+
+-- What methods give when there are no rows; all others the entity manager itself.
+local answers = {
+  find = function() return {} end, find_all = function() return {} end, find_one = NOTHING,
+  find_and_count = function() return {}, 0 end, count = function() return 0 end, stream = function() return NOTHING end,
+  execute = function() return {} end, insert = NOTHING, insert_many = function() return {} end,
+  update_where = function() return 0 end, delete_where = function() return 0 end,
+  create = function(_, data) return data or {} end, assign = function(e) return e end,
+  get_reference = function() return {} end, load = NOTHING, clear = NOTHING, flush = NOTHING,
+}
+
+local function is_reading(name)
+  return name:find("^find") or name == "count" or name == "stream" or name == "load"
+end
+
+local Em = {}
+
+function Em.__index(em, name)
+  return function(_, ...)
+    local lines = rawget(em, "lines")
+    lines[#lines + 1] = ("-- em:%s(%s): depends on the rows that are there%s"):format(name,
+      type((...)) == "string" and ("%q"):format((...)) or "...", is_reading(name) and ", read as none" or "")
+    if name == "transactional" then return (...)(em) end
+    if name == "create" or name == "assign" then return answers[name](..., select(2, ...)) end
+    if answers[name] then return answers[name](em, ...) end
+    return em
+  end
+end
+
+-- The migration ------------------------------------------------------------------------------------------------
+
+local Tool = { __name = "heddle.migration" }
+Tool.__index = Tool
+helpers.add(Tool)
+
+function Tool:sql(text, ...)
+  local values = compat.pack(...)
+  if type(text) ~= "string" then errors.raise("validation", "m:sql takes SQL as a string") end
+  if values.n > 0 then return note(self, text, values) end
+  for _, statement in ipairs(script.split(text, self.driver)) do note(self, statement.text) end
+end
+
+function Tool:execute(sql, ...)
+  note(self, "-- m:execute, which finds no rows here: " .. tostring(sql):gsub("%s+", " "), compat.pack(...))
+  return {}
+end
+
+function Tool:em()
+  return setmetatable({ lines = self.lines, context_name = self.context_name }, Em)
+end
+
+function Tool:rebuild(name, create_sql, copy, indexes)
+  note(self, ("-- the table %q is made anew with its rows, indexes and triggers%s:"):format(name,
+    copy and next(copy) and ", some columns filled from others" or ""))
+  note(self, create_sql)
+  for _, index in ipairs(indexes and indexes.drop or {}) do note(self, ("-- without the index %q"):format(index)) end
+  for _, text in ipairs(indexes and indexes.add or {}) do note(self, text) end
+end
+
+-- These are asked of the database, as it is before.
+local Reader = {}
+Reader.__index = Reader
+
+function Reader:execute(sql, ...)
+  local link = self.context:link()
+  local ok, rows = compat.pcall(self.context.run_sql, self.context, link, sql, compat.pack(...))
+  link:close()
+  if not ok then error(rows, 0) end
+  return rows
+end
+
+local function ask(name)
+  local method = Tool[name]
+  return function(self, ...)
+    return method(setmetatable({ context = self.context, context_name = self.context_name, driver = self.driver },
+      Reader), ...)
+  end
+end
+
+Tool.has_table, Tool.has_column = ask("has_table"), ask("has_column")
+
+---What one half of a migration would run. Errors of a Lua function end the list, where the lack of rows may be why.
+---@param context table
+---@param entry table
+---@param part { run: function|table }
+---@return string[] statements and comments
+function dry.lines(context, entry, part)
+  local made = setmetatable({ context = context, context_name = context.name, driver = context.driver_name,
+    name = entry.name, lines = {} }, Tool)
+  if type(part.run) == "table" then
+    for _, statement in ipairs(part.run) do note(made, statement.text) end
+    return made.lines
+  end
+  local ok, err = compat.pcall(part.run, made)
+  if not ok then
+    note(made, "-- from here on it cannot be told without rows: " .. tostring(err):gsub("%s+", " "))
+  end
+  return made.lines
+end
+
+return dry

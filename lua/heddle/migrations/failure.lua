@@ -1,0 +1,63 @@
+--- Errors of migrations: which one, of which context, where in its file, what the database said.
+local errors = require("heddle.errors")
+
+local failure = {}
+
+-- What an error of the database's knows besides its words.
+local KEPT = { "sql", "sqlstate", "code", "detail", "hint", "constraint", "table", "column", "entity", "property" }
+
+---Raises `migration` about one of them.
+---@param entry table { name =, path = }
+---@param context_name string
+---@param message string what follows the name: "has no down"
+---@param fields? table
+function failure.raise(entry, context_name, message, fields)
+  fields = fields or {}
+  fields.context, fields.migration, fields.file = context_name, entry.name, fields.file or entry.path
+  errors.raise("migration", ("Migration '%s' of context '%s' %s"):format(entry.name, context_name, message), fields)
+end
+
+---Raises `migration` about the whole of them.
+---@param context_name string
+---@param message string
+---@param fields? table
+function failure.refuse(context_name, message, fields)
+  fields = fields or {}
+  fields.context = context_name
+  errors.raise("migration", ("Migrations of context '%s': %s"):format(context_name, message), fields)
+end
+
+-- A runtime error of Lua's says where it was.
+local function words_of(err)
+  if errors.is_error(err) then return err.message, err.where end
+  return tostring(err), nil
+end
+
+---What a migration raised, as an error of kind `migration`.
+---@param entry table
+---@param context_name string
+---@param err any
+---@param at { file: string, line: integer, sql: string }|nil the statement of a script
+---@param remains string what is left of it
+---@return heddle.Error
+function failure.of(entry, context_name, err, at, remains)
+  local message, where = words_of(err)
+  local fields = { context = context_name, migration = entry.name, file = entry.path }
+  if errors.is_error(err) then
+    for _, key in ipairs(KEPT) do fields[key] = err[key] end
+    fields.cause = err.cause or err
+    fields.reason = err.kind
+  else
+    fields.cause = err
+  end
+  if at then
+    fields.file, fields.line, fields.sql = at.file, at.line, fields.sql or at.sql
+    where = at.file .. ":" .. at.line
+  elseif where then
+    fields.line = tonumber(where:match(":(%d+)$"))
+  end
+  return errors.new("migration", ("Migration '%s' of context '%s' failed%s: %s; %s"):format(entry.name, context_name,
+    where and " at " .. where or "", message, remains), fields)
+end
+
+return failure

@@ -1,0 +1,203 @@
+--- The connection that migrations run on, from the first to the last: kept, without the context's time limit, on SQLite
+--- without foreign keys, and with the lock that keeps other processes out (M4).
+---
+--- PostgreSQL: an advisory lock of the session, asked for again and again in short statements, because a statement that
+--- waits would stand in the way of CREATE INDEX CONCURRENTLY; every transaction looks whether it is still held. SQLite:
+--- each transaction takes the write lock, and looks whether somebody else was faster.
+local compat = require("heddle.compat")
+local errors = require("heddle.errors")
+local failure = require("heddle.migrations.failure")
+local manager = require("heddle.manager")
+local record = require("heddle.migrations.record")
+local transaction = require("heddle.transaction")
+local wait = require("heddle.wait")
+
+local pcall = compat.pcall
+
+local Session = {}
+Session.__index = Session
+
+local session = {}
+
+-- One half of the advisory lock's key, "HEDD"; the other one is the schema's.
+local LOCK = 1212499012
+
+-- The longest pause between two attempts, and how long a migration that has started may be somebody's who is at it.
+local PAUSE, GRACE = 0.5, 2
+
+function Session:query(sql, ...)
+  local rows = self.context:run_sql(self.link, sql, compat.pack(...))
+  return rows and rows[1]
+end
+
+-- Says once that somebody else is at work.
+local function tell_waiting(self, on_progress)
+  if self.has_told then return end
+  self.has_told = true
+  if on_progress then on_progress({ event = "waiting", context = self.context.name }) end
+end
+
+local function set_up(self)
+  local link = self.link
+  if self.context.driver_name == "sqlite" then
+    self.enforces = self:query("PRAGMA foreign_keys").foreign_keys == 1
+    if self.enforces then
+      link:keep("PRAGMA foreign_keys = ON")
+      self:query("PRAGMA foreign_keys = OFF")
+    end
+    return
+  end
+  -- What a migration sets is not to meet the connection's next user: it is closed behind us.
+  link:keep("SELECT pg_advisory_unlock_all()")
+  local row = self:query("SELECT current_setting('search_path') AS path, "
+    .. "set_config('statement_timeout', '0', false) AS none")
+  self.path = row.path
+end
+
+---Opens the session; nothing is locked yet.
+---@param context table
+---@return table session
+function session.open(context)
+  local self = setmetatable({ context = context, link = context:link() }, Session)
+  self.em = manager.new(context, { link = self.link })
+  local ok, err = pcall(set_up, self)
+  if ok then ok, err = pcall(record.locate, self) end
+  if not ok then
+    self:close()
+    error(err, 0)
+  end
+  return self
+end
+
+---Keeps other processes out, once they have ended their work; makes the record's table.
+---@param on_progress function|nil
+function Session:lock(on_progress)
+  if self.context.driver_name == "postgres" then
+    local pause = 0.02
+    while true do
+      local row = self:query("SELECT hashtext(?::text) AS key, pg_try_advisory_lock(?::int, hashtext(?::text)) AS held",
+        self.schema or "", LOCK, self.schema or "")
+      if row.held then
+        self.key = row.key
+        break
+      end
+      tell_waiting(self, on_progress)
+      wait.sleep(pause)
+      pause = math.min(pause * 2, PAUSE)
+    end
+    record.locate(self)
+  end
+  if self.is_there then return end
+  self:begin(on_progress)
+  record.make(self)
+  self:commit()
+end
+
+-- The first statement of a transaction: on PostgreSQL also whether the lock is ours, and the search path put back.
+local function look(self, name)
+  local context = self.context.name
+  if self.context.driver_name == "sqlite" then
+    if name then return self:query("SELECT " .. record.state_sql(self) .. " AS state", context, name) end
+    return self:query("SELECT 1 AS state")
+  end
+  local held = "set_config('search_path', ?, false) AS path, EXISTS (SELECT 1 FROM pg_locks WHERE locktype = "
+    .. "'advisory' AND classid = " .. LOCK .. " AND objid = ?::bigint AND objsubid = 2 AND granted "
+    .. "AND pid = pg_backend_pid()) AS held"
+  local key = self.key < 0 and self.key + 4294967296 or self.key
+  local row
+  if name then
+    row = self:query("SELECT " .. record.state_sql(self) .. " AS state, " .. held, context, name, self.path, key)
+  else
+    row = self:query("SELECT " .. held, self.path, key)
+  end
+  if row.held then return row end
+  return failure.refuse(context, "the lock that keeps other processes out is lost: the connection was broken, or a "
+    .. "pooler that mixes sessions (pgbouncer with pool_mode = transaction) stands in between; connect to the server "
+    .. "itself")
+end
+
+-- What the core says of a lock that another process holds; what is said of one that this coroutine holds has no code.
+local function is_taken(self, err)
+  return self.context.driver_name == "sqlite" and errors.is_error(err, "lock_timeout") and err.code ~= nil
+end
+
+---Begins a transaction (inside one, a savepoint).
+---@param on_progress function|nil
+---@param name? string a migration
+---@return string|nil state of that one
+function Session:begin(on_progress, name)
+  while true do
+    transaction.begin(self.em)
+    local ok, row = pcall(look, self, name)
+    if ok then return row.state end
+    transaction.rollback(self.em)
+    if not is_taken(self, row) then error(row, 0) end
+    tell_waiting(self, on_progress)
+    wait.sleep(0.02)
+  end
+end
+
+function Session:commit()
+  transaction.commit(self.em)
+  if #self.em.transactions == 0 then self.em:clear() end
+end
+
+---Back to before the innermost transaction that was begun here.
+function Session:rollback(depth)
+  while #self.em.transactions > (depth or 0) do transaction.rollback(self.em) end
+end
+
+---A migration that has started: nil when somebody else has ended it since, `started` when nobody is at it.
+---@return string|nil state
+function Session:settled_state(on_progress, name)
+  if self.context.driver_name == "postgres" then return "started" end
+  local passed = 0
+  repeat
+    local state = self:begin(on_progress, name)
+    self:rollback()
+    if state ~= "started" then return nil end
+    tell_waiting(self, on_progress)
+    wait.sleep(0.1)
+    passed = passed + 0.1
+  until passed > GRACE
+  return "started"
+end
+
+-- Five of them say what is wrong.
+local function name_broken(rows)
+  local names = {}
+  for i = 1, math.min(#rows, 5) do
+    local row = rows[i]
+    local which = row.rowid and (" row " .. tostring(row.rowid)) or ""
+    names[i] = ("'%s'%s refers to '%s'"):format(row.table, which, row.parent)
+  end
+  return table.concat(names, ", ") .. (#rows > 5 and (" and %d more"):format(#rows - 5) or "")
+end
+
+---Foreign keys are off on SQLite while migrations run, so what they would have refused is looked for. Raises
+---`foreign_key_violation`.
+function Session:check_references()
+  if not self.enforces then return end
+  local rows = self.context:run_sql(self.link, "PRAGMA foreign_key_check", compat.pack()) or {}
+  if #rows == 0 then return end
+  errors.raise("foreign_key_violation", "rows are left that refer to rows which are not there: " .. name_broken(rows),
+    { context = self.context.name, table = rows[1].table })
+end
+
+local function restore(self)
+  if self.key then self:query("SELECT pg_advisory_unlock(?::int, ?::int) AS freed", LOCK, self.key) end
+  if self.enforces then self:query("PRAGMA foreign_keys = ON") end
+end
+
+---Ends the session: the lock is given back, the connection is as it was or closed.
+function Session:close()
+  local link = self.link
+  pcall(self.rollback, self)
+  local ok = pcall(restore, self)
+  if ok and self.context.driver_name == "sqlite" then link:keep(nil) end
+  link:reset()
+  link:close()
+  self.em:clear()
+end
+
+return session
