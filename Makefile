@@ -75,8 +75,8 @@ all: $(MODULES) $(BUILD)/bin/heddle
 $(BUILD)/bin/heddle: Makefile
 	@mkdir -p $(@D)
 	$(call say,SH)printf '%s\n' '#!/bin/sh' 'root=$$(cd "$$(dirname "$$(readlink -f "$$0")")/../../.." && pwd)' \
-	    'LUA_PATH="$$root/lua/?.lua;$$root/lua/?/init.lua;$${LUA_PATH:-;;}" \' \
-	    'LUA_CPATH="$$root/$(BUILD)/?.so;$${LUA_CPATH:-;;}" \' \
+	    'LUA_PATH="$$root/lua/?.lua;$$root/lua/?/init.lua;$${LUA_PATH:-;}" \' \
+	    'LUA_CPATH="$$root/$(BUILD)/?.so;$${LUA_CPATH:-;}" \' \
 	    'exec $(LUA) "$$root/lua/heddle/cli/heddle" "$$@"' >$@ && chmod +x $@
 
 $(BUILD)/heddle/core.so: $(BASE) $(CORE) $(BINDING)

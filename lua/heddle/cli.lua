@@ -17,7 +17,7 @@ local report = require("heddle.cli.report")
 local cli = {}
 
 -- The groups, in the order in which help shows them.
-local groups = { "init", "migrate", "schema", "debug", "completion" }
+local groups = { "init", "migrate", "schema", "debug", "seed", "console", "completion" }
 
 local function load_groups()
   local loaded = {}
@@ -42,16 +42,22 @@ local function answer(streams, instead)
   return 2
 end
 
-local function run(app, command)
-  local code = command.run(app, app.args) or 0
-  if command.tells_pending then require("heddle.cli.pending").tell(app) end
-  return code
-end
-
 local function close(app)
   for _, made in pairs(app.made) do
     if made.ok then pcall(made.result.close, made.result) end
   end
+end
+
+local function run(streams, made, args)
+  local app, command = new_app(streams, args), made.by_name[args.command].command
+  app.grammar = made
+  local _, code = report.protect(streams, args, function()
+    local code = command.run(app, args) or 0
+    if command.tells_pending then require("heddle.cli.pending").tell(app) end
+    return code
+  end)
+  close(app)
+  return code
 end
 
 ---Runs a command line.
@@ -60,18 +66,13 @@ end
 ---@return integer code
 function cli.main(arguments, streams)
   streams = streams or io
-  local made, args, instead
-  local ok, code = report.protect(streams, {}, function()
-    made = cli.grammar()
-    args, instead = parser.read(made, arguments)
+  local _, code = report.protect(streams, {}, function()
+    local made = cli.grammar()
+    local args, instead = parser.read(made, arguments)
+    if args then return run(streams, made, args) end
+    return answer(streams, instead)
   end)
-  if not ok then return code end
-  if instead then return answer(streams, instead) end
-  local app = new_app(streams, args)
-  app.grammar = made
-  local _, result = report.protect(streams, args, run, app, made.by_name[args.command].command)
-  close(app)
-  return result
+  return code
 end
 
 return cli

@@ -1,4 +1,5 @@
 --- `heddle debug`: what is wrong with a project, and what to do about it.
+local compat = require("heddle.compat")
 local errors = require("heddle.errors")
 local output = require("heddle.cli.output")
 local project = require("heddle.cli.project")
@@ -51,6 +52,16 @@ local function check_entities(instance)
   return "ok", ("%d: %s"):format(#names, shown)
 end
 
+-- What keeps a file from being run at all, nil when nothing does.
+local function fault_of(path)
+  local file = path:find("%.lua$") and io.open(path, "rb")
+  if not file then return nil end
+  local text = file:read("*a")
+  file:close()
+  local _, problem = compat.load(text, "@" .. path)
+  return problem
+end
+
 local function check_migrations(instance)
   local pending, wrong, done = 0, {}, 0
   for _, one in ipairs(instance.migrator:status()) do
@@ -58,6 +69,8 @@ local function check_migrations(instance)
       done = done + 1
     elseif one.state == "pending" then
       pending = pending + 1
+      local fault = fault_of(one.path or "")
+      if fault then return "wrong", fault, "mend the file" end
     else
       wrong[#wrong + 1] = one.name .. " is " .. one.state
     end

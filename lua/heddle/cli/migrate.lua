@@ -6,46 +6,58 @@ local states = { done = "green", pending = "yellow" }
 
 local function add_run_options(parser)
   parser:flag("--dry-run"):description("Print the SQL, run nothing.")
-  parser:flag("--one-transaction"):description("One transaction for them all: one that fails takes back the others.")
+  parser:flag("--all-or-nothing"):description("One transaction for them all: one that fails takes back the others.")
 end
 
+local verbs = {
+  up = { "migrating", "migrated", "run" },
+  down = { "taking back", "taken back", "taken back" },
+}
+
+-- Seconds from which on one statement is worth a line.
+local LONG = 1
+
 -- Tells how far a run is: a line for each migration, with the time that it took.
-local function progress(app, word)
+local function progress(app)
   local live = app:is_terminal("stderr")
-  return function(event)
-    if event.state == "started" then
-      if live then app.io.stderr:write(("  %s %s ..."):format(word, event.name)) end
-      return
-    end
-    if live then app.io.stderr:write("\r\27[K") end
-    if event.state == "done" then
-      app:say("  %s %s  %s", app.style.green(word), event.name, app.style.dim(output.duration(event.duration or 0)))
+  local function draw(text)
+    if live then app.io.stderr:write("\r\27[K", text) end
+  end
+  return function(told)
+    local words = verbs[told.direction or "up"]
+    if told.event == "start" then
+      draw(("  %s %s (%d of %d) ..."):format(words[1], told.name, told.index, told.count))
+    elseif told.event == "waiting" then
+      app:note("  context '%s': another process is migrating; waiting for its end ...", told.context)
+    elseif told.event == "statement" and told.duration >= LONG then
+      draw("")
+      app:note("  %s  %s", output.duration(told.duration), output.one_line(told.sql, 100))
+    elseif told.event == "done" then
+      draw("")
+      app:say("  %s %s  %s", app.style.green(words[2]), told.name, app.style.dim(output.duration(told.duration)))
+    elseif told.event == "failed" then
+      draw("")
+      app:say("  %s %s  %s", app.style.red("failed"), told.name, app.style.dim(output.duration(told.duration)))
     end
   end
 end
 
-local function print_dry(app, made)
-  for _, text in ipairs(made) do
-    if type(text) == "table" then
-      app:say("-- %s", text.name)
-      for _, each in ipairs(text.sql or {}) do app:say("%s;", (each:gsub("[;%s]+$", ""))) end
-    else
-      app:say("%s", text)
+local function print_dry(app, scripts)
+  for _, script in ipairs(scripts or {}) do
+    app:say("-- %s%s", script.name, script.transaction and "" or " (without a transaction)")
+    for _, text in ipairs(script.sql) do
+      app:say("%s", text:find("^%-%-[^\n]*$") and text or (text:gsub("[;%s]+$", "") .. ";"))
     end
   end
 end
 
 local function run_migrations(app, args, instance, direction, options)
-  options.dry_run, options.all_or_nothing = args.dry_run, args.one_transaction
-  options.on_progress = progress(app, direction == "up" and "migrated" or "taken back")
-  local made = instance.migrator[direction](instance.migrator, options)
-  if args.dry_run then return print_dry(app, made) end
-  if #made == 0 then
-    app:say("Context '%s': nothing to do.", instance.name)
-  else
-    app:say("Context '%s': %s %s.", instance.name, output.count(#made, "migration"),
-      direction == "up" and "run" or "taken back")
-  end
+  options.dry_run, options.all_or_nothing = args.dry_run, args.all_or_nothing
+  options.on_progress = progress(app)
+  local names, scripts = instance.migrator[direction](instance.migrator, options)
+  if args.dry_run then return print_dry(app, scripts) end
+  if #names == 0 then return app:say("Context '%s': nothing to do.", instance.name) end
+  app:say("Context '%s': %s %s.", instance.name, output.count(#names, "migration"), verbs[direction][3])
 end
 
 local function up(app, args)
@@ -67,7 +79,7 @@ end
 local function print_changes(app, title, statements)
   if not statements or #statements == 0 then return end
   app:say("  %s", app.style.dim(title))
-  for _, text in ipairs(statements) do app:say("    %s", (tostring(text):gsub("%s+", " "))) end
+  for _, text in ipairs(statements) do app:say("    %s", output.one_line(text, 160)) end
 end
 
 local function create(app, args)
@@ -88,10 +100,8 @@ end
 
 -- ---- Looking ----
 
-local function executed_text(value)
-  if value == nil then return "" end
-  if type(value) ~= "number" then return tostring(value) end
-  return require("heddle.date").format("%Y-%m-%d %H:%M:%S", value)
+local function time_text(format, value)
+  return value and require("heddle.date").format(format, value)
 end
 
 local function is_wrong(row)
@@ -105,8 +115,9 @@ local function status(app, args)
   local result = app:each(function(instance)
     local rows, list = {}, instance.migrator:status()
     for i, one in ipairs(list) do
-      rows[i] = { one.name, one.state, executed_text(one.executed_at) }
-      all[#all + 1] = { context = instance.name, name = one.name, state = one.state, executed_at = one.executed_at }
+      rows[i] = { one.name, one.state, time_text("%Y-%m-%d %H:%M:%S", one.executed_at) }
+      all[#all + 1] = { context = instance.name, name = one.name, state = one.state,
+        executed_at = time_text("!%Y-%m-%dT%H:%M:%SZ", one.executed_at) }
       if args.check and is_wrong(one) then code = 1 end
     end
     if args.json then return end
@@ -123,7 +134,7 @@ local function fresh(app)
   return app:each(function(instance)
     app:confirm(("This drops everything in context '%s' (%s), with its rows, and migrates anew."):format(instance.name,
       app:place(instance)))
-    local made = instance.migrator:fresh({ on_progress = progress(app, "migrated") })
+    local made = instance.migrator:fresh({ on_progress = progress(app) })
     app:say("Context '%s': made anew, %s run.", instance.name, output.count(#(made or {}), "migration"))
   end)
 end

@@ -24,7 +24,8 @@ local descriptors = { stdin = 0, stdout = 1, stderr = 2 }
 ---@return boolean
 function output.is_terminal(streams, name)
   if streams.is_terminal then return streams.is_terminal(name) == true end
-  return streams == io and require("heddle.core").is_terminal(descriptors[name])
+  local loaded, core = pcall(require, "heddle.core")
+  return streams == io and loaded and core.is_terminal(descriptors[name])
 end
 
 ---Colours for a stream: where it is a terminal, and nobody asked for none (`--no-color`, NO_COLOR, TERM=dumb).
@@ -97,6 +98,22 @@ function output.duration(seconds)
   if seconds < 59.95 then return ("%.1f s"):format(seconds) end
   local whole = math.floor(seconds + 0.5)
   return ("%d min %02d s"):format(math.floor(whole / 60), whole % 60)
+end
+
+---A text on one line, cut where it is too long.
+---@param text string UTF-8
+---@param longest integer characters
+---@return string
+function output.one_line(text, longest)
+  text = tostring(text):gsub("%s+", " "):gsub("^ ", "")
+  if output.width(text) <= longest then return text end
+  local kept, count = {}, 0
+  for character in text:gmatch("[%z\1-\127\194-\244][\128-\191]*") do
+    count = count + 1
+    if count > longest - 3 then break end
+    kept[count] = character
+  end
+  return table.concat(kept) .. "..."
 end
 
 ---"1 migration", "2 migrations".

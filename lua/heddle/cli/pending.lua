@@ -10,7 +10,8 @@ function pending.tell(app)
   for _, instance in ipairs(app:others()) do
     local ok, list = pcall(function() return instance.migrator:pending() end)
     if not ok then
-      app:warn("context '%s': what is pending there cannot be said: %s", instance.name, errors.is_error(list) and list.message or tostring(list))
+      app:warn("context '%s': what is pending there cannot be said: %s", instance.name,
+        errors.is_error(list) and list.message or tostring(list))
     elseif #list > 0 then
       app:note("%s", app.err_style.dim(("context '%s': %s pending; heddle migrate --context %s, or --all"):format(
         instance.name, output.count(#list, "migration"), instance.name)))

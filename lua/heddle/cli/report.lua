@@ -28,6 +28,12 @@ local function more_of(err)
   return table.concat(lines)
 end
 
+-- Ctrl-C is an error of the interpreter's, which others may have made theirs.
+local function is_interrupted(err)
+  local cause = errors.is_error(err) and err.cause
+  return tostring(err):find("interrupted!", 1, true) or type(cause) == "string" and cause:find("interrupted!", 1, true)
+end
+
 local function tell(streams, args, err, trace)
   local style = output.style(streams, "stderr", args.no_color)
   local function write(...) streams.stderr:write(style.red("heddle:"), " ", ...) end
@@ -35,7 +41,7 @@ local function tell(streams, args, err, trace)
     if err.message then write(err.message, "\n") end
     return err.heddle_exit
   end
-  if tostring(err):find("interrupted!", 1, true) then
+  if is_interrupted(err) then
     write("interrupted; what was under way has been taken back\n")
     return 130
   end

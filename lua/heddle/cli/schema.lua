@@ -48,7 +48,7 @@ local function update(app, args)
     end
     local made = instance.schema:update(options)
     app:say("Context '%s': %s run.", instance.name, output.count(#made, "statement"))
-    for _, text in ipairs(made) do app:say("  %s", (tostring(text):gsub("%s+", " "))) end
+    for _, text in ipairs(made) do app:say("  %s", output.one_line(text, 160)) end
     changes.tell_rest(app, made)
   end)
 end
