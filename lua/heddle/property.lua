@@ -1,4 +1,5 @@
 --- Options of a property that is a column (or, with `persist = false`, only a value of the instance).
+local compat = require("heddle.compat")
 local options = require("heddle.options")
 local relation = require("heddle.relation")
 local types = require("heddle.types")
@@ -7,15 +8,28 @@ local property = {}
 
 local name_or_flag = options.either(options.boolean, options.text)
 
+-- { "a", "b" }, or { "a", "b", name = "what its CHECK is called" }
+local function labels(value)
+  if type(value) ~= "table" or value.name == nil then return options.list_of(options.text)(value) end
+  if options.text(value.name) then return "a list whose 'name', that of its CHECK, is a non-empty string" end
+  local list = {}
+  for key, label in pairs(value) do
+    if key ~= "name" then list[key] = label end
+  end
+  return options.list_of(options.text)(list)
+end
+
 property.rules = {
   type = types.rule,
   primary = options.boolean, nullable = options.boolean, unique = name_or_flag, index = name_or_flag,
   default = options.any, default_sql = options.text, column = options.text,
   length = options.integer(1, 10485760), precision = options.integer(1, 1000), scale = options.integer(0, 1000),
-  enum = options.list_of(options.text), array_of = options.one_of(types.elements),
-  autoincrement = options.boolean, on_create = options.func, on_update = options.func,
+  enum = labels, array_of = options.one_of(types.elements),
+  autoincrement = options.either(options.boolean, options.one_of({ "rowid" })),
+  on_create = options.func, on_update = options.func,
   version = options.boolean, lazy = options.boolean, hidden = options.boolean, persist = options.boolean,
   comment = options.string, check = options.text, generated = options.text,
+  virtual = options.boolean,
   as = options.one_of({ "string", "iso8601" }),
 }
 
@@ -51,6 +65,8 @@ function property.build(given, fail)
   local prop = { kind = "scalar" }
   for key in pairs(property.rules) do prop[key] = given[key] end
   prop.index, prop.index_option = nil, given.index
+  if prop.enum then prop.enum, prop.enum_name = { compat.unpack(prop.enum) }, prop.enum.name end
+  if prop.virtual and not prop.generated then fail("option 'virtual' says how a 'generated' column is kept") end
   -- orm.null: no default, said aloud.
   if type(given.default) == "userdata" and given.default == require("heddle.null") then prop.default = nil end
   for _, pair in ipairs(exclusive) do

@@ -33,10 +33,12 @@ local common = {
 local owning = {
   inversed_by = options.text, join_column = columns, on_delete = action, on_update = action,
   primary = options.boolean, unique = name_or_flag, index = name_or_flag, deferrable = options.boolean,
+  foreign_key = options.text, default_sql = options.text,
 }
 local pivot = {
   inversed_by = options.text, join_column = columns, inverse_join_column = columns, pivot_table = options.text,
   pivot_entity = target, fixed_order = options.boolean, on_delete = action, on_update = action,
+  deferrable = options.boolean, index = name_or_flag, foreign_key = options.text, inverse_foreign_key = options.text,
 }
 local inverse = { mapped_by = options.text }
 local removing = { orphan_removal = options.boolean }
@@ -94,7 +96,8 @@ end
 local function check_inverse(prop, given, fail)
   if given.owner then fail("options 'owner' and 'mapped_by' exclude each other") end
   for _, option in ipairs({ "inversed_by", "join_column", "inverse_join_column", "pivot_table", "pivot_entity",
-      "fixed_order", "on_delete", "on_update", "primary", "unique", "index", "deferrable" }) do
+      "fixed_order", "on_delete", "on_update", "primary", "unique", "index", "deferrable", "foreign_key",
+      "inverse_foreign_key", "default_sql" }) do
     if given[option] ~= nil and given[option] ~= false then
       fail(("option '%s' belongs to the owning side, property '%s' of the target"):format(option, prop.mapped_by))
     end

@@ -26,10 +26,10 @@ local function scalar_column(context, view)
   local column = {
     name = prop.column or context.naming.column(prop.name), property = prop.name, view = view, prop = prop,
     nullable = prop.nullable or false, primary = prop.primary or false, unique = prop.unique and true or false,
-    default_sql = prop.default_sql, generated = prop.generated, version = prop.version or false,
+    default_sql = prop.default_sql, generated = prop.generated, virtual = prop.virtual, version = prop.version or false,
     emptied = prop.default ~= nil and prop.nullable or false,
     hidden = prop.hidden or false, lazy = prop.lazy or false, raw = view.raw or false,
-    autoincrement = false, comment = prop.comment, check = prop.check,
+    enum_name = prop.enum_name, autoincrement = false, comment = prop.comment, check = prop.check,
   }
   for _, field in ipairs(inherited) do column[field] = prop[field] end
   -- What converts is the host's to hold.
@@ -46,6 +46,9 @@ local function foreign_columns(context, map, view)
     context.fail(map, prop.name, ("option 'join_column' names %d columns; the key of '%s' has %d"):format(#given,
       view.target.name, #target_key))
   end
+  if prop.default_sql and #target_key > 1 then
+    context.fail(map, prop.name, "option 'default_sql' is for one column; the key of its target has several")
+  end
   local made = {}
   for position, target_column in ipairs(target_key) do
     local column = {
@@ -53,7 +56,7 @@ local function foreign_columns(context, map, view)
       property = prop.name, view = view, nullable = prop.nullable or false, primary = prop.primary or false,
       unique = #target_key == 1 and (prop.kind == "one_to_one" or (prop.unique and true or false)),
       version = false, hidden = prop.hidden or false, lazy = false, raw = false, autoincrement = false,
-      comment = prop.comment,
+      comment = prop.comment, default_sql = prop.default_sql,
     }
     for _, field in ipairs(inherited) do column[field] = target_column[field] end
     made[position] = column
@@ -71,6 +74,7 @@ local function make_auto_key(map)
   if prop.autoincrement == false or (prop.custom and not prop.autoincrement) then return end
   if prop.default ~= nil or prop.default_sql then return end
   column.autoincrement, map.auto_key = true, column
+  column.rowid = prop.autoincrement == "rowid"
 end
 
 local build_key
@@ -125,7 +129,7 @@ local function add_foreign_key(map, view)
     property = view.name, view = view, columns = view.columns, target = view.target.root,
     target_columns = view.target.key, nullable = prop.nullable or view.partial or false, on_delete = prop.on_delete,
     on_update = prop.on_update_rule, deferrable = map.driver == "postgres" and prop.deferrable ~= false,
-    name = naming.constraint(map.table, names, "foreign"),
+    name = prop.foreign_key or naming.constraint(map.table, names, "foreign"),
   }
   for _, column in ipairs(view.columns) do column.foreign_key = entry end
   map.foreign_keys[#map.foreign_keys + 1] = entry

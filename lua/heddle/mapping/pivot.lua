@@ -51,7 +51,7 @@ local function add_side(context, map, side, columns, rules)
   local entry = {
     property = map.pivot.property, view = view, columns = columns, target = rules.target,
     target_columns = rules.target_columns, nullable = false, on_delete = rules.on_delete, on_update = rules.on_update,
-    deferrable = map.driver == "postgres", name = rules.name,
+    deferrable = map.driver == "postgres" and rules.deferrable ~= false, name = rules.name,
   }
   for _, column in ipairs(columns) do column.foreign_key = entry end
   map.foreign_keys[#map.foreign_keys + 1] = entry
@@ -95,10 +95,14 @@ local function fill_own(context, view, made)
     to_itself and "_2" or "")
   for _, side in ipairs({ "owner", "target" }) do
     local columns, target = made[side .. "_columns"], made[side]
+    local is_owner = side == "owner"
     add_side(context, map, side, columns, {
-      view = side_view(side, target), target = target.root, target_columns = target.key,
-      on_delete = prop.on_delete or "cascade", on_update = prop.on_update_rule,
-      name = naming.constraint(map.table, names_of(columns), "foreign"),
+      -- Needed for one side only: the key begins with the owner's columns.
+      view = side_view(side, target, prop.index_option), target = target.root,
+      target_columns = target.key, on_delete = prop.on_delete or "cascade", on_update = prop.on_update_rule,
+      deferrable = prop.deferrable,
+      name = prop[is_owner and "foreign_key" or "inverse_foreign_key"]
+        or naming.constraint(map.table, names_of(columns), "foreign"),
     })
   end
   if not made.fixed_order then return end

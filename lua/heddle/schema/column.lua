@@ -112,10 +112,12 @@ end
 function column.of(col, driver)
   local made = {
     name = col.name, type = column.type(col, driver), nullable = col.nullable or false,
-    autoincrement = col.autoincrement or false, generated = col.generated or nil, property = identity(col),
+    -- The rowid of SQLite is a key by itself.
+    autoincrement = col.autoincrement and not (col.rowid and driver == "sqlite") or false,
+    generated = col.generated or nil, virtual = driver == "sqlite" and col.virtual or nil, property = identity(col),
     kind = col.type,
   }
-  if not made.generated and not made.autoincrement then made.default = default_text(col, driver) end
+  if not made.generated and not col.autoincrement then made.default = default_text(col, driver) end
   -- SQLite has none.
   if driver == "postgres" and col.comment ~= "" then made.comment = col.comment end
   return made
