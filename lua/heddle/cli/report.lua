@@ -14,15 +14,19 @@ local function indented(text)
   return (tostring(text):gsub("%s+$", ""):gsub("\n", "\n    "))
 end
 
+local function plain(text)
+  return (text:gsub("%s+", " "))
+end
+
 -- What else is known: the database's own words, each once.
 local function more_of(err)
-  local lines, said = {}, err.message
+  local lines, said = {}, plain(err.message)
   for _, name in ipairs({ "cause", "detail", "hint", "sql" }) do
     local value = err[name]
     if errors.is_error(value) then value = value.message .. more_of(value) end
-    if type(value) == "string" and value ~= "" and not said:find(value, 1, true) then
+    if type(value) == "string" and value ~= "" and not said:find(plain(value), 1, true) then
       lines[#lines + 1] = ("\n  %s: %s"):format(name, indented(value))
-      said = said .. "\n" .. value
+      said = said .. " " .. plain(value)
     end
   end
   return table.concat(lines)
