@@ -27,6 +27,7 @@ end
 -- The migration's own work; `orm.em` of the context is its entity manager meanwhile.
 local function perform(job, entry, part, remains)
   local session = job.session
+  session:note_references()
   local made = tool.new(session, entry, job.on_progress)
   local item = scope.enter({ overrides = { [session.context] = session.em } })
   local ok, err = pcall(tool.run, made, part, entry, remains)

@@ -163,25 +163,36 @@ function Session:settled_state(on_progress, name)
   return "started"
 end
 
+local function broken(self)
+  return self.context:run_sql(self.link, "PRAGMA foreign_key_check", compat.pack()) or {}
+end
+
 -- Five of them say what is wrong.
 local function name_broken(rows)
-  local names = {}
+  local list = {}
   for i = 1, math.min(#rows, 5) do
     local row = rows[i]
     local which = row.rowid and (" row " .. tostring(row.rowid)) or ""
-    names[i] = ("'%s'%s refers to '%s'"):format(row.table, which, row.parent)
+    list[i] = ("'%s'%s refers to '%s'"):format(row.table, which, row.parent)
   end
-  return table.concat(names, ", ") .. (#rows > 5 and (" and %d more"):format(#rows - 5) or "")
+  return table.concat(list, ", ") .. (#rows > 5 and (" and %d more"):format(#rows - 5) or "")
 end
 
----Foreign keys are off on SQLite while migrations run, so what they would have refused is looked for. Raises
----`foreign_key_violation`.
+---Foreign keys are off on SQLite while migrations run, so what they would have refused is looked for. Rows that were
+---broken before the first of them are not theirs: `note_references` counts them. Raises `foreign_key_violation`.
 function Session:check_references()
   if not self.enforces then return end
-  local rows = self.context:run_sql(self.link, "PRAGMA foreign_key_check", compat.pack()) or {}
-  if #rows == 0 then return end
+  local rows = broken(self)
+  if #rows <= self.broken then
+    self.broken = #rows
+    return
+  end
   errors.raise("foreign_key_violation", "rows are left that refer to rows which are not there: " .. name_broken(rows),
     { context = self.context.name, table = rows[1].table })
+end
+
+function Session:note_references()
+  if self.enforces and not self.broken then self.broken = #broken(self) end
 end
 
 local function restore(self)
