@@ -149,6 +149,8 @@ void hdl_check_key(lua_State *L, hdl_shelf *shelf, int index, hd_value *key);
 bool hdl_same_value(lua_State *L, hdl_shelf *shelf, int column, int index, int snapshot);
 /* Readies the link for a batch and what it points into. */
 void hdl_link_ready(hd_link *link);
+/* hd_link_step; a Ctrl-C that core.interrupts asked for stops a step that would go on for long. */
+hd_step hdl_step(hd_link *link, hd_wait *wait);
 /* Runs a batch on the link and steps once; pushes the status (and keeps `pin` alive until the next run). */
 int hdl_link_start(lua_State *L, int link_index, const hd_batch *batch, unsigned flags,
                    hd_time limit, int pin);

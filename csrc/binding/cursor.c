@@ -63,7 +63,7 @@ static int cursor_start(lua_State *L) {
     hd_step step = HD_FAILED;
     hd_time limit = hdl_limit(L, 5);
     if (hd_cursor_fetch(box->cursor, link, &query->statement, box->count, limit) == HD_OK)
-        step = hd_link_step(link, &wait);
+        step = hdl_step(link, &wait);
     return hdl_push_step(L, step, &wait);
 }
 

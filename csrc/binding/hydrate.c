@@ -298,7 +298,7 @@ static hd_step add_rows(run *r, int limit, hd_wait *wait) {
     hd_step step = HD_ROW;
     while (step == HD_ROW && limit-- != 0) {
         add_row(r, &r->link->row);
-        step = hd_link_step(r->link, wait);
+        step = hdl_step(r->link, wait);
     }
     return step;
 }

@@ -186,7 +186,7 @@ static int hydrate_plain(lua_State *L) {
             lua_rawseti(L, 4, ++results);
             others = hdl_add_others(L, h, &link->row, 6, others);
         }
-        step = hd_link_step(link, &wait);
+        step = hdl_step(link, &wait);
     }
     return hdl_push_step(L, step, &wait);
 }

@@ -2,7 +2,8 @@
  *
  * The stand-alone interpreter hears the first Ctrl-C of a script and ends at the second. Here each one sets a hook on
  * the thread that asked for it, which raises "interrupted!" at the next instruction, and reading from a terminal is
- * broken off by the signal. What nobody hears - a C function that does not come back - ends the process at the third. */
+ * broken off by the signal. A statement of SQLite, which is one long step, is told to stop; others are waited for in
+ * slices. What nobody hears - a C function that does not come back - ends the process at the third. */
 #include <signal.h>
 
 #include "binding.h"
@@ -13,6 +14,7 @@ enum { PATIENCE = 3 };
 static lua_State *volatile listener;
 static volatile sig_atomic_t unheard;
 static struct sigaction former;
+static hd_link *volatile stepping;
 
 static void raise_interrupted(lua_State *L, lua_Debug *ar) {
     (void)ar;
@@ -28,6 +30,15 @@ static void on_signal(int number) {
         return;
     }
     lua_sethook(listener, raise_interrupted, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+    hd_conn *conn = stepping ? stepping->ticket.conn : NULL;
+    if (conn && conn->driver->cancels_at_once) conn->driver->cancel(conn);
+}
+
+hd_step hdl_step(hd_link *link, hd_wait *wait) {
+    stepping = link;
+    hd_step step = hd_link_step(link, wait);
+    stepping = NULL;
+    return step;
 }
 
 /* core.interrupts(on): whether Ctrl-C raises "interrupted!" in the running thread, again and again. */

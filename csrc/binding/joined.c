@@ -117,7 +117,7 @@ static hd_step add_rows(joined *j, int limit, hd_wait *wait) {
             push_part(j, number, j->link->row.values + p->offset);
             lua_rawseti(j->L, p->base + RESULTS, j->row_count);
         }
-        step = hd_link_step(j->link, wait);
+        step = hdl_step(j->link, wait);
     }
     return step;
 }

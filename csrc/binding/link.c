@@ -55,7 +55,7 @@ static hd_wait no_wait(void) {
 
 static int link_step(lua_State *L) {
     hd_wait wait = no_wait();
-    hd_step step = hd_link_step(open_link(L), &wait);
+    hd_step step = hdl_step(open_link(L), &wait);
     return hdl_push_step(L, step, &wait);
 }
 
@@ -82,7 +82,7 @@ int hdl_link_start(lua_State *L, int link_index, const hd_batch *batch, unsigned
     hd_wait wait = no_wait();
     hdl_pin(L, link_index, pinned);
     hd_step step = HD_FAILED;
-    if (hd_link_run(link, batch, flags, limit) == HD_OK) step = hd_link_step(link, &wait);
+    if (hd_link_run(link, batch, flags, limit) == HD_OK) step = hdl_step(link, &wait);
     return hdl_push_step(L, step, &wait);
 }
 
@@ -104,7 +104,7 @@ static int link_block(lua_State *L) {
     hd_time end = hd_now() + 50000;
     for (;;) {
         hd_wait wait = no_wait();
-        hd_step step = hd_link_step(link, &wait);
+        hd_step step = hdl_step(link, &wait);
         hd_time now = hd_now();
         if (step != HD_WAIT || now >= end || hd_link_is_queued(link))
             return hdl_push_step(L, step, &wait);
@@ -237,7 +237,7 @@ static int link_rows(lua_State *L) {
             lua_rawset(L, 4);
         }
         lua_rawseti(L, 3, ++count);
-        step = hd_link_step(link, &wait);
+        step = hdl_step(link, &wait);
     }
     return hdl_push_step(L, step, &wait);
 }
@@ -258,7 +258,7 @@ static int link_arrays(lua_State *L) {
             lua_rawseti(L, -2, (int)i + 1);
         }
         lua_rawseti(L, 3, ++count);
-        step = hd_link_step(link, &wait);
+        step = hdl_step(link, &wait);
     }
     return hdl_push_step(L, step, &wait);
 }
@@ -496,7 +496,7 @@ static int link_release(lua_State *L) {
 /* The control operation was started: first step. */
 static int control(lua_State *L, hd_link *link, hd_step step) {
     hd_wait wait = no_wait();
-    if (step == HD_WAIT) step = hd_link_step(link, &wait);
+    if (step == HD_WAIT) step = hdl_step(link, &wait);
     return hdl_push_step(L, step, &wait);
 }
 

@@ -14,7 +14,7 @@
 #include "base/value.h"
 #include "step.h"
 
-#define HD_DRIVER_ABI 2
+#define HD_DRIVER_ABI 3
 
 typedef struct hd_conn hd_conn;
 typedef struct hd_driver hd_driver;
@@ -156,6 +156,8 @@ struct hd_driver {
     /* Asks the server to stop what runs, which a step then reports (HD_E_CANCELED); may be called at any time.
      * PostgreSQL's blocks for a round trip or two: libpq has no other way before 17. */
     void (*cancel)(hd_conn *conn);
+    bool
+        cancels_at_once; /* cancel waits for nothing: a signal's handler may call it while a step runs */
     void (*close)(hd_conn *conn); /* goodbye, free; any state */
     void (*discard)(
         hd_conn *conn); /* after a fork, in the child: free without touching the peer or the file */

@@ -140,6 +140,7 @@ const hd_driver hd_sqlite_driver = {
     .close_cursor = hd_sqlite_cursor_close,
     .status = status,
     .cancel = cancel,
+    .cancels_at_once = true,
     .close = close_conn,
     .discard = discard,
     .describe = describe,

@@ -13,8 +13,8 @@ end
 
 local MANAGER = words([[assign begin changes clear commit contains count create delete_where detach execute find
   find_all find_and_count find_by_cursor find_one find_one_or_fail flush fork get_reference in_transaction insert
-  insert_many load lock map merge persist persist_and_flush query refresh remove remove_and_flush repository rollback stream
-  transactional update_where upsert upsert_many]])
+  insert_many load lock map merge persist persist_and_flush query refresh remove remove_and_flush repository rollback
+  stream transactional update_where upsert upsert_many]])
 local COLLECTION = words([[add remove set remove_all contains count items iter load load_count matching is_initialized
   is_dirty]])
 local INSTANCE = words("connect check_connection pool_stats close on")

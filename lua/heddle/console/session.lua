@@ -90,12 +90,14 @@ local function details(err)
 end
 
 ---Tells an error, on standard error.
-function Session:tell(err)
+---@param err any
+---@param outside? string a place that says nothing: that of the console's own caller
+function Session:tell(err, outside)
   self.failures = self.failures + 1
   local style, text = self.err_style
   if errors.is_error(err) then
     text = style.red(err.kind .. ":") .. " " .. err.message .. details(err)
-    if err.where and not err.where:find("^console:1$") then text = text .. "\n  at " .. err.where end
+    if err.where and err.where ~= outside and err.where ~= "console:1" then text = text .. "\n  at " .. err.where end
   elseif tostring(err):find("interrupted!", 1, true) then
     text = style.yellow("interrupted")
   elseif instance_room.meta_of(err) or type(err) ~= "string" then
@@ -124,9 +126,10 @@ end
 ---@param fn function
 ---@return boolean ok
 function Session:call(fn, ...)
+  local outside = errors.where()
   local results = compat.pack(pcall(fn, ...))
   if not results[1] then
-    self:tell(results[2])
+    self:tell(results[2], outside)
     return false
   end
   if results.n > 1 then rawset(self.env, "_", results[2]) end
