@@ -55,16 +55,16 @@ describe("configurations", function()
 
     it("that give something else say what was expected", function()
         for text, said in pairs {
-            ["return"] = "orm.config.lua: the file must return a configuration, the table that orm.init takes, or a list "
-                .. "of them; it gave nothing",
+            ["return"] = "orm.config.lua: the file must return a configuration, the table that orm.init takes, "
+                .. "or a list of them; it gave nothing",
             ["return 'x'"] = "it gave a string",
             ["return {}"] = "the file returned an empty table",
-            ["return { { driver = 'sqlite', database = 'a.db' }, 'b' }"] = "item 2 of the list must be a configuration, a "
-                .. "table; it is a string",
+            ["return { { driver = 'sqlite', database = 'a.db' }, 'b' }"] = "item 2 of the list must be a "
+                .. "configuration, a table; it is a string",
             ["return { { database = 'a.db' }, driver = 'sqlite' }"] = "this list has a key 'driver' too",
             ["return require 'heddle'.init " .. context "default"] = "the file gave an instance",
-            ["return { driver = 'mysql', database = 'x' }"] = "Configuration of context 'default': option 'driver' must be "
-                .. "one of 'postgres', 'sqlite'",
+            ["return { driver = 'mysql', database = 'x' }"] = "Configuration of context 'default': option "
+                .. "'driver' must be one of 'postgres', 'sqlite'",
             ["return { driver = 'sqlite', databse = 'x' }"] = "unknown option 'databse' (did you mean 'database'?)",
             ["return { context_name = 7, driver = 'sqlite', database = 'x' }"] = "option 'context_name' must be",
         } do
@@ -111,8 +111,8 @@ describe("configurations", function()
 
     describe("of several contexts", function()
         before_each(function()
-            project:write("orm.config.lua", ("return { %s, %s, %s }"):format(context "default", context "reports",
-                context "audit"))
+            project:write("orm.config.lua", ("return { %s, %s, %s }"):format(context "default",
+                context "reports", context "audit"))
         end)
 
         it("are acted on as `default`, by name, or all of them", function()
@@ -123,15 +123,15 @@ describe("configurations", function()
 
         it("say what names there are", function()
             local _, err = project:expect(2, "migrate --context report")
-            assert.equal("heddle: there is no context 'report' in orm.config.lua; there is 'default', 'reports', 'audit' "
-                .. "(did you mean 'reports'?)\n", err)
+            assert.equal("heddle: there is no context 'report' in orm.config.lua; there is 'default', 'reports', "
+                .. "'audit' (did you mean 'reports'?)\n", err)
         end)
 
         it("need a name where there is no default", function()
             project:write("orm.config.lua", ("return { %s, %s }"):format(context "reports", context "audit"))
             local _, err = project:expect(2, "migrate")
-            assert.equal("heddle: which context? There is 'reports', 'audit', and none is 'default'; give --context NAME "
-                .. "or --all\n", err)
+            assert.equal("heddle: which context? There is 'reports', 'audit', and none is 'default'; give --context "
+                .. "NAME or --all\n", err)
             project:write("orm.config.lua", "return " .. context "reports")
             assert.equal("reports", acted_on(project, ""))
         end)
@@ -148,18 +148,19 @@ describe("configurations", function()
         end)
 
         it("C5: one that is down or does not load costs the others nothing", function()
-            project:write("orm.config.lua", ("return { %s, { context_name = 'down', driver = 'sqlite', "
-                .. "database = '/no-such-directory/x.db', entities = {} }, { context_name = 'wrong', driver = 'sqlite', "
-                .. "database = 'y.db', entities = { 'no/*.lua' } }, %s }"):format(context "default", context "audit"))
+            project:write("orm.config.lua", ([[return { %s, %s,
+                { context_name = "down", driver = "sqlite", database = "/no-such-directory/x.db", entities = {} },
+                { context_name = "wrong", driver = "sqlite", database = "y.db", entities = { "no/*.lua" } },
+            }]]):format(context "default", context "audit"))
             local names, err = acted_on(project, "")
             assert.equal("default", names)
-            assert.truthy(err:find("warning: context 'wrong' does not load: Entities of context 'wrong': no file matches",
-                1, true), err)
+            assert.truthy(err:find("warning: context 'wrong' does not load: Entities of context 'wrong': no file "
+                .. "matches", 1, true), err)
             assert.truthy(err:find("warning: context 'down': what is pending there cannot be said", 1, true), err)
             os.remove(project:path "default.db")
             local out
             out, err = project:expect(1, "schema:create --all")
-            assert.truthy(out:find("context 'default' created.*down:.*wrong:.*audit:.*context 'audit' created"), out)
+            assert.truthy(out:find("context 'default' created.*audit:.*context 'audit' created.*down:.*wrong:"), out)
             assert.truthy(err:find("no file matches 'no/*.lua'", 1, true))
         end)
     end)

@@ -7,6 +7,7 @@
 --     local out, err, code = command.inside({ "init", dir }, { terminal = true, answers = { "sqlite", "app" } })
 --     project:remove()
 
+local asserted = require "spec.support.asserted"
 local lfs = require "lfs"
 
 local command = {}
@@ -56,6 +57,28 @@ function Project:write(name, text)
     file:close()
 end
 
+local function literal(value)
+    if type(value) ~= "table" then return type(value) == "string" and ("%q"):format(value) or tostring(value) end
+    local parts = {}
+    for key, each in pairs(value) do
+        parts[#parts + 1] = type(key) == "number" and literal(each) or ("%s = %s"):format(key, literal(each))
+    end
+    return "{ " .. table.concat(parts, ", ") .. " }"
+end
+
+--- Writes orm.config.lua: one configuration, or a list of several.
+function Project:configure(...)
+    local texts = {}
+    for i, config in ipairs { ... } do texts[i] = literal(config) end
+    self:write("orm.config.lua", #texts == 1 and "return " .. texts[1] or "return {\n" .. table.concat(texts, ",\n")
+        .. "\n}")
+end
+
+--- Writes an entity's file: its name and the text of its properties.
+function Project:entity(path, name, text)
+    self:write(path, ('local orm = require "heddle"\nreturn orm.entity { name = %q, %s }\n'):format(name, text))
+end
+
 --- Names in a directory, sorted; those that begin with a dot too.
 function Project:list(name)
     local names = {}
@@ -87,6 +110,7 @@ end
 --- The same, which has to end with that status.
 function Project:expect(code, words)
     local out, err, status = self:run(words)
+    asserted.note()
     if status ~= code then
         error(("heddle %s ended with %s, expected %d:\n%s%s"):format(words, tostring(status), code, out, err), 2)
     end

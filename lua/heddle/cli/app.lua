@@ -194,19 +194,30 @@ function App:contexts()
   return list
 end
 
+---Every configuration as an instance. Raises what the first that does not load raises: for commands that would take
+---its tables for nobody's.
+function App:load_all()
+  for _, entry in ipairs(self:entries()) do self:instance(entry) end
+end
+
 ---Runs `act(instance)` for each context that the command acts on, under its name where there are several. One that
 ---fails keeps none of the others from being done: it is told, and the command ends with exit code 1.
 ---@param act fun(instance: table): integer|nil an exit code
----@param is_quiet? boolean no names: what is said is for programs
+---@param kind? "sql"|"data" what is said is SQL (names are comments), or for programs (no names)
 ---@return integer code
-function App:each(act, is_quiet)
-  local entries = self:selected()
+function App:each(act, kind)
+  local entries, code = self:selected(), 0
   if #entries == 1 then return act(self:contexts()[1]) or 0 end
-  local code = 0
+  for _, entry in ipairs(self:entries()) do pcall(self.instance, self, entry) end
   for _, entry in ipairs(entries) do
-    if not is_quiet then self:say("%s", self.style.bold(tostring(entry.name) .. ":")) end
+    if kind == "sql" then
+      self:say("-- context %s", errors.quote(entry.name))
+    elseif kind ~= "data" then
+      self:say("%s", self.style.bold(tostring(entry.name) .. ":"))
+    end
     local _, result = report.protect(self.io, self.args, function() return act(self:instance(entry)) end)
     code = math.max(code, result or 0)
+    if code == report.INTERRUPTED then break end
   end
   return code
 end

@@ -86,12 +86,16 @@ local function check_migrations(instance)
 end
 
 local function check_schema(instance, pending)
-  local made = instance.schema:diff({ safe = false })
-  local context = " --context " .. instance.name
-  if #made == 0 then return "ok", "as the entities say" end
+  local made = instance.schema:diff()
+  local context, left = " --context " .. instance.name, #(made.left_out or {})
+  if #made == 0 and left == 0 then return "ok", "as the entities say" end
+  if #made == 0 then
+    return "ok", ("as the entities say; %s that no entity describes: heddle schema:diff --unsafe%s"):format(
+      output.count(left, "thing"), context)
+  end
   local found = output.count(#made, "difference") .. " from what the entities say"
-  if (pending or 0) > 0 then return "to do", found, "after heddle migrate: heddle schema:diff --unsafe" .. context end
-  return "to do", found, ("heddle schema:diff --unsafe%s shows them, heddle migrate:create%s makes a migration")
+  if (pending or 0) > 0 then return "to do", found, "after heddle migrate: heddle schema:diff" .. context end
+  return "to do", found, ("heddle schema:diff%s shows them, heddle migrate:create%s makes a migration")
     :format(context, context)
 end
 
@@ -150,6 +154,7 @@ end
 local function run(app)
   versions(app)
   local entries, is_wrong = load_all(app)
+  for _, entry in ipairs(entries) do pcall(app.instance, app, entry) end
   for _, entry in ipairs(entries) do
     if not check_context(app, entry) then is_wrong = true end
   end

@@ -63,7 +63,7 @@ end
 local function up(app, args)
   return app:each(function(instance)
     run_migrations(app, args, instance, "up", { to = args.to, only = args.only })
-  end)
+  end, args.dry_run and "sql" or nil)
 end
 
 local function down(app, args)
@@ -71,7 +71,7 @@ local function down(app, args)
   return app:each(function(instance)
     run_migrations(app, args, instance, "down",
       { to = not everything and args.to or nil, only = args.only, all = everything or nil })
-  end)
+  end, args.dry_run and "sql" or nil)
 end
 
 -- ---- Making ----
@@ -123,7 +123,7 @@ local function status(app, args)
     if args.json then return end
     if #rows == 0 then return app:say("Context '%s' has no migrations.", instance.name) end
     app:table(rows, { "Migration", { "State", style = colour }, "Executed at" })
-  end, args.json)
+  end, args.json and "data" or nil)
   if args.json then app:json(require("heddle.array").new(all)) end
   return math.max(code, result)
 end

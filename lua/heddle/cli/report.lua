@@ -2,7 +2,7 @@
 local errors = require("heddle.errors")
 local output = require("heddle.cli.output")
 
-local report = {}
+local report = { INTERRUPTED = 130 }
 
 -- A place in the command itself helps nobody.
 local function place_of(err)
@@ -47,7 +47,7 @@ local function tell(streams, args, err, trace)
   end
   if is_interrupted(err) then
     write("interrupted; what was under way has been taken back\n")
-    return 130
+    return report.INTERRUPTED
   end
   if errors.is_error(err) then
     write(err.message, more_of(err), place_of(err), "\n")

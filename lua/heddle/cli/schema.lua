@@ -7,7 +7,7 @@ local function create(app, args)
     if args.dry_run then return changes.print_sql(app, instance.schema:create_sql()) end
     instance.schema:create()
     app:say("%s of context '%s' created.", output.count(#instance.mappings.list, "table"), instance.name)
-  end)
+  end, args.dry_run and "sql" or nil)
 end
 
 local function drop(app, args)
@@ -17,28 +17,32 @@ local function drop(app, args)
       app:place(instance)))
     instance.schema:drop()
     app:say("The tables of context '%s' are dropped.", instance.name)
-  end)
+  end, args.dry_run and "sql" or nil)
 end
 
 local function diff(app, args)
   local options = changes.options(app, args, "safe")
+  if args.unsafe then app:load_all() end
   return app:each(function(instance)
     local made = instance.schema:diff(options)
     changes.print_sql(app, made)
     changes.tell_rest(app, made)
     if #made == 0 then app:note("Context '%s': the schema is up to date.", instance.name) end
     return args.check and #made > 0 and 1 or 0
-  end)
+  end, "sql")
 end
 
 local function update(app, args)
   local options = changes.options(app, args, "safe")
+  if args.unsafe then app:load_all() end
   return app:each(function(instance)
     local planned = instance.schema:diff(options)
     if args.dry_run or #planned == 0 then
       changes.print_sql(app, planned)
       changes.tell_rest(app, planned)
-      if #planned == 0 then app:say("Context '%s': the schema is up to date.", instance.name) end
+      if #planned == 0 then
+        (args.dry_run and app.note or app.say)(app, "Context '%s': the schema is up to date.", instance.name)
+      end
       return
     end
     if args.unsafe then
@@ -50,7 +54,7 @@ local function update(app, args)
     app:say("Context '%s': %s run.", instance.name, output.count(#made, "statement"))
     for _, text in ipairs(made) do app:say("  %s", output.one_line(text, 160)) end
     changes.tell_rest(app, made)
-  end)
+  end, args.dry_run and "sql" or nil)
 end
 
 return {
