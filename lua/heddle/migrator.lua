@@ -48,7 +48,7 @@ local function refuse_nested(context)
 end
 
 -- Runs `work(session, entries)` with other processes kept out; `entries` is how things stand by then.
-local function inside(context, on_progress, work)
+local function inside(context, on_progress, work, is_settling)
   refuse_nested(context)
   running[context] = owner.new()
   local opened
@@ -57,7 +57,7 @@ local function inside(context, on_progress, work)
     opened:lock(on_progress)
     local entries = states.merge(files.list(directory_of(context), context.name), record.rows(opened))
     local settled = true
-    for _, entry in ipairs(states.of(entries, "started")) do
+    for _, entry in ipairs(is_settling and {} or states.of(entries, "started")) do
       settled = opened:settled_state(on_progress, entry.name) == "started" and settled
     end
     if not settled then
@@ -180,7 +180,7 @@ function Migrator:resolve(name, how)
     opened:begin()
     if how == "done" then record.put(opened, entry, "done", 0) else record.remove(opened, entry.name) end
     opened:commit()
-  end)
+  end, true)
 end
 
 ---Makes a migration of what differs between the entities and the snapshot (or the database). Raises `migration`,
@@ -204,11 +204,12 @@ function Migrator:fresh(opts)
   return self:up(opts)
 end
 
----Makes one file of all that have run. Raises `migration`.
+---Makes one file of all that have run (one for each stretch, where some ran without a transaction), and removes
+---theirs. Raises `migration`, also when there are not two.
 ---
 ---Usage: `migrator:rollup()`
 ---@param opts? { name: string }
----@return { path: string, name: string, replaces: string[] }|nil made nil: there were not two
+---@return { path: string, name: string, replaces: string[], files: table[] } made
 function Migrator:rollup(opts)
   return require("heddle.migrations.rollup").rollup(self, opts, inside)
 end

@@ -28,6 +28,8 @@ local function long_string(sql)
   return "[" .. level .. "[" .. (sql:find("\n", 1, true) and "\n" or "") .. sql .. "]" .. level .. "]"
 end
 
+text.long = long_string
+
 local function quoted(sql, driver, indent)
   if not sql:find("[\"\\\r\n]") then return ("%q"):format(sql) end
   if sql:find("\n", 1, true) and not has_lines_in_literals(sql, driver) then

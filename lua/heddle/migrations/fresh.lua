@@ -1,0 +1,142 @@
+--- Drops what the entities describe, what the snapshot does and what the migrations make; never another context's.
+local compat = require("heddle.compat")
+local differ = require("heddle.schema.differ")
+local dry = require("heddle.migrations.dry")
+local errors = require("heddle.errors")
+local failure = require("heddle.migrations.failure")
+local files = require("heddle.migrations.files")
+local made = require("heddle.migrations.made")
+local model = require("heddle.schema.model")
+local options = require("heddle.options")
+local quote = require("heddle.quote")
+local raw_sql = require("heddle.raw_sql")
+local record = require("heddle.migrations.record")
+local snapshot = require("heddle.migrations.snapshot")
+
+local fresh = {}
+
+-- What is known to be ours ---------------------------------------------------------------------------------------
+
+local function key_of(context, kind, name, schema)
+  return kind .. "\0" .. model.key(name, schema, context.driver_name)
+end
+
+local function note(known, context, kind, item)
+  known[key_of(context, kind, item.name, item.schema)] = true
+end
+
+local function note_model(known, context, given)
+  for _, t in ipairs(given and given.tables or {}) do note(known, context, "table", t) end
+  for _, view in ipairs(given and given.views or {}) do note(known, context, "view", view) end
+end
+
+-- Every file is read before anything is dropped, so that one that cannot run is known of.
+local function known_of(context)
+  local known, directory = {}, context.config.migrations.path
+  note_model(known, context, model.of(context))
+  note_model(known, context, snapshot.read(directory, context))
+  for _, entry in ipairs(files.list(directory, context.name)) do
+    for _, line in ipairs(dry.lines(context, entry, files.load(entry, context).up)) do
+      local found = made.by(line, context.driver_name)
+      if found then note(known, context, found.kind, found) end
+    end
+  end
+  return known
+end
+
+-- What is there --------------------------------------------------------------------------------------------------
+
+-- Newest first: what depends on something was made behind it.
+local PRESENT = {
+  postgres = [[
+SELECT kind, name, schema, text FROM (
+  SELECT CASE WHEN relkind IN ('v', 'm') THEN 'view' WHEN relkind = 'S' THEN 'sequence' ELSE 'table' END AS kind,
+    relname AS name, nspname AS schema, c.oid AS age,
+    CASE relkind WHEN 'm' THEN 'MATERIALIZED VIEW ' WHEN 'v' THEN 'VIEW ' WHEN 'S' THEN 'SEQUENCE '
+      WHEN 'f' THEN 'FOREIGN TABLE ' ELSE 'TABLE ' END || format('%I.%I', nspname, relname) AS text
+  FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE relkind IN ('r', 'p', 'f', 'v', 'm', 'S')
+  UNION ALL
+  SELECT CASE typtype WHEN 'd' THEN 'domain' ELSE 'type' END, typname, nspname, t.oid,
+    CASE typtype WHEN 'd' THEN 'DOMAIN ' ELSE 'TYPE ' END || format('%I.%I', nspname, typname)
+  FROM pg_type t JOIN pg_namespace n ON n.oid = typnamespace LEFT JOIN pg_class c ON c.oid = typrelid
+  WHERE typtype IN ('d', 'e', 'r') OR typtype = 'c' AND c.relkind = 'c'
+  UNION ALL
+  SELECT 'function', proname, nspname, p.oid, 'ROUTINE ' || p.oid::regprocedure
+  FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace WHERE prokind IN ('f', 'p')
+) AS present WHERE schema !~ '^pg_' AND schema <> 'information_schema' ORDER BY age DESC]],
+  sqlite = "SELECT type AS kind, name, NULL AS schema FROM sqlite_master WHERE type IN ('table', 'view') "
+    .. "AND name NOT LIKE 'sqlite^_%' ESCAPE '^' ORDER BY rowid DESC",
+}
+
+local ORDER = { "view", "table", "function", "domain", "type", "sequence" }
+
+-- Kind -> what of it there is and is ours.
+local function present_of(session, known)
+  local context, found = session.context, {}
+  local is_other = differ.others(context)
+  for _, kind in ipairs(ORDER) do found[kind] = {} end
+  for _, row in ipairs(context:run_sql(session.link, PRESENT[context.driver_name], compat.pack())) do
+    local is_own = row.schema == session.schema
+    local is_known = known[key_of(context, row.kind, row.name, row.schema)]
+      or is_own and known[key_of(context, row.kind, row.name)]
+    if is_known and row.name ~= record.NAME and not is_other({ name = row.name }) then
+      local list = found[row.kind]
+      list[#list + 1] = row.text or row.kind:upper() .. " " .. quote.name(row.name)
+    end
+  end
+  return found
+end
+
+-- Tables that refer to each other go in one statement on PostgreSQL; on SQLite foreign keys are off.
+local function statements_of(session, known)
+  local list, found = {}, present_of(session, known)
+  for _, kind in ipairs(ORDER) do
+    local plain = {}
+    for _, text in ipairs(found[kind]) do
+      local name = session.context.driver_name == "postgres" and kind == "table" and text:match("^TABLE (.*)$")
+      if name then
+        plain[#plain + 1] = name
+      else
+        -- A sequence of a column goes with its table.
+        list[#list + 1] = "DROP " .. (kind == "sequence" and text:gsub("^SEQUENCE ", "SEQUENCE IF EXISTS ") or text)
+      end
+    end
+    if #plain > 0 then list[#list + 1] = "DROP TABLE " .. table.concat(plain, ", ") end
+  end
+  return list
+end
+
+local function drop(session, known)
+  local context = session.context
+  session:begin()
+  session:note_references()
+  for _, statement in ipairs(statements_of(session, known)) do raw_sql.statement(context, session.link, statement) end
+  record.clear(session)
+  session:check_references()
+  session:commit()
+end
+
+---Drops everything of a context and forgets its migrations. Raises `migration` where something of others depends on it;
+---then nothing is dropped.
+---@param migrator table
+---@param opts table|nil
+---@param inside function
+function fresh.drop(migrator, opts, inside)
+  local context = migrator.context
+  options.check(opts or {}, { on_progress = options.func }, function(message, is_unknown)
+    errors.raise(is_unknown and "unknown_property" or "validation", "migrator:fresh: " .. message,
+      { context = context.name })
+  end)
+  local known = known_of(context)
+  inside(context, opts and opts.on_progress, function(session)
+    local ok, err = compat.pcall(drop, session, known)
+    if ok then return end
+    session:rollback()
+    if not errors.is_error(err) then error(err, 0) end
+    failure.refuse(context.name, ("fresh drops nothing, since not all of it can be dropped: %s%s"):format(err.message,
+      type(err.cause) == "string" and " (" .. err.cause .. ")" or ""),
+      { sql = err.sql, sqlstate = err.sqlstate, detail = err.detail, hint = err.hint, cause = err.cause })
+  end)
+end
+
+return fresh
