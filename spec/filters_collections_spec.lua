@@ -17,9 +17,8 @@ databases.each(function(db)
         local work, em, raw
 
         before_each(function()
-            work = unit.open(db, library.entities)
+            work = library.open(db)
             em, raw = work.em, work.raw
-            library.seed(work)
         end)
 
         after_each(function()

@@ -5,7 +5,6 @@ local databases = require "spec.support.databases"
 local expect = require "spec.support.expect"
 local library = require "spec.support.library"
 local orm = require "heddle"
-local unit = require "spec.support.unit"
 
 local op = orm.op
 local raises = expect.raises
@@ -19,11 +18,8 @@ databases.each(function(db)
         local work, em
 
         setup(function()
-            local entities = { Doc }
-            for i, E in ipairs(library.entities) do entities[i + 1] = E end
-            work = unit.open(db, entities)
+            work = library.open(db, { Doc })
             em = work.em
-            library.seed(work)
             em:insert(Doc, { id = 1, data = { a = 1 } })
         end)
 

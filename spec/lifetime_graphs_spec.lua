@@ -4,7 +4,6 @@
 local orm = require "heddle"
 local databases = require "spec.support.databases"
 local library = require "spec.support.library"
-local unit = require "spec.support.unit"
 
 local op = orm.op
 local Author, Book, Tag, Playlist, Student = library.Author, library.Book, library.Tag, library.Playlist,
@@ -48,8 +47,7 @@ databases.each(function(db)
         local work
 
         before_each(function()
-            work = unit.open(db, library.entities)
-            library.seed(work)
+            work = library.open(db)
         end)
 
         after_each(function()

@@ -5,7 +5,6 @@ local databases = require "spec.support.databases"
 local expect = require "spec.support.expect"
 local library = require "spec.support.library"
 local orm = require "heddle"
-local unit = require "spec.support.unit"
 
 local raises, sent_by, names = expect.raises, expect.sent_by, library.names
 local Author, Book, Tag, Profile = library.Author, library.Book, library.Tag, library.Profile
@@ -19,8 +18,7 @@ databases.each(function(db)
         local work, em, sent
 
         before_each(function()
-            work = unit.open(db, library.entities)
-            library.seed(work)
+            work = library.open(db)
             em = work.em
             sent = expect.statements(work.instance)
         end)

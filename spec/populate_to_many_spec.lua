@@ -18,8 +18,7 @@ databases.each(function(db)
         local work, em, sent
 
         before_each(function()
-            work = unit.open(db, library.entities)
-            library.seed(work)
+            work = library.open(db)
             em = work.em
             sent = expect.statements(work.instance)
         end)

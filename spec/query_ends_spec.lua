@@ -4,7 +4,6 @@ local databases = require "spec.support.databases"
 local expect = require "spec.support.expect"
 local library = require "spec.support.library"
 local orm = require "heddle"
-local unit = require "spec.support.unit"
 
 local op, fn, raises = orm.op, orm.fn, expect.raises
 local Author, Book = library.Author, library.Book
@@ -23,10 +22,7 @@ databases.each(function(db)
     local work, em
 
     setup(function()
-        local entities = { Team, Member }
-        for _, entity in ipairs(library.entities) do entities[#entities + 1] = entity end
-        work = unit.open(db, entities)
-        library.seed(work)
+        work = library.open(db, { Team, Member })
         local own = work.em
         own:insert_many(Team, { { id = 1, name = "core" }, { id = 2, name = "edge" } })
         own:insert_many(Member, { { id = 1, name = "Ann", active = true, level = 1, team = 1 },

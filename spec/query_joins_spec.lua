@@ -16,8 +16,7 @@ databases.each(function(db)
         local work, em
 
         setup(function()
-            work = unit.open(db, library.entities)
-            library.seed(work)
+            work = library.open(db)
         end)
 
         before_each(function()

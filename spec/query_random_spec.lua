@@ -5,7 +5,6 @@ local chance = require "spec.support.chance"
 local databases = require "spec.support.databases"
 local library = require "spec.support.library"
 local orm = require "heddle"
-local unit = require "spec.support.unit"
 
 local op = orm.op
 local ROUNDS = 120
@@ -39,8 +38,7 @@ databases.each(function(db)
         local work, em
 
         setup(function()
-            work = unit.open(db, library.entities)
-            library.seed(work)
+            work = library.open(db)
             em = work.em
             if db.name == "sqlite" then work.raw:exec "pragma case_sensitive_like = on" end
             for i = 4, 12 do

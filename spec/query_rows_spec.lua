@@ -4,7 +4,6 @@ local databases = require "spec.support.databases"
 local expect = require "spec.support.expect"
 local library = require "spec.support.library"
 local orm = require "heddle"
-local unit = require "spec.support.unit"
 
 local op, fn, raises = orm.op, orm.fn, expect.raises
 
@@ -47,10 +46,7 @@ databases.each(function(db)
     local work, em
 
     setup(function()
-        local entities = { Thing, Stat }
-        for _, entity in ipairs(library.entities) do entities[#entities + 1] = entity end
-        work = unit.open(db, entities)
-        library.seed(work)
+        work = library.open(db, { Thing, Stat })
         local em0 = work.em
         em0:persist(Thing { id = 1, label = "one", price = "12345678901234567.80", ratio = 0.5, big = 9007199254740992,
             active = true, seen = 1000.25, told = 1000, born = "2000-01-31", code = UUID, data = { n = { 1, 2 } },

@@ -4,7 +4,6 @@ local databases = require "spec.support.databases"
 local expect = require "spec.support.expect"
 local library = require "spec.support.library"
 local orm = require "heddle"
-local unit = require "spec.support.unit"
 
 local op, raises = orm.op, expect.raises
 local Author, Book, Tag, Track, Enrolment = library.Author, library.Book, library.Tag, library.Track, library.Enrolment
@@ -14,8 +13,7 @@ databases.each(function(db)
         local work, em
 
         setup(function()
-            work = unit.open(db, library.entities)
-            library.seed(work)
+            work = library.open(db)
         end)
 
         before_each(function()

@@ -5,7 +5,6 @@ local databases = require "spec.support.databases"
 local expect = require "spec.support.expect"
 local library = require "spec.support.library"
 local orm = require "heddle"
-local unit = require "spec.support.unit"
 
 local op, fn, raises = orm.op, orm.fn, expect.raises
 local Author, Book, Tag, Track, Playlist = library.Author, library.Book, library.Tag, library.Track, library.Playlist
@@ -17,10 +16,7 @@ databases.each(function(db)
     local work, em
 
     setup(function()
-        local entities = { Node }
-        for _, entity in ipairs(library.entities) do entities[#entities + 1] = entity end
-        work = unit.open(db, entities)
-        library.seed(work)
+        work = library.open(db, { Node })
         work.raw:exec [[insert into nodes (id, name, parent_id) values (1, 'root', null), (2, 'a', 1), (3, 'b', 1),
             (4, 'aa', 2), (5, 'aaa', 4), (6, 'other', null)]]
     end)

@@ -4,7 +4,6 @@ local databases = require "spec.support.databases"
 local expect = require "spec.support.expect"
 local library = require "spec.support.library"
 local orm = require "heddle"
-local unit = require "spec.support.unit"
 
 local op, raises = orm.op, expect.raises
 local Author, Book, Tag = library.Author, library.Book, library.Tag
@@ -35,10 +34,7 @@ databases.each(function(db)
         local work, em
 
         before_each(function()
-            local entities = { User, Log }
-            for _, entity in ipairs(library.entities) do entities[#entities + 1] = entity end
-            work = unit.open(db, entities)
-            library.seed(work)
+            work = library.open(db, { User, Log })
             em = work.em
             work:forget()
         end)

@@ -1,11 +1,12 @@
 --- Relations of every kind, with rows, for specs that read them.
 --
 --     local library = require "spec.support.library"
---     local work = unit.open(db, library.entities)
---     library.seed(work)
+--     local work = library.open(db)               -- unit.open with these entities, and their rows
+--     local work = library.open(db, { Team })     -- with others before them
 --     library.names(author.books)                 -- "A2 A1": members as text, in their order
 
 local orm = require "heddle"
+local unit = require "spec.support.unit"
 
 local library = {}
 
@@ -98,6 +99,18 @@ end
 local function name_of(e)
     if orm.metadata(library.Track) == getmetatable(e).definition then return e.disc .. e.no end
     return getmetatable(e).definition.name == "Book" and e.title or e.name
+end
+
+--- A context on a fresh database with these entities and their rows.
+---@param more? table[] entities that stand before them
+function library.open(db, more)
+    local entities = {}
+    for _, list in ipairs { more or {}, library.entities } do
+        for _, entity in ipairs(list) do entities[#entities + 1] = entity end
+    end
+    local work = unit.open(db, entities)
+    library.seed(work)
+    return work
 end
 
 --- Members of a collection, or of a list, as text.
