@@ -90,6 +90,23 @@ function Entry:is_disturbed(item)
   return false
 end
 
+---The column with a type of another family under a text (a check, a condition, an expression) that stays only because
+---nothing is dropped; nil where there is none.
+---@param kind string
+---@param item table
+---@param wanted table the table as the entity has it
+---@param breaks fun(was: table, now: table): boolean
+---@return table|nil column
+function Entry:conflict(kind, item, wanted, breaks)
+  if find(wanted[kind], item.name) then return nil end
+  local has_text = item.expression or item.where or item.method
+  for _, part in ipairs(item.parts or {}) do has_text = has_text or part.expression or part.opclass end
+  if not has_text then return nil end
+  for name, change in pairs(self.retyped) do
+    if is_over(item, name) and breaks(change.was, change.now) then return change.now end
+  end
+end
+
 ---Whether a foreign key with one end at these columns must go while they change.
 ---@param columns string[]
 ---@param breaks fun(was: table, now: table): boolean

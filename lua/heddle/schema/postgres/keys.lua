@@ -1,6 +1,7 @@
 --- What happens to the keys, checks and indexes of tables that change.
 local equal = require("heddle.schema.equal")
 local quote = require("heddle.quote")
+local refuse = require("heddle.schema.postgres.refuse")
 local render = require("heddle.schema.render")
 local retype = require("heddle.schema.postgres.retype")
 
@@ -16,6 +17,15 @@ end
 
 local function index_name(t, name)
   return render.name(name, t.schema)
+end
+
+-- What stays for safety's sake was written for the type that a column had.
+local function check_conflict(plan, entry, kind, item)
+  local wanted = plan:wanted_table(entry.now)
+  local column = wanted and entry:conflict(kind, item, wanted, retype.breaks_keys)
+  if not column then return end
+  refuse(plan.context, entry.now, column, ("its type changes, and '%s' is over it, which no entity asks for and is "
+    .. "not dropped while nothing is; drop it yourself, or say safe = false"):format(item.name))
 end
 
 local writers = { uniques = render.unique, checks = render.check }
@@ -40,6 +50,7 @@ local function plan_items(plan, entry, kind)
   for _, item in ipairs(changes.dropped) do go(item.name) end
   local known = {}
   for _, item in ipairs(entry:kept(kind)) do
+    check_conflict(plan, entry, kind, item)
     known[item.name] = true
     local name = entry:old_name(kind, item)
     if entry:is_disturbed(item) then

@@ -57,6 +57,15 @@ function Plan:has_schema(name)
     "select exists (select from pg_catalog.pg_namespace where nspname = ?) as found", name)[1].found
 end
 
+---A table as the entities have it.
+---@param t table
+---@return table|nil
+function Plan:wanted_table(t)
+  for _, other in ipairs(self.wanted.tables) do
+    if other.name == t.name and other.schema == t.schema then return other end
+  end
+end
+
 -- What has been there before Heddle and is not a plain table is not Heddle's to remove or to move.
 local function is_plain(t)
   return not t.kind

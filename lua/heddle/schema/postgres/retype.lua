@@ -30,10 +30,12 @@ end
 
 -- The server itself knows best which casts there are, the users' included: it tries on a table of no rows.
 local function takes(context, link, from, to, using)
-  return (compat.pcall(scratch.within, context, link, function()
+  local ok, err = compat.pcall(scratch.within, context, link, function()
     raw_sql.statement(context, link, ("CREATE TABLE pg_temp.heddle_retype (value %s)"):format(from))
     raw_sql.statement(context, link, ("ALTER TABLE pg_temp.heddle_retype ALTER value TYPE %s%s"):format(to, using))
-  end))
+  end)
+  if not ok and not (errors.is_error(err) and err.sqlstate and err.sqlstate:find("^42")) then error(err, 0) end
+  return ok
 end
 
 ---What stands behind the new type in ALTER COLUMN: nothing where values are assigned, a USING where they need a cast.
@@ -58,15 +60,26 @@ local function is_string(type)
   return type == "text" or type:find("^character") ~= nil
 end
 
--- A text that has the new type's form is that value; anything else must be the same when it comes back.
-local function question(t, was, now)
+-- Whether every value can become one of the new type.
+local function any_question(t, was, now)
+  return ("select false as loses, pg_catalog.count(%s::%s) from %s"):format(quote.name(was.name), now.type,
+    render.table(t))
+end
+
+-- Whether one would be another when it came back.
+local function same_question(t, was, now)
   local name = quote.name(was.name)
-  local cast = ("%s::%s"):format(name, now.type)
-  if is_string(was.type) and not is_string(now.type) then
-    return ("select pg_catalog.count(%s) from %s"):format(cast, render.table(t))
-  end
-  return ("select exists (select from %s where (%s)::%s::text is distinct from %s::text) as loses"):format(
-    render.table(t), cast, was.type, name)
+  return ("select exists (select from %s where %s::%s::%s::text is distinct from %s::text) as loses"):format(
+    render.table(t), name, now.type, was.type, name)
+end
+
+-- Whether values are lost, or the server's error.
+local function ask(plan, question, t, was, now)
+  local sql = question(t, was, now):gsub("%?", "??")
+  local ok, rows = compat.pcall(scratch.within, plan.context, plan.link, catalog.ask, plan.context, plan.link, sql)
+  if ok then return rows[1].loses end
+  if not errors.is_error(rows) or not rows.sqlstate then error(rows, 0) end
+  return true, rows
 end
 
 ---Raises `migration` when rows hold what the new type has no room for: fractions, length, a text of no such form.
@@ -75,19 +88,17 @@ end
 ---@param was table column
 ---@param now table column
 function retype.check_rows(plan, entry, was, now)
-  local context, link = plan.context, plan.link
-  local ok, rows = compat.pcall(scratch.within, context, link, function()
-    return catalog.ask(context, link, (question(entry.was, was, now):gsub("%?", "??")))
-  end)
-  if ok and not rows[1].loses then return end
-  local sqlstate = not ok and errors.is_error(rows) and rows.sqlstate or ""
-  -- No way back from the new type: nothing can be said.
-  if sqlstate == "42846" then return end
+  -- A text that has the new type's form is that value, whatever its spelling.
+  local is_parsed = is_string(was.type) and not is_string(now.type)
+  local loses, err = ask(plan, is_parsed and any_question or same_question, entry.was, was, now)
+  -- No way back.
+  if err and err.sqlstate == "42846" then loses, err = ask(plan, any_question, entry.was, was, now) end
+  if not loses then return end
   -- Class 22 is about values.
-  if not ok and not sqlstate:find("^22") then error(rows, 0) end
-  refuse(context, entry.now, now, ("its type changes from %s to %s, and some rows hold a value that would not survive; "
-    .. "change those rows first, or say how in a migration (ALTER COLUMN ... TYPE ... USING); safe = false lets the "
-    .. "database decide"):format(was.type, now.type), not ok and rows or nil)
+  if err and not err.sqlstate:find("^22") then error(err, 0) end
+  refuse(plan.context, entry.now, now, ("its type changes from %s to %s, and some rows hold a value that would not "
+    .. "survive; change those rows first, or say how in a migration (ALTER COLUMN ... TYPE ... USING); safe = false "
+    .. "lets the database decide"):format(was.type, now.type), err)
 end
 
 return retype

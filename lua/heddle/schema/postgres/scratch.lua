@@ -6,12 +6,12 @@ local raw_sql = require("heddle.raw_sql")
 
 local scratch = {}
 
----Runs `fn` and takes back whatever it did: in a transaction of its own, or in a savepoint of the one that is open.
----Gives what `fn` returns; its error is raised again.
+---Runs `fn(...)` and takes back whatever it did: in a transaction of its own, or in a savepoint of the open one. Gives
+---what `fn` returns; its error is raised again.
 ---@param context table
 ---@param link userdata
 ---@param fn function
-function scratch.within(context, link, fn)
+function scratch.within(context, link, fn, ...)
   local _, depth = link:state()
   if depth > 0 then
     link:savepoint()
@@ -19,7 +19,7 @@ function scratch.within(context, link, fn)
     -- A session may be read only by default; nothing of this is kept.
     link:begin("BEGIN READ WRITE")
   end
-  local ok, result = compat.pcall(fn)
+  local ok, result = compat.pcall(fn, ...)
   if depth > 0 then
     context:finish(link, link:rollback_to())
   else
