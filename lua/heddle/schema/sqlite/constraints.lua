@@ -173,7 +173,8 @@ function constraints.begins(p)
   local token = p.list[p.at]
   if not token or token.kind ~= "word" then return false end
   return token.value == "constraint"
-    or readers[token.value] ~= nil and (token.value ~= "generated" or p:is("always", 1))
+    or readers[token.value] ~= nil
+    and (token.value ~= "generated" or p:is("always", 1) and p:is("as", 2))
 end
 
 ---The next constraint of a column; nil when there is none.

@@ -83,6 +83,9 @@ end
 local function read_type(p)
   local first = p.at
   while tokens.is_name(p.list[p.at]) and not constraints.begins(p) do p:next() end
+  -- Two words that SQLite takes off a type, whatever follows.
+  local last = p.at - 1
+  if last > first and p:is("always", -1) and p:is("generated", -2) then return p:text(first, last - 2) end
   if p.at > first and p:is("(") then p:close() end
   return p:text(first, p.at - 1)
 end

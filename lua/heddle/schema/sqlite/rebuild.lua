@@ -10,6 +10,7 @@
 --- switched them off before the transaction began, and asks `foreign_key_check` before its COMMIT. With
 --- legacy_alter_table, the new table's renaming leaves alone what others say of the name. Indexes and triggers are made
 --- again from their own texts, so that nothing of them needs to be understood.
+local apply = require("heddle.schema.apply")
 local ask = require("heddle.schema.sqlite.ask")
 local compat = require("heddle.compat")
 local compose = require("heddle.schema.sqlite.compose")
@@ -144,14 +145,16 @@ end
 local function foresee(context, link, step)
   local _, depth = link:state()
   if depth > 0 or not step.before or #step.before == 0 then return prepare(context, link, step) end
-  link:begin("BEGIN IMMEDIATE")
-  local ok, result = pcall(function()
-    for _, sql in ipairs(step.before) do ask.run(context, link, sql) end
-    return prepare(context, link, step)
+  return apply.without_foreign_keys(context, link, function()
+    link:begin("BEGIN IMMEDIATE")
+    local ok, result = pcall(function()
+      for _, sql in ipairs(step.before) do ask.run(context, link, sql) end
+      return prepare(context, link, step)
+    end)
+    context:finish(link, link:rollback())
+    if not ok then error(result, 0) end
+    return result
   end)
-  context:finish(link, link:rollback())
-  if not ok then error(result, 0) end
-  return result
 end
 
 ---The statements of a rebuild, as the database is now: to be shown, or run in a transaction with foreign keys off.
