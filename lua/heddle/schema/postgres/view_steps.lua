@@ -1,5 +1,6 @@
 --- Views around changes: PostgreSQL lets no column change its type, or go, under a view, so Heddle's own ones go first
 --- and come again. Those of others are never touched; a change that they are in the way of is refused.
+local dependents = require("heddle.schema.postgres.dependents")
 local order = require("heddle.schema.order")
 local render = require("heddle.schema.render")
 local words = require("heddle.schema.postgres.words")
@@ -55,6 +56,7 @@ function view_steps.plan(plan)
   for _, view in pairs(affected) do going[#going + 1] = view end
   table.sort(going, function(a, b) return path_of(a) < path_of(b) end)
   going = order.views(going)
+  dependents.check(plan, going)
   for i = #going, 1, -1 do drop(plan, going[i]) end
   for _, view in ipairs(sorted) do
     local path = path_of(view)
@@ -62,6 +64,9 @@ function view_steps.plan(plan)
       local text = { name = view.name, schema = view.schema, materialized = view.materialized,
         sql = view.source or view.sql }
       plan:add("views", render.view(text))
+      if not is_new[path] then
+        for _, sql in ipairs(dependents.belongings(plan, view)) do plan:add("views", sql) end
+      end
     end
   end
 end
