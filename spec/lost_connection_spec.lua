@@ -37,24 +37,14 @@ databases.on("postgres", function(db)
             return table.concat(list, " ")
         end
 
-        local function kill()
-            raw:rows [[select pg_terminate_backend(pid) from pg_stat_activity
-                where datname = current_database() and pid <> pg_backend_pid()]]
-            while raw:value [[select count(*) from pg_stat_activity
-                    where datname = current_database() and pid <> pg_backend_pid()]] ~= "0" do
-                raw:rows "select pg_sleep(0.001)"
-            end
-            raw:rows "select pg_sleep(0.02)" -- the relay passes it on
-        end
-
         describe("that was idle", function()
             it("F4: is replaced without an error, for reading and for writing", function()
                 for _ = 1, 3 do
-                    kill()
+                    relay.kill_others(raw)
                     assert.equal(1, em:count(Item, { name = "a" }))
-                    kill()
+                    relay.kill_others(raw)
                     em:persist_and_flush(Item { name = "b" })
-                    kill()
+                    relay.kill_others(raw)
                     em:transactional(function(tx) tx:persist(Item { name = "c" }, Item { name = "d" }) end)
                 end
                 assert.equal("10", raw:value "select count(*) from items")
@@ -106,7 +96,7 @@ databases.on("postgres", function(db)
                 em:begin()
                 local b = Item { name = "b" }
                 em:persist(b):flush()
-                kill()
+                relay.kill_others(raw)
                 unit.raises("connection", em.count, em, Item, {})
                 for _ = 1, 2 do
                     local err = unit.raises("connection", em.count, em, Item, {})
@@ -129,7 +119,7 @@ databases.on("postgres", function(db)
             it("F4: commit of one that is over raises, and nothing is written", function()
                 em:begin()
                 em:persist(Item { name = "b" }):flush()
-                kill()
+                relay.kill_others(raw)
                 unit.raises("connection", em.count, em, Item, {})
                 local err = unit.raises("connection", em.commit, em)
                 assert.is_nil(err.outcome)
@@ -146,7 +136,7 @@ databases.on("postgres", function(db)
                     tx:transactional(function()
                         inner = Item { name = "c" }
                         tx:persist(inner):flush()
-                        kill()
+                        relay.kill_others(raw)
                         tx:count(Item, {})
                     end)
                 end)

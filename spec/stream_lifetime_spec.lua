@@ -501,20 +501,10 @@ databases.on("postgres", function(db)
             end)
         end)
 
-        local function kill()
-            raw:rows [[select pg_terminate_backend(pid) from pg_stat_activity
-                where datname = current_database() and pid <> pg_backend_pid()]]
-            while raw:value [[select count(*) from pg_stat_activity
-                    where datname = current_database() and pid <> pg_backend_pid()]] ~= "0" do
-                raw:rows "select pg_sleep(0.001)"
-            end
-            raw:rows "select pg_sleep(0.02)" -- the relay passes it on
-        end
-
         it("Q6, F4: whose connection dies in the middle raises `connection`; the entity manager goes on", function()
             local rows = em:stream(Item, {}, BY_ID)
             for i = 1, CHUNK do assert.equal(i, rows().id) end
-            kill()
+            relay.kill_others(raw)
             raises("connection", function() rows() end)
             raises("closed", function() rows() end, "Item")
             assert.equal(0, work.instance:pool_stats().in_use)
@@ -528,7 +518,7 @@ databases.on("postgres", function(db)
             local other = em:stream(Item, {}, BY_ID)
             for i = 1, 10 do assert.equal(i, rows().id) end
             other()
-            kill()
+            relay.kill_others(raw)
             unit.raises("connection", em.execute, em, "select 1")
             raises("connection", function() rows() end, "connection was lost")
             raises("connection", function() other() end, "connection was lost")
@@ -539,7 +529,7 @@ databases.on("postgres", function(db)
 
         it("Q6, F4: an idle connection that the server has closed is replaced before the first row", function()
             em:count(Item, {})
-            kill()
+            relay.kill_others(raw)
             assert.equal(1000, #collect(em:stream(Item, {})))
         end)
 

@@ -38,6 +38,15 @@ function relay.start(target)
     return setmetatable({ host = host, socket_dir = host, port = 5432, process = process }, Relay)
 end
 
+--- Has the server end every connection to a database but the raw one that asks, and waits until relays have passed
+--- it on.
+function relay.kill_others(raw)
+    local others = "from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+    raw:rows("select pg_terminate_backend(pid) " .. others)
+    while raw:value("select count(*) " .. others) ~= "0" do raw:rows "select pg_sleep(0.001)" end
+    raw:rows "select pg_sleep(0.02)"
+end
+
 function Relay:ask(command)
     local pipe = assert(io.popen(("%s ask %s %s"):format(program, quote(self.host), quote(command))))
     local answer = pipe:read "*l"
