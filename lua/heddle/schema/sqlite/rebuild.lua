@@ -236,6 +236,19 @@ local function restore_temporary(context, link, name, before)
   end
 end
 
+-- Nobody knows the new table by the name that it has for a moment.
+local function with_name(err, work)
+  if not errors.is_error(err) then return err end
+  for _, field in ipairs({ "message", "table", "detail", "cause" }) do
+    local text = err[field]
+    if type(text) == "string" then
+      local first, last = text:find(work.new, 1, true)
+      if first then err[field] = text:sub(1, first - 1) .. work.name .. text:sub(last + 1) end
+    end
+  end
+  return err
+end
+
 local function replace(context, link, work)
   for _, sql in ipairs(work.make) do ask.run(context, link, sql) end
   check_copied(context, link, work, work.count)
@@ -250,7 +263,7 @@ local function run(context, link, step)
   ask.run(context, link, "PRAGMA legacy_alter_table = ON")
   local ok, err = pcall(replace, context, link, work)
   ask.run(context, link, "PRAGMA legacy_alter_table = " .. legacy)
-  if not ok then error(err, 0) end
+  if not ok then error(with_name(err, work), 0) end
   run_attached(context, link, work)
   restore_temporary(context, link, work.name, triggers)
   integrity.check(context, link, before, work.name)
