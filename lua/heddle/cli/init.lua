@@ -88,7 +88,7 @@ local function run(app, args)
     end
   end
   if left > 0 then
-    app:say("%s there already and stayed as it was.", output.count(left, "file was", "files were"))
+    app:say("%s left alone: what was there already stays as it is.", output.count(left, "file"))
   end
   tell_next(app, directory, #names, driver)
 end
