@@ -164,6 +164,7 @@ struct hd_sqlite_conn {
     hd_arena decoded; /* texts that had to be made */
     bool read_only;   /* the open transaction said HD_SQLITE_READ_ONLY */
     bool unconfined;  /* CHECK constraints are not looked at now */
+    bool unlimited;   /* statement_timeout does not count now: hd_unlimited(1) was asked for */
     bool unsettled;   /* foreign keys were broken, to be checked at COMMIT, before the batch */
 };
 

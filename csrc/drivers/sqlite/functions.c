@@ -94,6 +94,13 @@ static int compare_decimals(void *ud, int alen, const void *a, int blen, const v
     return hd_decimal_compare(a, (size_t)alen, b, (size_t)blen);
 }
 
+/* hd_unlimited(whether): for migrations, which take the time that they take. */
+static void sql_unlimited(sqlite3_context *ctx, int count, sqlite3_value **values) {
+    (void)count;
+    hd_sqlite_conn *conn = sqlite3_user_data(ctx);
+    conn->unlimited = sqlite3_value_int(values[0]) != 0;
+}
+
 int hd_sqlite_register(hd_sqlite_conn *conn) {
     sqlite3 *db = conn->db;
     int code = sqlite3_create_function_v2(db, "hd_lower", 1,
@@ -102,6 +109,9 @@ int hd_sqlite_register(hd_sqlite_conn *conn) {
     if (code != SQLITE_OK) return code;
     code = sqlite3_create_function_v2(db, "hd_uuid", 0, SQLITE_UTF8 | SQLITE_INNOCUOUS, NULL,
                                       sql_uuid, NULL, NULL, NULL);
+    if (code != SQLITE_OK) return code;
+    code = sqlite3_create_function_v2(db, "hd_unlimited", 1, SQLITE_UTF8 | SQLITE_DIRECTONLY, conn,
+                                      sql_unlimited, NULL, NULL, NULL);
     if (code != SQLITE_OK) return code;
     code = sqlite3_create_collation_v2(db, "hd_decimal", SQLITE_UTF8, NULL, compare_decimals, NULL);
     if (code == SQLITE_OK) code = hd_sqlite_register_json(conn);

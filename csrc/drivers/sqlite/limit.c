@@ -21,11 +21,15 @@ static int look(void *ud) {
     return 0;
 }
 
+static hd_time own_limit(const hd_sqlite_conn *conn) {
+    return conn->unlimited ? 0 : conn->options.statement_timeout;
+}
+
 void hd_sqlite_limit_batch(hd_sqlite_conn *conn) {
     hd_sqlite_limit *limit = &conn->limit;
     limit->batch = conn->base.deadline ? conn->base.deadline : HD_NEVER;
     hd_sqlite_limit_end(conn);
-    bool looks = limit->batch != HD_NEVER || conn->options.statement_timeout > 0;
+    bool looks = limit->batch != HD_NEVER || own_limit(conn) > 0;
     if (looks == limit->looks) return;
     sqlite3_progress_handler(conn->db, looks ? INSTRUCTIONS : 0, looks ? look : NULL, conn);
     limit->looks = looks;
@@ -34,7 +38,7 @@ void hd_sqlite_limit_batch(hd_sqlite_conn *conn) {
 void hd_sqlite_limit_statement(hd_sqlite_conn *conn, hd_time now) {
     hd_sqlite_limit *limit = &conn->limit;
     if (!limit->looks) return;
-    hd_time own = conn->options.statement_timeout;
+    hd_time own = own_limit(conn);
     limit->own = own > 0 ? now + own : HD_NEVER;
     limit->writes = false;
     limit->until = limit->interrupt = limit->own < limit->batch ? limit->own : limit->batch;

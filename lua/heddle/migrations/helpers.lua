@@ -1,4 +1,5 @@
 --- Changes that both databases word alike, so that a migration runs on either: methods of `m` over `m:sql`.
+local columns = require("heddle.migrations.columns")
 local errors = require("heddle.errors")
 local options = require("heddle.options")
 local quote = require("heddle.quote")
@@ -39,14 +40,35 @@ function methods:rename_column(name, from, to)
     column_sql(self, from, "m:rename_column"), column_sql(self, to, "m:rename_column")))
 end
 
----Usage: `m:add_column("users", "age", "integer NOT NULL DEFAULT 0")`
+---Makes a table with its indexes and foreign keys; columns are described as an entity's properties are, and a foreign
+---key by `references` (`on_delete`, `on_update`). Raises `validation`, `metadata` for what cannot be.
+---
+---Usage: `m:create_table("users", { { "id", type = "integer", primary = true }, { "team_id", type = "integer",
+---nullable = true, references = "teams", on_delete = "set null" }, indexes = { { "team_id", "id desc" } } })`
+---@param name string
+---@param spec table columns, and `comment indexes uniques checks`
+function methods:create_table(name, spec)
+  check_name(self, name, "m:create_table")
+  for _, text in ipairs(columns.create_table(self, name, spec)) do self:sql(text) end
+end
+
+---Usage: `m:add_column("users", { "age", type = "integer", default = 0 })`, `m:add_column("users", "age",
+---"integer NOT NULL DEFAULT 0")`
 ---@param name string table
----@param column string
----@param definition string its type and what follows, as SQL
+---@param column string|table a name, or a column as in `create_table`
+---@param definition string|nil its type and what follows, as SQL
 function methods:add_column(name, column, definition)
-  check_name(self, definition, "m:add_column")
-  self:sql(("ALTER TABLE %s ADD COLUMN %s %s"):format(table_sql(self, name, "m:add_column"),
-    column_sql(self, column, "m:add_column"), definition))
+  local comment
+  if type(column) == "table" then
+    check_name(self, name, "m:add_column")
+    check_name(self, column[1], "m:add_column")
+    definition, comment = columns.definition(self, name, column)
+  else
+    check_name(self, definition, "m:add_column")
+    definition = column_sql(self, column, "m:add_column") .. " " .. definition
+  end
+  self:sql(("ALTER TABLE %s ADD COLUMN %s"):format(table_sql(self, name, "m:add_column"), definition))
+  if comment then self:sql(comment) end
 end
 
 ---Usage: `m:drop_column("users", "age")`

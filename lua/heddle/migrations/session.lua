@@ -44,7 +44,10 @@ local function set_up(self)
     if self.enforces then
       link:keep("PRAGMA foreign_keys = ON")
       self:query("PRAGMA foreign_keys = OFF")
+    else
+      link:keep("SELECT hd_unlimited(0)")
     end
+    self:query("SELECT hd_unlimited(1)")
     return
   end
   -- What a migration sets is not to meet the connection's next user: it is closed behind us.
@@ -197,6 +200,7 @@ end
 
 local function restore(self)
   if self.key then self:query("SELECT pg_advisory_unlock(?::int, ?::int) AS freed", LOCK, self.key) end
+  if self.context.driver_name == "sqlite" then self:query("SELECT hd_unlimited(0)") end
   if self.enforces then self:query("PRAGMA foreign_keys = ON") end
 end
 
