@@ -77,7 +77,7 @@ describe("heddle console", function()
             local slow = "em:execute([[with recursive c(x) as (select 1 union all select x + 1 from c where x < 4e9) "
                 .. "select count(*) as n from c]])"
             local out, _, code = typed({ 1, "1 + 1\\n" }, { 0.3, "x = {\\n" }, { 0.3, "\\003" }, { 0.3, "2 + 2\\n" },
-                { 0.3, "n = 0 while true do n = n + #tostring(n) end\\n" }, { 0.6, "\\003" }, { 0.6, "3 + 3\\n" },
+                { 0.3, "while true do end\\n" }, { 0.6, "\\003" }, { 0.6, "3 + 3\\n" },
                 { 0.3, slow .. "\\n" }, { 0.6, "\\003" }, { 0.6, "4 + 4\\n" }, { 0.3, "\\003" },
                 { 0.3, "5 + 5\\n" }, { 0.3, "\\004" })
             assert.equal(0, code)

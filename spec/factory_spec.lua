@@ -155,6 +155,29 @@ databases.each(function(db)
             assert.equal(0, #work.log)
         end)
 
+        it("fill takes part in a transaction, and its memory does not grow with the rows", function()
+            local author = authors:create(work.em)
+            local editor = authors:create(work.em)
+            local function memory()
+                collectgarbage()
+                collectgarbage()
+                return collectgarbage "count"
+            end
+            local ok, grown = pcall(work.em.transactional, work.em, function(em)
+                author.name = "pending"
+                books:fill(em, 400, { author = author, editor = editor.id, tags = {} }, { chunk = 100 })
+                assert.same({ { "400", "1" } }, { { tostring(em:count(library.Book, { author = author })),
+                    tostring(em:count(library.Author, { name = "pending" })) } })
+                local before = memory()
+                books:fill(em, 1600, { author = author, tags = {} }, { chunk = 100 })
+                error({ kb = memory() - before })
+            end)
+            assert.is_false(ok)
+            assert.is_true(grown.kb < 200, "grew by " .. tostring(grown.kb) .. " KB")
+            assert.equal(0, count "books")
+            assert.equal(0, #author.books)
+        end)
+
         it("mistakes are told with the entity's name", function()
             local Book = library.Book
             local function factory(define) return orm.factory(Book, define) end

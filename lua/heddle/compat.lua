@@ -134,6 +134,15 @@ function compat.guard_traversals()
   return function() jit.attach(guard) end
 end
 
+---Gives a function back whose every loop hears a debug hook, as Ctrl-C sets one: what LuaJIT compiles hears none.
+---@param fn function
+---@return function fn
+function compat.uncompiled(fn)
+  local jit = rawget(_G, "jit")
+  if jit then jit.off(fn, true) end
+  return fn
+end
+
 ---Whether the function that asks was called by a generic `for` out of which nothing can be yielded, as on Lua 5.1.
 ---@type fun(): boolean
 compat.is_rigid_step = compat.is_51 and not rawget(_G, "jit") and function()

@@ -114,10 +114,10 @@ end
 local function compile(text, env)
   text = text:gsub("^%s*=", "return ", 1)
   local chunk = compat.load("return " .. text, "=console", env)
-  if chunk then return chunk end
+  if chunk then return compat.uncompiled(chunk) end
   local err
   chunk, err = compat.load(text, "=console", env)
-  if chunk then return chunk end
+  if chunk then return compat.uncompiled(chunk) end
   if err:find("near '?<eof>'?$") then return nil, "incomplete" end
   return nil, err
 end

@@ -4,6 +4,7 @@
 --- in which it was. Relations are followed from the first instance outwards; the way back to where it came from is
 --- left out, since both sides of a relation follow each other.
 local errors = require("heddle.errors")
+local instance = require("heddle.instance")
 local options = require("heddle.options")
 local relation = require("heddle.relation")
 
@@ -19,8 +20,9 @@ build.is_many = nil
 local DEEPEST = 32
 
 ---@param em table|nil
-function build.run(em)
-  return { em = em, made = {}, depth = 0, path = {} }
+---@param is_guest boolean|nil the entity manager is none that the program knows: instances of its own are references
+function build.run(em, is_guest)
+  return { em = em, made = {}, depth = 0, path = {}, is_guest = is_guest }
 end
 
 -- Values ---------------------------------------------------------------------------------------------------
@@ -102,6 +104,21 @@ local function related(run, factory, prop, value, fake)
   return is_many and { e } or e
 end
 
+-- What another entity manager of the context has is a reference in this one.
+local function at_home(run, value)
+  local meta = run.em and instance.meta_of(value)
+  if meta and meta.box and meta.context_name == run.em.context_name and not run.em:contains(value) then
+    return run.em:get_reference(meta.class, value)
+  end
+  return value
+end
+
+local function all_at_home(run, list)
+  local made = {}
+  for i, value in ipairs(list) do made[i] = at_home(run, value) end
+  return made
+end
+
 -- Instances ------------------------------------------------------------------------------------------------
 
 ---Makes one instance, with all that it is related to.
@@ -120,6 +137,9 @@ function build.instance(run, factory, overrides, left_out)
     local value = data[prop.name]
     if build.is_factory(value) or build.is_many(value) then
       data[prop.name] = related(run, factory, prop, value, fake)
+    elseif run.is_guest and type(value) == "table" and prop.kind ~= "scalar" and prop.kind ~= "embedded" then
+      local is_list = getmetatable(value) == nil and #value > 0
+      data[prop.name] = is_list and all_at_home(run, value) or at_home(run, value)
     end
   end
   local e = run.em and run.em:create(factory.entity, data) or factory.entity(data)
@@ -142,12 +162,6 @@ function build.write(run)
     end
   end
   if listened then em:flush() end
-end
-
----Lets go of what a run made.
----@param run table
-function build.release(run)
-  for _, item in ipairs(run.made) do run.em:detach(item.e) end
 end
 
 return build

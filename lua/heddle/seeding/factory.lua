@@ -80,11 +80,16 @@ function Factory:__tostring()
     .. table.concat(self.applied, " ") or "")
 end
 
+-- What a handle stands for here and now.
+local function resolved(em)
+  return getmetatable(em) == getmetatable(handle.new()) and handle.resolve(em) or em
+end
+
 ---The source of fake values: the seed's inside of a seed, else the factory's own.
 ---@param em table|nil
 ---@return heddle.Fake
 function Factory:source(em)
-  if em and getmetatable(em) == getmetatable(handle.new()) then em = handle.resolve(em) end
+  em = em and resolved(em)
   local counter = self.counter
   if em and sources[em] then return sources[em] end
   counter.fake = counter.fake or fake.new(counter.seed)
@@ -223,7 +228,8 @@ function Factory:create_many(em, count, overrides)
   return list
 end
 
----Very many rows: written in chunks, each one flush, whose instances are let go of.
+---Very many rows: written in chunks, each one flush, by an entity manager beside the given one, in its transaction if
+---there is one. No instance is kept.
 ---
 ---Usage: `users:fill(em, 100000)`
 ---@param em table
@@ -236,12 +242,15 @@ function Factory:fill(em, count, overrides, opts)
   check_count(self, count, "fill")
   opts = opts or {}
   options.check(opts, { chunk = options.integer(1) }, function(message) fail(self, "fill: %s", message) end)
-  local chunk = opts.chunk or 1000
+  em = resolved(em)
+  em:flush()
+  local beside, chunk = em:sibling(), opts.chunk or 1000
+  factory.use(beside, sources[em])
   for first = 1, count, chunk do
-    local run = build.run(em)
+    local run = build.run(beside, true)
     for _ = first, math.min(first + chunk - 1, count) do build.instance(run, self, overrides) end
     build.write(run)
-    build.release(run)
+    beside:clear()
   end
   return count
 end
