@@ -1,5 +1,5 @@
 --- Changes that both databases word alike, so that a migration runs on either: methods of `m` over `m:sql`.
-local columns = require("heddle.migrations.columns")
+local described = require("heddle.migrations.columns")
 local errors = require("heddle.errors")
 local options = require("heddle.options")
 local quote = require("heddle.quote")
@@ -49,7 +49,7 @@ end
 ---@param spec table columns, and `comment indexes uniques checks`
 function methods:create_table(name, spec)
   check_name(self, name, "m:create_table")
-  for _, text in ipairs(columns.create_table(self, name, spec)) do self:sql(text) end
+  for _, text in ipairs(described.create_table(self, name, spec)) do self:sql(text) end
 end
 
 ---Usage: `m:add_column("users", { "age", type = "integer", default = 0 })`, `m:add_column("users", "age",
@@ -62,7 +62,7 @@ function methods:add_column(name, column, definition)
   if type(column) == "table" then
     check_name(self, name, "m:add_column")
     check_name(self, column[1], "m:add_column")
-    definition, comment = columns.definition(self, name, column)
+    definition, comment = described.definition(self, name, column)
   else
     check_name(self, definition, "m:add_column")
     definition = column_sql(self, column, "m:add_column") .. " " .. definition
