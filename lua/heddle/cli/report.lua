@@ -46,7 +46,7 @@ local function tell(streams, args, err, trace)
     return err.heddle_exit
   end
   if is_interrupted(err) then
-    write("interrupted; what was under way has been taken back\n")
+    write(errors.is_error(err) and err.message or "interrupted; what was under way has been taken back", "\n")
     return report.INTERRUPTED
   end
   if errors.is_error(err) then
