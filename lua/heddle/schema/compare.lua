@@ -77,8 +77,10 @@ local function settle_dropped(run)
   run.changes.dropped = reversed
 end
 
+-- A snapshot may have been made before the view, in words of its own.
 local function is_same_view(was, now)
-  return was.sql == now.sql and (was.materialized or false) == (now.materialized or false)
+  local same = was.sql == now.sql or was.source ~= nil and was.source == now.source
+  return same and (was.materialized or false) == (now.materialized or false)
 end
 
 local function compare_views(run)

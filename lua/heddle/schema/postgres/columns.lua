@@ -108,9 +108,12 @@ end
 local function require_value(plan, entry, change)
   local now = change.now
   rows.check_required(plan, entry.was, entry.now, change.was, now)
-  if now.default then
-    local name = quote.name(now.name)
-    plan:add("fill", ("UPDATE %s SET %s = DEFAULT WHERE %s IS NULL"):format(render.table(entry.now), name, name))
+  if not now.default then return end
+  local name = quote.name(now.name)
+  plan:add("fill", ("UPDATE %s SET %s = DEFAULT WHERE %s IS NULL"):format(render.table(entry.now), name, name))
+  for _, fk in ipairs(entry.was.foreign_keys) do
+    -- A table whose foreign keys still wait to be checked lets itself not be altered.
+    if fk.deferrable == "deferred" then return plan:add("fill", "SET CONSTRAINTS ALL IMMEDIATE") end
   end
 end
 

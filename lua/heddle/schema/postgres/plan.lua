@@ -19,9 +19,9 @@ local view_steps = require("heddle.schema.postgres.view_steps")
 local plan = {}
 
 local PHASES = {
-  "views_go", "foreign_keys_go", "tables_go", "tables_renamed", "constraints_go", "columns_go", "columns_renamed",
-  "schemas", "tables", "defaults_go", "types", "columns", "defaults", "fill", "required", "identity", "constraints",
-  "indexes", "foreign_keys", "comments", "views",
+  "views_go", "foreign_keys_go", "tables_go", "schemas", "tables_renamed", "constraints_go", "columns_go",
+  "columns_renamed", "tables", "defaults_go", "types", "columns", "defaults", "fill", "required", "identity",
+  "constraints", "indexes", "foreign_keys", "comments", "views",
 }
 
 local Plan = {}
@@ -49,12 +49,16 @@ function Plan:own_schema()
   return quote.name(catalog.own_schema(self.context, self.link))
 end
 
----Whether a schema is there, so that nobody needs the right to make it.
----@param name string
----@return boolean
-function Plan:has_schema(name)
-  return self.live and catalog.ask(self.context, self.link,
-    "select exists (select from pg_catalog.pg_namespace where nspname = ?) as found", name)[1].found
+---A schema that has to be there. Where it is nobody needs the right to make it.
+---@param name string|nil
+function Plan:need_schema(name)
+  if not name or self.schemas[name] then return end
+  self.schemas[name] = true
+  if self.live and catalog.ask(self.context, self.link,
+    "select exists (select from pg_catalog.pg_namespace where nspname = ?) as found", name)[1].found then
+    return
+  end
+  self:add("schemas", "CREATE SCHEMA IF NOT EXISTS " .. quote.name(name))
 end
 
 ---A table as the entities have it.
@@ -75,6 +79,7 @@ local function rename_tables(self)
   for _, pair in ipairs(self.changes.renamed) do
     local from, to = pair.from, pair.to
     if from.schema ~= to.schema then
+      self:need_schema(to.schema)
       self:alter("tables_renamed", from, "SET SCHEMA " .. (to.schema and quote.name(to.schema) or self:own_schema()))
       from = { name = from.name, schema = to.schema }
     end
@@ -100,12 +105,8 @@ local function drop_tables(self)
 end
 
 local function add_tables(self)
-  local seen = {}
   for _, t in ipairs(self.changes.added) do
-    if t.schema and not seen[t.schema] and not self:has_schema(t.schema) then
-      self:add("schemas", "CREATE SCHEMA IF NOT EXISTS " .. quote.name(t.schema))
-    end
-    seen[t.schema or ""] = true
+    self:need_schema(t.schema)
     self:add("tables", render.create_table(t, "postgres"))
     for _, index in ipairs(t.indexes) do self:add("tables", render.index(t, index, "postgres")) end
     for _, fk in ipairs(t.foreign_keys) do self:add("foreign_keys", render.add(t, render.foreign_key(fk))) end
@@ -135,7 +136,8 @@ end
 function plan.steps(changes, wanted, context, link, opts)
   opts = opts or {}
   local self = setmetatable({ changes = changes, wanted = wanted, context = context, link = link, phases = {},
-    live = opts.live or false, reverse = opts.reverse, safe = opts.safe ~= false, entries = {} }, Plan)
+    live = opts.live or false, reverse = opts.reverse, safe = opts.safe ~= false, entries = {},
+    schemas = {} }, Plan)
   for _, phase in ipairs(PHASES) do self.phases[phase] = {} end
   for _, changed in ipairs(changes.changed) do
     -- A foreign table is its server's.

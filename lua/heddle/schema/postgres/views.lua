@@ -42,7 +42,7 @@ function views.normal(context, link, list)
     end
     made[i] = {}
     for key, value in pairs(view) do made[i][key] = value end
-    if ok then made[i].sql, made[i].source = sql, view.sql end
+    made[i].sql, made[i].source = ok and sql or view.sql, view.sql
   end
   return made
 end
