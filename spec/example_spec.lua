@@ -1,6 +1,7 @@
 -- examples/multi_database as its reader runs it: another process, another working directory, the environment's
 -- variables. What it says is compared with what the databases hold.
 
+local command = require "spec.support.command"
 local databases = require "spec.support.databases"
 local lfs = require "lfs"
 local program = require "spec.support.example"
@@ -55,6 +56,36 @@ databases.each(function(db)
             local function without_times(text) return (text:gsub("%d%d:%d%d:%d%d", "")) end
             assert.equal(without_times(first), without_times(output))
             assert.equal("3", db:raw(primary):value "select count(*) from demo_users")
+        end)
+
+        local function count_tables(config, pattern)
+            local catalog = { sqlite = "sqlite_master where name", postgres = "pg_class where relname" }
+            return db:raw(config):value(("select count(*) from %s like '%s'"):format(catalog[db.name], pattern))
+        end
+
+        it("migrates each database with its own configuration, as the entities say", function()
+            local variables = table.concat(program.variables("DB_SECONDARY", secondary,
+                program.variables("DB", primary)), " ")
+            local function heddle(arguments)
+                local pipe = io.popen(("cd / && env %s %s %s %s 2>&1; echo \"status $?\""):format(variables,
+                    os.getenv "HEDDLE_TEST_LUA", quote(command.script), arguments))
+                local output, status = pipe:read("*a"):match "^(.*)status (%d+)\n$"
+                pipe:close()
+                return output, tonumber(status)
+            end
+            local first = "--config=" .. quote(example .. "orm.config.lua")
+            local second = "--config=" .. quote(example .. "orm-secondary.config.lua")
+            assert_says(heddle("migrate " .. first), "migrated 20260101120000_create_users", "1 migration run")
+            assert.equal("0", count_tables(secondary, "demo_%"))
+            assert_says(heddle("migrate " .. second), "migrated 20260101120000_create_analytics_logs")
+            assert.equal("0", count_tables(primary, "demo_analytics%"))
+            for _, config in ipairs { first, second } do
+                local output, status = heddle("migrate:status --check " .. config)
+                assert.equal(0, status, output)
+                output, status = heddle("schema:diff --unsafe " .. config)
+                assert.equal(0, status, output)
+                assert_says(output, "the schema is up to date")
+            end
         end)
 
         it("C5: creates its users when the secondary is down from the beginning", function()

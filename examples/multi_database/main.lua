@@ -28,9 +28,8 @@ orm.init(dofile(here .. "orm-secondary.config.lua"))
 chapter("1. Two contexts, each with a database, a pool and entities of its own", function()
   for _, name in ipairs(orm.contexts()) do
     local instance = orm.instance(name)
-    instance.schema:drop()
-    instance.schema:create()
-    say("%-9s  %s, database %s: schema made", name, instance.config.driver, instance.config.database)
+    instance.migrator:fresh()
+    say("%-9s  %s, database %s: migrated", name, instance.config.driver, instance.config.database)
   end
 end)
 

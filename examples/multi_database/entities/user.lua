@@ -1,6 +1,6 @@
 local orm = require("heddle")
 
--- The example drops its tables and makes them anew: their names keep it away from yours.
+-- The example drops its table and makes it anew: the name keeps it away from yours.
 local User = orm.entity {
   name = "User", table = "demo_users",
   { "id",         type = "integer", primary = true },
