@@ -99,7 +99,7 @@ databases.each(function(db)
     local work, em, model, held, step
 
     local function check(ok, message)
-        if not ok then error(("seed %d, step %d: %s"):format(seed, step, message), 2) end
+        assert.truthy(ok, ("seed %d, step %d: %s"):format(seed, step, message))
     end
 
     before_each(function()

@@ -244,10 +244,11 @@ databases.each(function(db)
     describe("flush modes", function()
         behaves(function() return db:config { entities = entities } end, function() db:close() end)
 
-        it("?? is PostgreSQL's own operator", function()
-            if db.name ~= "postgres" then return end
-            assert.is_true(orm.em():fork():execute([[select '{"a": 1}'::jsonb ?? ? as found]], "a")[1].found)
-        end)
+        if db.name == "postgres" then
+            it("?? is PostgreSQL's own operator", function()
+                assert.is_true(orm.em():fork():execute([[select '{"a": 1}'::jsonb ?? ? as found]], "a")[1].found)
+            end)
+        end
     end)
 end)
 

@@ -73,6 +73,7 @@ databases.each(function(db)
         end)
 
         it("F1: isolation is chosen by the outermost", function()
+            local inside = 0
             for _, level in ipairs { "read committed", "repeatable_read", "Serializable" } do
                 em:transactional(function(tx)
                     tx:count(Item, {})
@@ -80,9 +81,10 @@ databases.each(function(db)
                         assert.equal(level:lower():gsub("_", " "), tx:execute "show transaction_isolation"[1]
                             .transaction_isolation)
                     end
-                    tx:transactional(function() end, { isolation = level })
+                    tx:transactional(function() inside = inside + 1 end, { isolation = level })
                 end, { isolation = level })
             end
+            assert.equal(3, inside)
             if db.name == "postgres" then
                 em:transactional(function(tx)
                     local err = unit.raises("unsupported", tx.transactional, tx, function() end,

@@ -1,3 +1,4 @@
+local asserted = require "spec.support.asserted"
 local column_sql = require "heddle.schema.column"
 local databases = require "spec.support.databases"
 local entity = require "heddle.entity"
@@ -77,7 +78,10 @@ end
 
 local function statement_of(statements, start)
     for position, statement in ipairs(statements) do
-        if statement:sub(1, #start) == start then return statement, position end
+        if statement:sub(1, #start) == start then
+            asserted.note()
+            return statement, position
+        end
     end
     error("no statement begins with " .. start)
 end

@@ -1,5 +1,6 @@
 -- The helpers themselves: a relay that miscounts, or a raw connection that rounds, would let wrong code pass.
 
+local asserted = require "spec.support.asserted"
 local databases = require "spec.support.databases"
 local raw = require "spec.support.raw"
 
@@ -104,4 +105,10 @@ databases.on("postgres", function(db)
             x:close()
         end)
     end)
+end)
+
+it("a specification that asserts nothing fails", function()
+    local ok, err = pcall(asserted.counting(function() end))
+    local is_fine = pcall(asserted.counting(function() assert.equal(1, 1) end))
+    assert.same({ false, "this specification asserts nothing", true }, { ok, err, is_fine })
 end)

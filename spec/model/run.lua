@@ -6,6 +6,7 @@
 ---     run.seed(work, 17, stats)               -- raises the seed, what is wrong, and the steps that show it
 
 local actions = require("spec.model.actions")
+local asserted = require("spec.support.asserted")
 local chance = require("spec.model.chance")
 local check = require("spec.model.check")
 local execute = require("heddle.flush.execute")
@@ -164,6 +165,7 @@ end
 --- Does one run. Raises what is wrong, with the seed and the fewest steps that show it.
 function run.seed(work, seed, stats)
   local self = new(work, seed)
+  asserted.note()
   local ok, err = xpcall(function() perform(self) end, function(err)
     return type(err) == "string" and err:find("^%S+%.lua:") and debug.traceback(err) or err
   end)

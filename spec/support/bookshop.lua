@@ -12,6 +12,7 @@
 --     assert.equal("after", shop.state(work.raw))
 --     shop.agree(set, work.raw)                 -- keys, versions and defaults of the instances are the rows'
 
+local asserted = require "spec.support.asserted"
 local orm = require "heddle"
 
 local shop = {}
@@ -149,6 +150,7 @@ end
 
 --- What the instances say that their rows are: keys, versions, defaults, foreign keys. After the flush.
 function shop.agree(set, raw)
+    asserted.note()
     for _, item in ipairs(set) do
         local label, e = item[1], item[2]
         local wrong

@@ -25,6 +25,7 @@ end
 
 -- busted gives every spec file fresh modules but for those that are there before it starts: the helpers keep
 -- their connections and databases over all files.
+require "spec.support.asserted"
 require "spec.support.raw"
 require "spec.support.sqlite"
 require "spec.support.postgres"

@@ -1,4 +1,5 @@
 --- Examples as their readers run them: another process, another working directory, the environment's variables.
+local asserted = require "spec.support.asserted"
 local lfs = require "lfs"
 
 local example = {}
@@ -38,6 +39,7 @@ end
 
 ---Raises unless the output has all texts, in this order.
 function example.assert_says(output, ...)
+    asserted.note()
     local from = 1
     for _, text in ipairs { ... } do
         local _, last = output:find(text, from, true)

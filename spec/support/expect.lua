@@ -6,6 +6,7 @@
 --
 -- `raises` takes a function written in the spec: the error's `where` has to be a line of that function.
 
+local asserted = require "spec.support.asserted"
 local orm = require "heddle"
 
 local expect = {}
@@ -21,6 +22,7 @@ end
 --- Calls `fn`, which has to raise an error of that kind, at a line of its own; the words in `...` have to be in the
 --- message. Gives the error.
 function expect.raises(kind, fn, ...)
+    asserted.note()
     local ok, err = pcall(fn)
     if ok then error("nothing was raised, expected " .. kind, 2) end
     if not orm.is_error(err, kind) then

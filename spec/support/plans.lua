@@ -6,6 +6,7 @@
 --
 -- The text goes to a raw connection, so that what a plan says can be seen to work without Heddle's drivers.
 
+local asserted = require "spec.support.asserted"
 local mapping = require "heddle.mapping"
 local naming = require "heddle.naming"
 local null = require "heddle.null"
@@ -54,6 +55,7 @@ end
 --- Runs a function that has to raise an error of one kind; gives the error.
 function plans.raises(kind, fn, ...)
     local errors = require "heddle.errors"
+    asserted.note()
     local ok, err = pcall(fn, ...)
     assert(not ok, "nothing was raised, expected " .. kind)
     assert(errors.is_error(err), "no error of Heddle's: " .. tostring(err))

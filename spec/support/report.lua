@@ -2,6 +2,7 @@
 --     pass|fail|error|pending <tab> driver or "-" <tab> milliseconds <tab> full name
 -- and a last line "end". run_lua.sh gathers them in specs.tsv, from which CI counts and makes the table of promises.
 
+local asserted = require "spec.support.asserted"
 local busted = require "busted"
 
 return function(options)
@@ -17,6 +18,7 @@ return function(options)
         file:flush()
     end
 
+    asserted.watch(busted)
     busted.subscribe({ "test", "start" }, function()
         started = busted.gettime()
         return nil, true

@@ -8,6 +8,7 @@
 --     local err = unit.raises("unique_violation", work.em.flush, work.em)
 --     work:close()
 
+local asserted = require "spec.support.asserted"
 local orm = require "heddle"
 
 local unit = {}
@@ -81,6 +82,7 @@ end
 
 --- Calls a function that has to raise one kind of Heddle's errors; gives the error.
 function unit.raises(kind, fn, ...)
+    asserted.note()
     local ok, err = pcall(fn, ...)
     if ok then error("nothing was raised, expected " .. kind, 2) end
     if not orm.is_error(err) then error("no error of Heddle's: " .. tostring(err), 2) end
