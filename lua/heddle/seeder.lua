@@ -43,7 +43,8 @@ local function wanted(self, list, names)
   if type(names) == "string" then names = { names } end
   local wrong = options.list_of(options.text)(names)
   if wrong then
-    errors.raise("validation", "seeder:run takes the name of a seed, or a list of names", { context = self.context.name })
+    errors.raise("validation", "seeder:run takes the name of a seed, or a list of names",
+      { context = self.context.name })
   end
   local chosen, seen = {}, {}
   for _, name in ipairs(names) do

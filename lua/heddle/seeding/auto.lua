@@ -7,7 +7,6 @@ local errors = require("heddle.errors")
 local factory = require("heddle.seeding.factory")
 local guess = require("heddle.seeding.guess")
 local registry = require("heddle.registry")
-local relation = require("heddle.relation")
 
 local auto = {}
 

@@ -46,7 +46,8 @@ end
 fake.fail = fail
 
 local function check_bounds(name, low, high)
-  if type(low) ~= "number" or type(high) ~= "number" or not (low <= high) or high - low > 2 ^ 53 then
+  local span = type(low) == "number" and type(high) == "number" and high - low
+  if not span or span ~= span or span < 0 or span > 2 ^ 53 then
     fail(("fake:%s takes two numbers, the lower one first, at most 2^53 apart"):format(name))
   end
 end
@@ -136,7 +137,7 @@ function Fake:weighted(choices)
   check_list("weighted", choices)
   local total = 0
   for i, choice in ipairs(choices) do
-    if type(choice) ~= "table" or type(choice[2]) ~= "number" or not (choice[2] >= 0) then
+    if type(choice) ~= "table" or type(choice[2]) ~= "number" or choice[2] ~= choice[2] or choice[2] < 0 then
       fail(("fake:weighted, item %d: write { value, weight } with a weight of 0 or more"):format(i))
     end
     total = total + choice[2]

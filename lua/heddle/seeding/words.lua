@@ -7,10 +7,10 @@ local function list(text)
   return items
 end
 
-words.first_names = list([[Ada Alan Alma Amir Anna Anton Aria Ben Bianca Bruno Carla Cem Clara Cleo Dana Daniel Diego Dora
-  Edith Elena Emil Esra Eva Felix Fiona Flora Gabriel Greta Hana Hugo Ida Igor Ines Ivan Jana Jonas Judith Julia Karim
-  Klara Lara Leo Lina Luca Maja Marco Maria Mila Mira Nadia Nico Nina Noah Olga Oscar Paula Pavel Petra Rosa Ruben Ruth
-  Samir Sara Selma Simon Sofia Stella Tamara Theo Tilda Tom Uma Valentin Vera Victor Wanda Yara Yusuf Zoe]])
+words.first_names = list([[Ada Alan Alma Amir Anna Anton Aria Ben Bianca Bruno Carla Cem Clara Cleo Dana Daniel Diego
+  Dora Edith Elena Emil Esra Eva Felix Fiona Flora Gabriel Greta Hana Hugo Ida Igor Ines Ivan Jana Jonas Judith Julia
+  Karim Klara Lara Leo Lina Luca Maja Marco Maria Mila Mira Nadia Nico Nina Noah Olga Oscar Paula Pavel Petra Rosa Ruben
+  Ruth Samir Sara Selma Simon Sofia Stella Tamara Theo Tilda Tom Uma Valentin Vera Victor Wanda Yara Yusuf Zoe]])
 
 words.last_names = list([[Abel Adler Amari Bach Baker Barros Becker Berg Bianchi Black Brandt Bruun Carter Castro Cohen
   Costa Dahl Demir Diaz Dubois Eder Ekman Evans Faber Farkas Fischer Fontana Foster Garcia Geiger Gruber Haas Hansen
@@ -21,13 +21,13 @@ words.last_names = list([[Abel Adler Amari Bach Baker Barros Becker Berg Bianchi
 words.words = list([[amber anchor apple arch arrow autumn basket beacon birch blanket blossom border branch bread breeze
   brick bridge bright brook bucket button candle canvas carpet castle cedar chair chalk cherry circle clay cloud clover
   coast copper corner cotton cradle crystal current daily dance dawn deep distant door dream drift early echo edge ember
-  engine evening fabric falcon feather fern field flame flint forest fresh frost garden gentle glass golden grain granite
-  grass green harbor harvest hazel hidden hollow honey horizon island ivory jacket journey kettle lantern leaf lemon
-  letter light linen little maple marble meadow melody mirror morning mountain narrow needle north ocean olive open
-  orange orchard paper pattern pebble pepper pillow pine plain planet pocket quiet rain ribbon river road root rope round
-  saddle salt sand season shadow shell shore signal silent silver simple sketch slow small smooth south spark spring
-  square stone story stream summer sunny table thread timber tower trail valley velvet village violet wagon walnut warm
-  water weaver willow window winter wooden yellow]])
+  engine evening fabric falcon feather fern field flame flint forest fresh frost garden gentle glass golden grain
+  granite grass green harbor harvest hazel hidden hollow honey horizon island ivory jacket journey kettle lantern leaf
+  lemon letter light linen little maple marble meadow melody mirror morning mountain narrow needle north ocean olive
+  open orange orchard paper pattern pebble pepper pillow pine plain planet pocket quiet rain ribbon river road root rope
+  round saddle salt sand season shadow shell shore signal silent silver simple sketch slow small smooth south spark
+  spring square stone story stream summer sunny table thread timber tower trail valley velvet village violet wagon
+  walnut warm water weaver willow window winter wooden yellow]])
 
 words.cities = list([[Amberg Ashford Bellmere Birkdal Bruckstadt Calder Castelmar Dornbach Eastbrook Elmsworth Fairhaven
   Falkirk Glenmoor Grauburg Hafenau Harrowgate Ivorton Kaltbrunn Kingsbridge Lakeview Lindau Marisol Milford Moosdorf
