@@ -192,6 +192,7 @@ build = {
         ["heddle.cli.completion_scripts"] = "lua/heddle/cli/completion_scripts.lua",
         ["heddle.cli.console"] = "lua/heddle/cli/console.lua",
         ["heddle.cli.debug"] = "lua/heddle/cli/debug.lua",
+        ["heddle.cli.files"] = "lua/heddle/cli/files.lua",
         ["heddle.cli.generate"] = "lua/heddle/cli/generate.lua",
         ["heddle.cli"] = "lua/heddle/cli/init.lua",
         ["heddle.cli.migrate"] = "lua/heddle/cli/migrate.lua",
