@@ -17,7 +17,7 @@ local report = require("heddle.cli.report")
 local cli = {}
 
 -- The groups, in the order in which help shows them.
-local groups = { "init", "migrate", "schema", "generate", "debug", "seed", "console", "completion" }
+local groups = { "init", "migrate", "schema", "generate", "seed", "console", "debug", "completion" }
 
 local function load_groups()
   local loaded = {}

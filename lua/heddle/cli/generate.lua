@@ -1,30 +1,9 @@
 --- `heddle entities:generate`, `types` and `schema:diagram`: files that are written from what is there.
 local output = require("heddle.cli.output")
 local suggest = require("heddle.suggest")
+local write = require("heddle.cli.files").write
 
 -- Files ----------------------------------------------------------------------------------------------------------
-
--- Makes the directories that lead to a file.
-local function make_directories(app, path)
-  local lfs = require("lfs")
-  local at = path:sub(1, 1) == "/" and "/" or ""
-  for part in path:gmatch("([^/]+)/") do
-    at = at .. part .. "/"
-    if lfs.attributes(at, "mode") == nil then
-      local ok, problem = lfs.mkdir(at)
-      if not ok then app:fail("the directory '%s' cannot be made: %s", at, problem) end
-    end
-  end
-end
-
-local function write(app, path, text)
-  make_directories(app, path)
-  local file, problem = io.open(path, "wb")
-  if not file then app:fail("the file '%s' cannot be written: %s", path, problem) end
-  local ok, why = file:write(text)
-  local closed, late = file:close()
-  if not (ok and closed) then app:fail("the file '%s' cannot be written: %s", path, why or late) end
-end
 
 local function exists(path)
   local file = io.open(path, "rb")

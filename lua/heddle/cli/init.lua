@@ -1,5 +1,6 @@
 --- `heddle init`: a project that runs at once.
 local errors = require("heddle.errors")
+local files = require("heddle.cli.files")
 local output = require("heddle.cli.output")
 local scaffold = require("heddle.cli.scaffold")
 
@@ -37,28 +38,6 @@ local function read_databases(app, args)
   return read_names(app, answer)
 end
 
--- Makes the directories that lead to a file.
-local function make_directories(app, path)
-  local lfs = require("lfs")
-  local at = path:sub(1, 1) == "/" and "/" or ""
-  for part in path:gmatch("([^/]+)/") do
-    at = at .. part .. "/"
-    if lfs.attributes(at, "mode") == nil then
-      local ok, problem = lfs.mkdir(at)
-      if not ok then app:fail("the directory '%s' cannot be made: %s", at, problem) end
-    end
-  end
-end
-
-local function write(app, path, text)
-  make_directories(app, path)
-  local file, problem = io.open(path, "wb")
-  if not file then app:fail("the file '%s' cannot be written: %s", path, problem) end
-  local ok, why = file:write(text)
-  local closed, late = file:close()
-  if not (ok and closed) then app:fail("the file '%s' cannot be written: %s", path, why or late) end
-end
-
 local function tell_next(app, directory, count, driver)
   local all = count > 1 and " --all" or ""
   local lua = rawget(_G, "jit") and "luajit" or ("lua" .. _VERSION:match("%d.*"))
@@ -83,7 +62,7 @@ local function run(app, args)
       left = left + 1
       app:say("  %s %s", app.style.yellow("left alone"), path)
     else
-      write(app, path, file[2])
+      files.write(app, path, file[2])
       app:say("  %s    %s", app.style.green("created"), path)
     end
   end

@@ -102,6 +102,15 @@ scaffold.work = [[
   print(("{{name}}: %d rows"):format(logs:count({{entity}}, {})))
 ]]
 
+scaffold.seed = [[
+-- `heddle seed` runs the files of this directory, in the order of their names; this one as often as you like.
+return function(em, seed)
+  for n = 1, 5 do
+    em:upsert("User", { email = ("person%d@example.com"):format(n), name = seed.fake:name() })
+  end
+end
+]]
+
 scaffold.gitignore = [[
 .env
 *.db
@@ -196,7 +205,7 @@ function scaffold.files(names, driver)
   end
   for i, one in ipairs(databases) do
     add((i == 1 and "migrations" or "migrations/" .. one.name) .. "/.gitkeep", "")
-    add((i == 1 and "seeds" or "seeds/" .. one.name) .. "/.gitkeep", "")
+    if i == 1 then add("seeds/users.lua", scaffold.seed) else add("seeds/" .. one.name .. "/.gitkeep", "") end
   end
   add("main.lua", main_file(databases))
   add(".env", table.concat(env, "\n"))
