@@ -179,6 +179,11 @@ static void strange_types_are_text_or_refused(void **state) {
     assert_fails(&db, &s, 1, HD_E_UNSUPPORTED);
     assert_non_null(strstr(db.err.message, "cast it to text"));
     assert_int_equal(db.err.statement, 0);
+    const uint8_t unknown[] = {HD_T_BLOB, HD_T_UNKNOWN};
+    s = plain("select 'x'::bytea, '1 day'::interval");
+    with_types(&s, unknown, 2);
+    assert_runs(&db, &s, 1);
+    assert_rows(&db, "(x'x', '1 day')");
     assert_query(&db, "select 1", "(1)");
 }
 

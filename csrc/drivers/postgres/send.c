@@ -101,20 +101,30 @@ static bool name_statement(hd_pg *pg, const hd_statement *s, hd_pg_prepared **en
     return true;
 }
 
+/* Binary where it is known what comes. A type that Heddle has no word for has a text form always,
+ * and a binary one that nobody here reads; the format is the whole result's. */
+static int result_format(const hd_statement *s) {
+    if (!s->types) return 0;
+    for (uint32_t i = 0; i < s->type_count; i++) {
+        if (s->types[i] == HD_T_UNKNOWN) return 0;
+    }
+    return 1;
+}
+
 static bool send_unnamed(hd_pg *pg, const hd_statement *s) {
     const hd_pg_params *params = &pg->params;
     const char *text = terminated(pg, s);
     if (!text) return out_of_memory(pg);
     pg->run.unflushed += s->sql_len;
     return PQsendQueryParams(pg->pq, text, (int)params->count, params->oids, params->values,
-                             params->lengths, params->formats, s->types != NULL) ||
+                             params->lengths, params->formats, result_format(s)) ||
            refused(pg);
 }
 
 static bool send_named(hd_pg *pg, const hd_statement *s, const char *name) {
     const hd_pg_params *params = &pg->params;
     return PQsendQueryPrepared(pg->pq, name, (int)params->count, params->values, params->lengths,
-                               params->formats, s->types != NULL) ||
+                               params->formats, result_format(s)) ||
            refused(pg);
 }
 

@@ -104,12 +104,11 @@ end
 function words.relation(column, target_column)
   local name = identifier(column)
   if not name then return nil end
-  for _, suffix in ipairs({ identifier(target_column), "id", "key", "fk" }) do
+  for _, suffix in ipairs({ "id", identifier(target_column), "key", "fk" }) do
     local head = suffix and name:match("^(.+)_" .. suffix:gsub("%p", "%%%0") .. "$")
     if head then return head end
   end
-  -- "language_id" that holds a "language_id".
-  return name:match("^(.+)_id$") or name
+  return name
 end
 
 ---The first of some names that is free, else the first with a number; takes it.
