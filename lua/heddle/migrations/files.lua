@@ -175,6 +175,8 @@ local function load_lua(entry, context_name)
   if chunk then right, made = compat.pcall(chunk, entry.name) end
   if not right then
     local why = errors.is_error(made) and made.message or tostring(made)
+    -- Lua shortens long paths.
+    if not chunk then why = why:gsub("^.-:(%d+:)", entry.path:gsub("%%", "%%%%") .. ":%1") end
     failure.raise(entry, context_name, "cannot be loaded: " .. why, { cause = made,
       line = tonumber(why:match("^[^\n]-:(%d+):")) })
   end
@@ -192,7 +194,7 @@ local function load_lua(entry, context_name)
 end
 
 local function load_script(entry, path, text, context_name)
-  local statements = script.split(text, entry.driver)
+  local statements = script.split((text:gsub("^\239\187\191", "")), entry.driver)
   for _, statement in ipairs(statements) do
     local problem = script.problem(statement.text)
     if problem then

@@ -22,8 +22,9 @@ local session = {}
 -- One half of the advisory lock's key, "HEDD"; the other one is the schema's.
 local LOCK = 1212499012
 
--- The longest pause between two attempts, and how long a migration that has started may be somebody's who is at it.
-local PAUSE, GRACE = 0.5, 2
+-- The longest pause between two attempts; how long SQLite's lock is waited for before that is told; how long a migration
+-- that has started may be somebody's who is at it.
+local PAUSE, PATIENCE, GRACE = 0.5, 0.5, 2
 
 function Session:query(sql, ...)
   local rows = self.context:run_sql(self.link, sql, compat.pack(...))
@@ -97,11 +98,12 @@ function Session:lock(on_progress)
 end
 
 -- The first statement of a transaction: on PostgreSQL also whether the lock is ours, and the search path put back.
-local function look(self, name)
+local function look(self, name, patience)
   local context = self.context.name
   if self.context.driver_name == "sqlite" then
-    if name then return self:query("SELECT " .. record.state_sql(self) .. " AS state", context, name) end
-    return self:query("SELECT 1 AS state")
+    local sql = name and "SELECT " .. record.state_sql(self) .. " AS state" or "SELECT NULL AS state"
+    local params = name and compat.pack(context, name) or compat.pack()
+    return self.context:run_sql(self.link, sql, params, nil, patience)[1]
   end
   local held = "set_config('search_path', ?, false) AS path, EXISTS (SELECT 1 FROM pg_locks WHERE locktype = "
     .. "'advisory' AND classid = " .. LOCK .. " AND objid = ?::bigint AND objsubid = 2 AND granted "
@@ -119,9 +121,10 @@ local function look(self, name)
     .. "itself")
 end
 
--- What the core says of a lock that another process holds; what is said of one that this coroutine holds has no code.
+-- Another process holds SQLite's lock; what is said of one that this coroutine holds has no code.
 local function is_taken(self, err)
-  return self.context.driver_name == "sqlite" and errors.is_error(err, "lock_timeout") and err.code ~= nil
+  if self.context.driver_name ~= "sqlite" then return false end
+  return errors.is_error(err, "timeout") or errors.is_error(err, "lock_timeout") and err.code ~= nil
 end
 
 ---Begins a transaction (inside one, a savepoint).
@@ -129,14 +132,17 @@ end
 ---@param name? string a migration
 ---@return string|nil state of that one
 function Session:begin(on_progress, name)
+  local patience = PATIENCE
   while true do
     transaction.begin(self.em)
-    local ok, row = pcall(look, self, name)
+    local ok, row = pcall(look, self, name, patience)
     if ok then return row.state end
     transaction.rollback(self.em)
     if not is_taken(self, row) then error(row, 0) end
     tell_waiting(self, on_progress)
     wait.sleep(0.02)
+    -- Longer each time: a machine that is that slow gets there, too.
+    patience = patience * 2
   end
 end
 
