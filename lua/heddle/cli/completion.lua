@@ -6,7 +6,7 @@ local errors = require("heddle.errors")
 local scripts = require("heddle.cli.completion_scripts")
 
 -- What an option takes is told by the name of its argument.
-local FILES = { FILE = true, DIRECTORY = true, PATH = true }
+local FILES = { FILE = true, DIRECTORY = true, DIR = true }
 
 -- ---- Words ----
 

@@ -53,13 +53,12 @@ function parser.build(groups)
     :help_max_width(100):usage_max_width(100):help_description_margin(22)
     :usage("Usage: heddle COMMAND [--config FILE] [--context NAME] [options]")
     :description("Schema, migrations and more for programs that use Heddle.")
-    :epilog(COMMON .. "\n\n`heddle COMMAND --help` says more, with examples.")
   add_common(root, stop)
   for _, group in ipairs(groups) do
     local parsers = {}
     for _, command in ipairs(group) do
       local own = root:command(command.name):add_help(false):summary(command.summary)
-        :description(command.description or command.summary):epilog(examples_of(command) .. COMMON)
+        :description(command.description or command.summary)
         :hidden(command.hidden == true)
       if command.arguments then command.arguments(own) end
       made.by_name[command.name] = { command = command, parser = own }
@@ -81,6 +80,13 @@ local function mended(made, message)
   return (message:gsub("\nDid you mean (.*)%?$", " (did you mean %1?)"))
 end
 
+-- argparse would wrap the examples.
+local function help_of(made, name)
+  local named = made.by_name[name]
+  if named then return named.parser:get_help() .. "\n\n" .. examples_of(named.command) .. COMMON end
+  return made.root:get_help() .. "\n\n" .. COMMON .. "\n\n`heddle COMMAND --help` says more, with examples."
+end
+
 ---Reads a command line.
 ---@param made table of `build`
 ---@param arguments string[]
@@ -91,12 +97,9 @@ function parser.read(made, arguments)
   for i, word in ipairs(arguments) do given[i] = word end
   local ok, result = pcall(made.root.parse, made.root, given)
   if ok and result.command then return result end
-  if ok then return nil, { message = "a command is required", usage = made.root:get_help() } end
+  if ok then return nil, { message = "a command is required", usage = help_of(made) } end
   if type(result) ~= "table" then error(result, 0) end
-  if result.help then
-    local named = made.by_name[result.help]
-    return nil, { help = (named and named.parser or made.root):get_help() }
-  end
+  if result.help then return nil, { help = help_of(made, result.help) } end
   if result.message then result.message = mended(made, result.message) end
   return nil, result
 end
