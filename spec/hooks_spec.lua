@@ -350,7 +350,10 @@ databases.each(function(db)
                 users[i] = User { name = "n" .. i }
                 em:persist(users[i])
             end
+            work:forget()
             em:flush()
+            -- A thousand rows each; what databases bind at once may be less.
+            assert.is_true(work:writes() <= 20, work:writes())
             assert.equal("10000", raw:value "select count(*) from users where made = length(name)")
             assert.is_true(os.clock() - start < 8, os.clock() - start)
         end)
