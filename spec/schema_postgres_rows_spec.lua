@@ -82,6 +82,7 @@ databases.on("postgres", function(db)
             local ok, err = pcall(migration)
             assert.is_false(ok)
             assert.matches("Thing.name: its type changes from integer to uuid", err.message)
+            raw:exec "insert into thing (name) values (1)"
             raises("migration", function() item:diff() end, "USING")
             with { "name", type = "boolean", nullable = true }
             assert.same({ 'ALTER TABLE "thing" ALTER COLUMN "name" TYPE boolean USING "name"::boolean' }, migration())
@@ -110,11 +111,23 @@ databases.on("postgres", function(db)
             assert.same("100", raw:value "select count(*) from thing where more = 'it''s' and flag")
         end)
 
+        it("a column without values takes any type", function()
+            with({ "name", type = "integer", nullable = true }):update()
+            raw:exec "insert into thing default values"
+            with({ "name", type = "uuid", nullable = true }):update()
+            assert.same({}, context.schema:diff())
+            raw:exec "update thing set name = gen_random_uuid()"
+            local item = with { "name", type = "blob", nullable = true }
+            raises("migration", function() item:update() end, "Thing.name", "knows no way")
+            raises("migration", function() item:update { safe = false } end, "Thing.name", "knows no way")
+        end)
+
         it("several types of a table change in one statement", function()
             with({ "a", type = "integer", default = 1 }, { "b", type = "integer", default = 2 }):update()
             with({ "a", type = "bigint", default = 1 }, { "b", type = "text", default = "x" })
             assert.same({
-                'ALTER TABLE "thing" ALTER COLUMN "a" DROP DEFAULT', 'ALTER TABLE "thing" ALTER COLUMN "b" DROP DEFAULT',
+                'ALTER TABLE "thing" ALTER COLUMN "a" DROP DEFAULT',
+                'ALTER TABLE "thing" ALTER COLUMN "b" DROP DEFAULT',
                 'ALTER TABLE "thing" ALTER COLUMN "a" TYPE bigint, ALTER COLUMN "b" TYPE text',
                 'ALTER TABLE "thing" ALTER COLUMN "a" SET DEFAULT 1',
                 [[ALTER TABLE "thing" ALTER COLUMN "b" SET DEFAULT 'x'::text]],
@@ -136,7 +149,8 @@ databases.on("postgres", function(db)
         it("says the same each time", function()
             with(text, { "size", type = "integer", default = 1 }):update()
             with({ "name", type = "string", length = 9, index = true },
-                { "size", type = "bigint", default = 2, unique = true }, { "area", type = "bigint", generated = "size * size", nullable = true })
+                { "size", type = "bigint", default = 2, unique = true },
+                { "area", type = "bigint", generated = "size * size", nullable = true })
             local first = migration()
             for _ = 1, 3 do assert.same(first, migration()) end
         end)

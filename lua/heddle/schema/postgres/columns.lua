@@ -85,8 +85,8 @@ local integers = { smallint = true, integer = true, bigint = true }
 -- A type alone: the collation, which ALTER would forget, is said again.
 local function type_action(plan, entry, change)
   local was, now = change.was, change.now
-  local using = retype.using(plan, entry.now, was, now)
-  if plan.live and plan.safe then retype.check_rows(plan, entry, was, now) end
+  local using = retype.using(plan, entry, was, now)
+  if plan.live and plan.safe and not using:find("^ USING NULL") then retype.check_rows(plan, entry, was, now) end
   if was.serial and now.autoincrement and integers[now.type] then
     plan:add("types", ("ALTER SEQUENCE %s AS %s"):format(was.serial, now.type))
   end

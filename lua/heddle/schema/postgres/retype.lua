@@ -38,22 +38,29 @@ local function takes(context, link, from, to, using)
   return ok
 end
 
+local function has_values(plan, t, column)
+  local sql = ("select exists (select from %s where %s is not null) as found"):format(render.table(t),
+    quote.name(column.name))
+  return catalog.ask(plan.context, plan.link, (sql:gsub("%?", "??")))[1].found
+end
+
 ---What stands behind the new type in ALTER COLUMN: nothing where values are assigned, a USING where they need a cast.
----Raises `migration` where there is no way.
+---Raises `migration` where there is no way, and values to go it.
 ---@param plan table
----@param t table as it shall be
+---@param entry table
 ---@param was table column
 ---@param now table column
 ---@return string
-function retype.using(plan, t, was, now)
+function retype.using(plan, entry, was, now)
   local context, link = plan.context, plan.link
   if takes(context, link, was.type, now.type, "") then return "" end
   if takes(context, link, was.type, now.type, " USING value::" .. now.type) then
     return (" USING %s::%s"):format(quote.name(now.name), now.type)
   end
-  return refuse(context, t, now, ("its type changes from %s to %s, and PostgreSQL knows no way from one to the other; "
-    .. "write a migration with ALTER COLUMN ... TYPE ... USING and an expression of your own, or add a property and "
-    .. "drop this one"):format(was.type, now.type))
+  if plan.live and not has_values(plan, entry.was, was) then return " USING NULL::" .. now.type end
+  return refuse(context, entry.now, now, ("its type changes from %s to %s, and PostgreSQL knows no way from one to the "
+    .. "other; write a migration with ALTER COLUMN ... TYPE ... USING and an expression of your own, or add a property "
+    .. "and drop this one"):format(was.type, now.type))
 end
 
 local function is_string(type)
