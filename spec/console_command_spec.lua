@@ -1,6 +1,7 @@
 -- `heddle console` and `heddle seed` as processes: pipes, a pseudo terminal, Ctrl-C.
 
 local command = require "spec.support.command"
+local databases = require "spec.support.databases"
 
 local config = [[
 local orm = require "heddle"
@@ -15,12 +16,33 @@ return {
 
 local create = "for _, name in ipairs(orm.contexts()) do orm.instance(name).schema:create() end"
 
+-- A database's configuration as Lua.
+local function source_of(made)
+    local parts = {}
+    for name, value in pairs(made) do
+        if type(value) ~= "table" then
+            parts[#parts + 1] = ("%s = %s"):format(name, type(value) == "string" and ("%q"):format(value)
+                or tostring(value))
+        end
+    end
+    return "{ " .. table.concat(parts, ", ") .. " }"
+end
+
 -- Whether there is a `script` that takes a command and what is typed from a pipe.
 local function has_script()
     local pipe = io.popen "script -qec 'echo here' /dev/null </dev/null 2>/dev/null"
     local out = pipe:read "*a"
     pipe:close()
     return out:find("here", 1, true) ~= nil
+end
+
+-- A console on a pseudo terminal. What is typed: { seconds to wait, what printf is given } each.
+local function typed(project, ...)
+    local parts = {}
+    for i, item in ipairs { ... } do parts[i] = ("sleep %s; printf '%s'"):format(item[1], item[2]) end
+    local run = ("%s %s console"):format(os.getenv "HEDDLE_TEST_LUA", command.quote(command.script))
+    return project:shell(("(%s; sleep 0.5) | timeout 60 script -qec %s /dev/null"):format(
+        table.concat(parts, "; "), command.quote(run)))
 end
 
 describe("heddle console", function()
@@ -64,19 +86,11 @@ describe("heddle console", function()
     end)
 
     if has_script() then
-        -- What is typed: { seconds to wait, what printf is given } each.
-        local function typed(...)
-            local parts = {}
-            for i, item in ipairs { ... } do parts[i] = ("sleep %s; printf '%s'"):format(item[1], item[2]) end
-            local run = ("%s %s console"):format(os.getenv "HEDDLE_TEST_LUA", command.quote(command.script))
-            return project:shell(("(%s; sleep 0.5) | timeout 60 script -qec %s /dev/null"):format(
-                table.concat(parts, "; "), command.quote(run)))
-        end
-
         it("prompts on a terminal, and Ctrl-C ends a line, a loop, a statement, again and again, but not it", function()
             local slow = "em:execute([[with recursive c(x) as (select 1 union all select x + 1 from c where x < 4e9) "
                 .. "select count(*) as n from c]])"
-            local out, _, code = typed({ 1, "1 + 1\\n" }, { 0.3, "x = {\\n" }, { 0.3, "\\003" }, { 0.3, "2 + 2\\n" },
+            local out, _, code = typed(project, { 1, "1 + 1\\n" }, { 0.3, "x = {\\n" }, { 0.3, "\\003" },
+                { 0.3, "2 + 2\\n" },
                 { 0.3, "while true do end\\n" }, { 0.6, "\\003" }, { 0.6, "3 + 3\\n" },
                 { 0.3, slow .. "\\n" }, { 0.6, "\\003" }, { 0.6, "4 + 4\\n" }, { 0.3, "\\003" },
                 { 0.3, "5 + 5\\n" }, { 0.3, "\\004" })
@@ -89,6 +103,35 @@ describe("heddle console", function()
             assert.equal(2, times)
         end)
     end
+end)
+
+databases.on("postgres", function(db)
+    describe("heddle console", function()
+        local project
+
+        before_each(function() project = command.project() end)
+        after_each(function()
+            project:remove()
+            db:close()
+        end)
+
+        if not has_script() then return end
+
+        it("Ctrl-C stops what runs on the server, and an open transaction with it", function()
+            project.variables.XDG_STATE_HOME = project.dir .. "/state"
+            project:write("orm.config.lua", "return " .. source_of(db:config()))
+            local out, _, code = typed(project, { 1, "em:execute([[create table t (n integer)]])\\n" },
+                { 0.3, "begin()\\nem:execute([[insert into t values (1)]])\\n" },
+                { 0.3, "em:execute([[select pg_sleep(50)]])\\n" }, { 1, "\\003" }, { 1, "rollback()\\n" },
+                { 0.3, "em:execute([[select count(*) + 70 as n from t]])[1].n\\n" }, { 0.5, "\\004" })
+            assert.equal(0, code)
+            assert.truthy(out:find("interrupted", 1, true), out)
+            assert.truthy(out:find("70\r\n", 1, true), out)
+            local left = db:raw():rows [[select count(*) from pg_stat_activity
+                where query like 'select pg_sleep%']]
+            assert.same({ { "0" } }, left)
+        end)
+    end)
 end)
 
 describe("heddle seed", function()

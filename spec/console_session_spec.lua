@@ -68,6 +68,7 @@ databases.each(function(db)
             gives("  a  1\n  b  { 1, 2 }\n", "{ b = { 1, 2 }, a = 1 }")
             gives("{}\n", "{}")
             gives("", "", "  ", "-- a comment")
+            gives("9007199254740991\n0.1\n-7\n", "9007199254740991", "0.1", "-7")
             gives("null\n", "orm.null")
             gives("1\t2\n", "print(1, 2)")
         end)
@@ -139,6 +140,14 @@ databases.each(function(db)
             assert.truthy(other_err:find("error: no\n", 1, true))
             local _, lines = other_err:gsub("error: ", "")
             assert.equal(4, lines)
+        end)
+
+        it("errors and values that cannot be shown do no harm", function()
+            local out, err = run { "error(setmetatable({}, { __tostring = function() error 'boom' end }))",
+                "setmetatable({}, { __tostring = function() error 'boom' end })",
+                "setmetatable({ a = 1 }, { __index = function() error 'idx' end })", "t = {}; t.t = t", "t", "7" }
+            assert.truthy(err:find("error: a table that cannot be shown", 1, true))
+            assert.equal("  a  1\n  t  {...}\n7\n", (out:gsub("{ t = {...} }", "{...}")))
         end)
 
         it("a line that fails leaves the entity manager usable", function()

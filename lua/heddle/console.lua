@@ -13,15 +13,11 @@ local console = {}
 
 local PROMPT, MORE = "heddle> ", "     >> "
 
-local function is_interrupt(err)
-  return tostring(err):find("interrupted!", 1, true) ~= nil
-end
-
 -- One line; "interrupted" in its place where Ctrl-C was pressed.
 local function next_line(lines, prompt)
   local ok, line = pcall(lines.read, prompt)
   if ok then return line end
-  if is_interrupt(line) then return nil, "interrupted" end
+  if session_room.is_interrupt(line) then return nil, "interrupted" end
   error(line, 0)
 end
 
@@ -61,7 +57,7 @@ local function loop(session, opts)
   local pending
   while not session.is_over do
     local ok, result = pcall(step, session, lines, pending, is_terminal)
-    if not ok and not is_interrupt(result) then error(result, 0) end
+    if not ok and not session_room.is_interrupt(result) then error(result, 0) end
     pending = ok and result or nil
   end
   pcall(lines.close)

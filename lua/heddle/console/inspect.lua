@@ -1,4 +1,5 @@
 --- Values as short text on one line. Nothing is loaded, and a terminal is not to obey what stands in data.
+local compat = require("heddle.compat")
 local instance = require("heddle.instance")
 local null = require("heddle.null")
 
@@ -35,6 +36,13 @@ local function sorted_keys(value)
 end
 inspect.sorted_keys = sorted_keys
 
+-- Every digit that tells it from others.
+local function number_text(value)
+  if compat.math_type(value) == "integer" then return ("%d"):format(value) end
+  local text = tostring(value)
+  return (tonumber(text) == value or value ~= value) and text or ("%.17g"):format(value)
+end
+
 local text_of
 
 local function table_text(value, depth, seen)
@@ -55,6 +63,7 @@ end
 
 function text_of(value, depth, seen)
   if type(value) == "string" then return quoted(value) end
+  if type(value) == "number" then return number_text(value) end
   if value == null then return "null" end
   if type(value) == "table" then
     if instance.meta_of(value) then return instance.name_of(value) end

@@ -1,6 +1,7 @@
 --- A console's session: the names that its lines see, running them, and telling what they gave.
 local compat = require("heddle.compat")
 local errors = require("heddle.errors")
+local inspect = require("heddle.console.inspect")
 local instance_room = require("heddle.instance")
 local logging = require("heddle.logging")
 local output = require("heddle.cli.output")
@@ -89,6 +90,17 @@ local function details(err)
   return table.concat(lines)
 end
 
+-- What an error says; its own function for that may raise.
+local function text_of(err)
+  local ok, text = pcall(type(err) == "table" and inspect.value or tostring, err)
+  return ok and type(text) == "string" and text or "a " .. type(err) .. " that cannot be shown"
+end
+
+---Whether an error is Ctrl-C.
+function session.is_interrupt(err)
+  return text_of(err):find("interrupted!", 1, true) ~= nil
+end
+
 ---Tells an error, on standard error.
 ---@param err any
 ---@param outside? string a place that says nothing: that of the console's own caller
@@ -98,12 +110,10 @@ function Session:tell(err, outside)
   if errors.is_error(err) then
     text = style.red(err.kind .. ":") .. " " .. err.message .. details(err)
     if err.where and err.where ~= outside and err.where ~= "console:1" then text = text .. "\n  at " .. err.where end
-  elseif tostring(err):find("interrupted!", 1, true) then
+  elseif session.is_interrupt(err) then
     text = style.yellow("interrupted")
-  elseif instance_room.meta_of(err) or type(err) ~= "string" then
-    text = style.red("error:") .. " " .. tostring(err)
   else
-    text = style.red("error:") .. " " .. err:gsub("^console:1: ", "")
+    text = style.red("error:") .. " " .. text_of(err):gsub("^console:1: ", "")
   end
   self.streams.stderr:write(text, "\n")
 end
