@@ -17,26 +17,41 @@ local function query(context, link, sql)
   return context:run_sql(link, sql, compat.pack()) or {}
 end
 
-local function unpacked(values)
-  return compat.unpack(values, 1, values.n)
-end
-
 local function describe(row)
   return ("a row of '%s' (rowid %s) refers to a row of '%s' that is not there"):format(row.table,
     tostring(row.rowid or "?"), row.parent)
 end
 
--- Violations that were there before are not ours to mend.
-local function count_violations(context, link)
-  return #query(context, link, "PRAGMA foreign_key_check")
+-- A foreign key that leads to no key of its target cannot be checked at all: nil.
+local function violations(context, link)
+  local ok, rows = pcall(query, context, link, "PRAGMA foreign_key_check")
+  if ok then return rows end
+  local words = errors.is_error(rows) and tostring(rows.cause or rows.detail) or ""
+  if not words:find("mismatch", 1, true) then error(rows, 0) end
+  return nil, rows
+end
+
+---What of foreign keys is violated already, for `check_foreign_keys`: not ours to mend.
+---@param context table
+---@param link userdata
+---@return integer|nil
+function apply.count_violations(context, link)
+  local rows = violations(context, link)
+  return rows and #rows
 end
 
 ---Raises `migration` where more foreign keys of a SQLite database are violated than before. The caller rolls back.
 ---@param context table
 ---@param link userdata
----@param before integer how many were
+---@param before integer|nil what `count_violations` gave
 function apply.check_foreign_keys(context, link, before)
-  local rows = query(context, link, "PRAGMA foreign_key_check")
+  if not before then return end
+  local rows, err = violations(context, link)
+  if not rows then
+    errors.raise("migration", ("Context '%s': after the change a foreign key would refer to columns that are no key of "
+      .. "their table; nothing was changed. Keep the primary or unique key that it needs"):format(context.name),
+      { context = context.name, cause = err })
+  end
   if #rows <= before then return end
   errors.raise("migration", ("Context '%s': the change would break %d foreign key%s, such as: %s; nothing was changed. "
     .. "Mend or remove such rows first"):format(context.name, #rows - before, #rows - before == 1 and "" or "s",
@@ -46,36 +61,49 @@ end
 local function within_postgres(context, link, fn)
   link:begin("BEGIN")
   query(context, link, LOCK)
-  local result = compat.pack(fn())
-  context:finish(link, link:commit())
-  return result
+  return fn()
 end
 
 local function within_sqlite(context, link, fn)
   link:begin("BEGIN IMMEDIATE")
-  local before = count_violations(context, link)
+  local before = apply.count_violations(context, link)
   local result = compat.pack(fn())
   apply.check_foreign_keys(context, link, before)
-  context:finish(link, link:commit())
-  return result
+  return compat.unpack(result, 1, result.n)
 end
 
--- With foreign keys off, and on again where they were.
-local function without_foreign_keys(context, link, fn)
+local function all_or_nothing(context, link, within, fn)
+  local result = compat.pack(pcall(function()
+    local given = compat.pack(within(context, link, fn))
+    context:finish(link, link:commit())
+    return compat.unpack(given, 1, given.n)
+  end))
+  if not result[1] then
+    context:finish(link, link:rollback())
+    error(result[2], 0)
+  end
+  return compat.unpack(result, 2, result.n)
+end
+
+---Runs `fn()` with foreign keys off on SQLite, and puts them back. Outside a transaction.
+---@param context table
+---@param link userdata
+---@param fn function
+---@return any ... what fn gave
+function apply.without_foreign_keys(context, link, fn)
   local row = query(context, link, "PRAGMA foreign_keys")[1]
   local enforces = row and row.foreign_keys == 1
   if enforces then
     link:keep("PRAGMA foreign_keys = ON")
     query(context, link, "PRAGMA foreign_keys = OFF")
   end
-  local ok, result = pcall(within_sqlite, context, link, fn)
-  if not ok then context:finish(link, link:rollback()) end
+  local result = compat.pack(pcall(fn))
   if enforces then
     query(context, link, "PRAGMA foreign_keys = ON")
     link:keep(nil)
   end
-  if not ok then error(result, 0) end
-  return result
+  if not result[1] then error(result[2], 0) end
+  return compat.unpack(result, 2, result.n)
 end
 
 ---Runs `fn()` in a transaction in which the schema can be changed, and commits; an error takes everything back and is
@@ -85,13 +113,10 @@ end
 ---@param fn function
 ---@return any ... what fn gave
 function apply.within(context, link, fn)
-  if context.driver_name == "sqlite" then return unpacked(without_foreign_keys(context, link, fn)) end
-  local ok, result = pcall(within_postgres, context, link, fn)
-  if not ok then
-    context:finish(link, link:rollback())
-    error(result, 0)
-  end
-  return unpacked(result)
+  if context.driver_name == "postgres" then return all_or_nothing(context, link, within_postgres, fn) end
+  return apply.without_foreign_keys(context, link, function()
+    return all_or_nothing(context, link, within_sqlite, fn)
+  end)
 end
 
 ---Runs one step inside such a transaction.

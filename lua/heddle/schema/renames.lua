@@ -1,6 +1,7 @@
 --- Which tables and columns are only called otherwise now. Certain it is when both models say which entity and property
 --- they are of, or when the caller says so; nothing is guessed, what looks like it becomes a hint.
 local errors = require("heddle.errors")
+local followers = require("heddle.schema.followers")
 local model = require("heddle.schema.model")
 local suggest = require("heddle.suggest")
 
@@ -208,6 +209,13 @@ function renames.of(live, wanted, asked)
     local now = successor(run, t)
     if now then find_columns(run, t, now) end
   end
+  followers.find(setmetatable({
+    fold = function(name) return fold(run, name) end,
+    successor = function(t) return successor(run, t) end,
+    columns_of = function(t) return columns_of(run, t) end,
+    is_renamed = function(t, name) return (run.columns[key_of(run, t)] or {})[fold(run, name)] ~= nil end,
+    rename = function(t, from, to) rename_column(run, t, from, to) end,
+  }, { __index = run }))
   return { tables = run.tables, columns = run.columns }
 end
 

@@ -62,6 +62,21 @@ local function qualified(sql)
   end
 end
 
+-- Texts from before strings and names were told apart.
+local function settle_strings(work)
+  local columns = {}
+  for _, column in ipairs(work.create.columns) do columns[fold(column.name)] = true end
+  local function settle(items)
+    for _, item in ipairs(items) do
+      if item.kind == "check" or item.kind == "generated" then
+        item.text = compose.with_strings(item.text, columns)
+      end
+    end
+  end
+  for _, column in ipairs(work.create.columns) do settle(column.items) end
+  settle(work.create.constraints)
+end
+
 -- Indexes and triggers of the table, which go with it.
 local function attached(context, link, name, dropped)
   local gone, texts = {}, {}
@@ -125,6 +140,7 @@ local function prepare(context, link, step)
   if sql:find("^%s*[Cc][Rr][Ee][Aa][Tt][Ee]%s+[Vv]") then refuse(context, name, "it is a virtual table") end
   work.copied = copying.of(context, name, work.was, work.create, step.copy)
   work.new = free_name(context, link, name)
+  settle_strings(work)
   local target = "main." .. quote.name(work.new)
   local text = compose.unqualified(compose.table(work.create, work.new), name)
   work.make = { (text:gsub("^CREATE TABLE ", "CREATE TABLE main.", 1)), insert(work, target) }
