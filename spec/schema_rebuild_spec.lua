@@ -188,6 +188,27 @@ databases.on("sqlite", function(db)
             assert.same({}, raw:rows "pragma foreign_key_check")
         end)
 
+        it("M2: texts from before strings and names were told apart, and keys that are NULL", function()
+            open()
+            exec([[create table old (code text primary key, kind text check (kind in ("a", "it's", 'kind')),
+                    "order" int check ("order" > 0), loud as (kind || "!"))]],
+                "insert into old (code, kind) values (null, 'a'), ('x', 'it''s'), (null, null)")
+            run { rebuild = "old", create = [[create table old (code text primary key, kind text
+                check (kind in ("a", "it's", 'kind')), "order" int not null default 5 check ("order" > 0),
+                loud as (kind || "!"))]] }
+            assert.same({ { false, "a!", "5" }, { "x", "it's!", "5" }, { false, false, "5" } },
+                raw:rows [[select code, loud, "order" from old order by rowid]])
+            assert.has_error(function() exec "insert into old (kind) values ('b')" end)
+            refused("migration", function()
+                run { rebuild = "old", create = [[create table old (code text primary key not null, kind text,
+                    "order" int)]], copy = { loud = false } }
+            end, "old.code: 2 rows have NULL")
+            refused("migration", function()
+                run { rebuild = "old", create = [[create table old (code text primary key, kind text,
+                    "order" int) without rowid]], copy = { loud = false } }
+            end, "old.code: 2 rows have NULL")
+        end)
+
         -- Refused --------------------------------------------------------------------------------------------------
 
         it("M2: is refused where foreign keys are on, before anything happens", function()

@@ -91,6 +91,19 @@ function compose.renamed(text, names)
   end)
 end
 
+---A text in which names in double quotes that no column has are the strings that SQLite has always taken them for;
+---Heddle's connections take none for one, so that a name misspelt is an error.
+---@param text string
+---@param columns table<string, any> by name in lower case
+---@return string
+function compose.with_strings(text, columns)
+  return rewrite(text, function(token, list, i)
+    if token.kind ~= "quoted" or token.text:sub(1, 1) ~= '"' or columns[fold(token.value)] then return nil end
+    if is_dot(list[i - 1]) or is_dot(list[i + 1]) or not is_column(list, i) then return nil end
+    return quote.text(token.value)
+  end)
+end
+
 -- What a foreign key is called and refers to may be the name of a column.
 local function rename_foreign(item, names, own, renames)
   local target = fold(item.table)

@@ -118,14 +118,33 @@ local function add_check(run, column, misfit, message)
   run.checks[#run.checks + 1] = { misfit = misfit, column = column.name, message = message }
 end
 
+-- What the table itself refuses: SQLite lets a key be NULL unless it is the rowid, or there is none, or types count.
+local function required_names(parsed)
+  local names = {}
+  local is_strict = parsed.strict or parsed.without_rowid
+  local function add(items, own)
+    for _, item in ipairs(items) do
+      if item.kind == "not null" then names[fold(own)] = true end
+      for _, name in ipairs(is_strict and item.kind == "primary" and (item.columns or { own }) or {}) do
+        names[fold(name)] = true
+      end
+    end
+  end
+  for _, column in ipairs(parsed.columns) do add(column.items, column.name) end
+  add(parsed.constraints)
+  return names
+end
+
 local NOT_NULL = "have NULL where the new table takes none: give the column a default, or fill it first"
 
 local function add_value(run, column)
-  local said = run.copy[fold(column.name)]
-  local source = said and source_of(run, said) or not said and run.old[fold(column.name)]
+  local name = fold(column.name)
+  local said = run.copy[name]
+  local source = said and source_of(run, said) or not said and run.old[name]
+  -- The rowid is made where there is none.
+  local is_required = run.required[name] and name ~= run.alias
   if not said and not source then
-    local is_filled = column.nullable or column.default or column.autoincrement or run.is_alias(column)
-    if not is_filled then add_check(run, column, "1", NOT_NULL) end
+    if is_required and not column.default then add_check(run, column, "1", NOT_NULL) end
     return
   end
   local value, misfit, what = source and quote.name(source.name) or "(" .. said .. ")", nil, nil
@@ -134,10 +153,9 @@ local function add_value(run, column)
     add_check(run, column, misfit, ("hold values that are %s, and its type changes from %s to %s"):format(what,
       source.type, column.type))
   end
-  local is_filled = not column.nullable and column.default and not run.is_alias(column)
-  if is_filled and (not source or source.nullable) then
+  if is_required and column.default then
     value = ("coalesce(%s, %s)"):format(value, column.default)
-  elseif not column.nullable and not run.is_alias(column) and (not source or source.nullable or run.is_loose) then
+  elseif is_required then
     add_check(run, column, value .. " IS NULL", NOT_NULL)
   end
   run.columns[#run.columns + 1], run.values[#run.values + 1] = quote.name(column.name), value
@@ -189,12 +207,11 @@ end
 ---@return table copying
 function copying.of(context, name, was, create, copy)
   local run = { context = context, name = name, create = create, was = read.table(was), now = read.table(create),
-    columns = {}, values = {}, checks = {}, is_loose = true }
+    columns = {}, values = {}, checks = {} }
   run.old, run.new = by_name(run.was.columns), by_name(run.now.columns)
   read_copy(run, copy)
   if run.keeps then carry(run, was) else check_known(run, was) end
-  run.alias = copying.alias(create)
-  run.is_alias = function(column) return fold(column.name) == run.alias end
+  run.alias, run.required = copying.alias(create), required_names(create)
   for _, column in ipairs(run.now.columns) do
     if not column.generated then add_value(run, column) end
   end
