@@ -18,6 +18,7 @@ local Thing = orm.entity {
     { "id", type = "integer", primary = true },
     { "small", type = "smallint", unique = true }, { "big", type = "bigint" }, { "ratio", type = "float" },
     { "exact", type = "double" }, { "price", type = "decimal", precision = 6, scale = 2, unique = true },
+    { "fine", type = "decimal", precision = 38, scale = 18 }, { "part", type = "decimal", precision = 4, scale = 4 },
     { "email", type = "string", length = 24, unique = true }, { "code", type = "string", length = 3, unique = true },
     { "bio", type = "text" }, { "active", type = "boolean" }, { "token", type = "uuid", unique = true },
     { "doc", type = "json" }, { "at", type = "timestamp", unique = true },
@@ -233,6 +234,9 @@ databases.each(function(db)
             assert.is_true(thing.made_at > 1.6e9 and type(thing.worth.cents) == "number" and #thing.note > 0)
             assert.is_true(#thing.address.city > 0 and #thing.address.zip <= 4 and #thing.homes == 1)
             assert.is_nil(thing.guest)
+            local parts = {}
+            for _, row in ipairs(work.raw:rows "select distinct part from things") do parts[#parts + 1] = row end
+            assert.is_true(#parts > 100)
         end)
 
         it("takes values that win, states and overrides", function()

@@ -84,8 +84,11 @@ end
 
 function makers.decimal(prop, fake, n)
   local scale = prop.scale or 2
-  local high = math.min(10 ^ ((prop.precision or 9) - scale) - 1, 1000)
-  if not n then return fake:decimal(0, high, scale) end
+  if not n then
+    -- The digits that a double can count; the database writes the rest.
+    local digits = math.min(scale, 6)
+    return fake:decimal(0, math.min(10 ^ ((prop.precision or 9) - scale) - 10 ^ -digits, 1000), digits)
+  end
   -- From the last digit on, so that a small precision has room for many.
   local digits = ("%0" .. (scale + 1) .. "d"):format(n)
   return scale == 0 and digits or digits:sub(1, -scale - 1) .. "." .. digits:sub(-scale)
