@@ -5,6 +5,8 @@ local place = require("heddle.diagram.place")
 local xml = require("heddle.diagram.xml")
 
 local CHAR, ROW, HEAD, MARGIN, GAP = 7.3, 20, 28, 24, 92
+-- Beside a box that stands apart: for the loop of one that refers to itself.
+local ROOM = 56
 
 local STYLE = [[
 <style>
@@ -63,8 +65,8 @@ local function place_alone(alone, width, bottom)
   for _, box in ipairs(alone) do
     if x > MARGIN and x + box.w + MARGIN > limit then x, y, row = MARGIN, y + row + 36, 0 end
     box.x, box.y = x, y
-    x, row = x + box.w + 36, math.max(row, box.h)
-    width, bottom = math.max(width, x - 36 + MARGIN), math.max(bottom, y + box.h)
+    x, row = x + box.w + ROOM, math.max(row, box.h)
+    width, bottom = math.max(width, x - ROOM + MARGIN), math.max(bottom, y + box.h)
   end
   return width, bottom
 end
