@@ -439,6 +439,7 @@ build = {
         ["heddle.schema.sqlite.refuse"] = "lua/heddle/schema/sqlite/refuse.lua",
         ["heddle.schema.sqlite.rows"] = "lua/heddle/schema/sqlite/rows.lua",
         ["heddle.schema.sqlite.tokens"] = "lua/heddle/schema/sqlite/tokens.lua",
+        ["heddle.schema.sqlite.work"] = "lua/heddle/schema/sqlite/work.lua",
         ["heddle.schema.table_changes"] = "lua/heddle/schema/table_changes.lua",
         ["heddle.scope"] = "lua/heddle/scope.lua",
         ["heddle.seeder"] = "lua/heddle/seeder.lua",

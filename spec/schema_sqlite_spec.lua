@@ -197,6 +197,24 @@ databases.on("sqlite", function(db)
             assert.equal("nobody", raw:value "select name from users")
         end)
 
+        it("M2: a view that changes keeps its triggers", function()
+            local function numbers(sql)
+                return orm.entity { name = "Number", table = "numbers", expression = sql,
+                    { "id", type = "integer", primary = true }, { "n", type = "integer", nullable = true } }
+            end
+            local before = user { NAME }
+            open(before, numbers "select id, id as n from users")
+            instance.schema:create()
+            exec("create trigger into_numbers instead of insert on numbers begin "
+                .. "insert into users (name) values ('n' || new.n); end")
+            open(before, numbers "select id, id + 1 as n from users")
+            instance.schema:update()
+            is_settled { safe = false }
+            exec "insert into numbers (n) values (4)"
+            assert.same({ { "1", "2", "n4" } },
+                raw:rows "select n.id, n.n, u.name from numbers n join users u on u.id = n.id")
+        end)
+
         it("M1: two columns, and two tables, that swap their names", function()
             open(orm.entity { name = "A", table = "a", { "id", type = "integer", primary = true },
                 { "x", type = "text" }, { "y", type = "text" } })
