@@ -28,7 +28,8 @@ databases.each(function(db)
             local schema = db.name == "sqlite" and "select type, name, sql from sqlite_master order by 1, 2"
                 or [[select table_name, column_name, data_type from information_schema.columns
                     where table_schema = 'public' order by 1, 2]]
-            local ok, record = pcall(db:raw().rows, db:raw(), "select context, name, state, checksum from heddle_migrations")
+            local ok, record = pcall(db:raw().rows, db:raw(),
+                "select context, name, state, checksum from heddle_migrations")
             return { db:raw():rows(schema), ok and record or {} }
         end
 
@@ -44,14 +45,16 @@ databases.each(function(db)
             for _, code in ipairs {
                 "m:sql 'CREATE TABL x'", "error 'enough'", "error { code = 5 }", "m:sql 'INSERT INTO a VALUES (1, 2)'",
                 "m:em():execute 'SELECT * FROM nowhere'", "local x = nil; x.y = 1",
-                "coroutine.wrap(function() error 'deep' end)()", "pcall(m.sql, m, 'CREATE TABL x'); m:sql 'SELECT 1 FROM no'",
+                "coroutine.wrap(function() error 'deep' end)()",
+                "pcall(m.sql, m, 'CREATE TABL x'); m:sql 'SELECT 1 FROM no'",
             } do
                 dir:write("20260102000000_b.lua", ([[return { up = function(m)
                     m:sql "ALTER TABLE a ADD COLUMN w text; CREATE TABLE b (x integer); UPDATE a SET w = 'two'"
                     m:sql "DELETE FROM a; ALTER TABLE a RENAME TO c"
                     %s
                 end }]]):format(code))
-                local err = raises("migration", function() migrator:up() end, "20260102000000_b", "nothing of it is left")
+                local err = raises("migration", function() migrator:up() end, "20260102000000_b",
+                    "nothing of it is left")
                 assert.equal("20260102000000_b", err.migration)
                 assert.equal("default", err.context)
                 assert.same(before, all(), code)
@@ -67,7 +70,8 @@ databases.each(function(db)
         end)
 
         it("says file, line, statement and what the database said", function()
-            dir:write("20260101000000_a.up.sql", "-- one\nCREATE TABLE a (x integer);\n\nSELECT 'é';\nSELECT\n * FROM nowhere;")
+            dir:write("20260101000000_a.up.sql",
+                "-- one\nCREATE TABLE a (x integer);\n\nSELECT 'é';\nSELECT\n * FROM nowhere;")
             local err = raises("migration", function() migrator:up() end, dir.path .. "/20260101000000_a.up.sql:5",
                 "20260101000000_a", "'default'")
             assert.equal("SELECT\n * FROM nowhere", err.sql)
@@ -182,7 +186,8 @@ databases.each(function(db)
                 local words = { ... }
                 assert.equal(state, migrator:pending()[1].state)
                 for _, call in ipairs { "up", "down" } do
-                    local err = raises("migration", function() migrator[call](migrator) end, (table.unpack or unpack)(words))
+                    local err = raises("migration", function() migrator[call](migrator) end,
+                        (table.unpack or unpack)(words))
                     assert.equal(state, err.state)
                 end
                 raises("migration", function() migrator:up { dry_run = true } end)
@@ -274,8 +279,8 @@ databases.each(function(db)
         end
 
         it("with a syntax error is named with file, line and what was expected, before anything runs", function()
-            dir:write("20260101000000_a.lua", "return { context = 'secondary', up = function(m) m:sql 'CREATE TABLE a (x "
-                .. "integer)' end }")
+            dir:write("20260101000000_a.lua",
+                "return { context = 'secondary', up = function(m) m:sql 'CREATE TABLE a (x integer)' end }")
             local err = is_refused("20260102000000_b.lua", "return {\n  up = function(m)\n  m.sql = = 2\n end }",
                 "20260102000000_b.lua:3", "near '='")
             assert.equal(3, err.line)
@@ -291,10 +296,12 @@ databases.each(function(db)
                 "did you mean 'up'")
             is_refused("20260102000000_b.lua", "\27Lua", "cannot be loaded")
             is_refused("20260102000000_b.lua", "-- heddle: context=secondary\nreturn {}", "b.lua:1", "in the table")
-            is_refused("20260102000000_b.up.sql", "-- heddle: contxt=secondary\n", "b.up.sql:1", "did you mean 'context'")
+            is_refused("20260102000000_b.up.sql", "-- heddle: contxt=secondary\n", "b.up.sql:1",
+                "did you mean 'context'")
             is_refused("20260102000000_b.up.sql", "\n-- heddle: transaction=no\n", "b.up.sql:2", "transaction=off")
             is_refused("20260102000000_b.up.sql", "-- heddle: off\n", "context=NAME")
-            is_refused("20260102000000_b.up.sql", "-- heddle: context=secondary\nSELECT 1;\nCOMMIT;", "b.up.sql:3", "COMMIT")
+            is_refused("20260102000000_b.up.sql", "-- heddle: context=secondary\nSELECT 1;\nCOMMIT;", "b.up.sql:3",
+                "COMMIT")
             is_refused("20260102000000_b.up.sql", "-- heddle: context=secondary\n\\connect x", "psql")
         end)
 

@@ -145,7 +145,8 @@ databases.on("postgres", function(db)
                 m:create_index("a", { "n" }, { concurrently = true })
             end }]])
             dir:write("20260103000000_c.up.sql",
-                "-- heddle: transaction=off\nCREATE INDEX CONCURRENTLY c ON a ((n + 1));\nCREATE INDEX CONCURRENTLY d ON a (n)")
+                "-- heddle: transaction=off\nCREATE INDEX CONCURRENTLY c ON a ((n + 1));\n"
+                .. "CREATE INDEX CONCURRENTLY d ON a (n)")
             local processes = {}
             for i = 1, 3 do processes[i] = migrations.process(config, dir, UP) end
             local names = {}
@@ -155,7 +156,8 @@ databases.on("postgres", function(db)
                 names[#names + 1] = output:match "ran ([^\n]+)"
             end
             assert.same({ "20260102000000_b,20260103000000_c" }, names)
-            assert.equal("3", db:raw():value "select count(*) from pg_index where indisvalid and indrelid = 'a'::regclass")
+            assert.equal("3", db:raw():value
+                "select count(*) from pg_index where indisvalid and indrelid = 'a'::regclass")
         end)
 
         it("M4: a lock that is lost is noticed before anything more runs", function()

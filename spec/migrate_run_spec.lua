@@ -176,10 +176,10 @@ databases.each(function(db)
         end)
 
         it("the migration's transaction is not its own to end", function()
-            for i, what in ipairs { "m:em():commit()", "m:em():rollback()", "m:sql 'COMMIT'", "m:sql 'SELECT 1; ROLLBACK'",
-                "m:execute 'COMMIT'" } do
-                dir:write("20260101000000_a.lua", "return { up = function(m) m:sql 'CREATE TABLE a (x integer)' " .. what
-                    .. " end }")
+            for i, what in ipairs { "m:em():commit()", "m:em():rollback()", "m:sql 'COMMIT'",
+                "m:sql 'SELECT 1; ROLLBACK'", "m:execute 'COMMIT'" } do
+                dir:write("20260101000000_a.lua",
+                    ("return { up = function(m) m:sql 'CREATE TABLE a (x integer)' %s end }"):format(what))
                 raises("migration", function() migrator:up() end, "transaction = false")
                 assert.is_false(has "a", i)
             end
@@ -248,9 +248,11 @@ databases.each(function(db)
             assert.is_true(scripts[2].transaction)
             assert.is_false(scripts[3].transaction)
             local lines = table.concat(scripts[3].sql, "\n")
-            for _, part in ipairs { "WHERE id = ? -- with 'it''s', 1\nALTER TABLE \"authors\" ADD COLUMN \"age\" integer",
+            for _, part in ipairs {
+                "WHERE id = ? -- with 'it''s', 1\nALTER TABLE \"authors\" ADD COLUMN \"age\" integer",
                 "SELECT 'not there'\n-- em:find_all(\"Author\"): depends on the rows that are there, read as none",
-                "-- em:persist(...)", "-- m:execute, which finds no rows here: SELECT 1 WHERE 1 = ? -- with 2\nSELECT 2\n",
+                "-- em:persist(...)",
+                "-- m:execute, which finds no rows here: SELECT 1 WHERE 1 = ? -- with 2\nSELECT 2\n",
                 "-- from here on it cannot be told without rows: " } do
                 assert.is_truthy(lines:find(part, 1, true), lines)
             end
@@ -267,8 +269,8 @@ databases.each(function(db)
             migrator:up { on_progress = function(event) told[#told + 1] = event end }
             local words = {}
             for i, event in ipairs(told) do words[i] = event.event .. (event.index and " " .. event.index or "") end
-            assert.same({ "start 1", "statement", "statement", "done 1", "start 2", "statement", "statement", "done 2" },
-                words)
+            assert.same({ "start 1", "statement", "statement", "done 1", "start 2", "statement", "statement",
+                "done 2" }, words)
             assert.equal("up", told[1].direction)
             assert.equal(2, told[1].count)
             assert.equal("default", told[1].context)
@@ -277,7 +279,9 @@ databases.each(function(db)
             assert.is_truthy(told[2].sql:find "CREATE TABLE authors")
             -- What it raises ends the migration.
             local err = raises("migration", function()
-                migrator:down { on_progress = function(event) if event.event == "statement" then error "enough" end end }
+                migrator:down { on_progress = function(event)
+                    if event.event == "statement" then error "enough" end
+                end }
             end, "enough")
             assert.equal(BOOKS, err.migration)
             assert.is_true(has "books")
@@ -289,7 +293,8 @@ databases.each(function(db)
             instance = orm.init(config)
             migrator = instance.migrator
             local slow = db.name == "postgres" and "SELECT pg_sleep(0.5)"
-                or "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 8000000) SELECT max(n) FROM c"
+                or "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 8000000) "
+                    .. "SELECT max(n) FROM c"
             dir:write("20260101000000_a.up.sql", slow)
             assert.same({ "20260101000000_a" }, migrator:up())
             raises("timeout", function() orm.em():execute(slow) end)
@@ -307,7 +312,8 @@ databases.each(function(db)
             dir:write("20260102000000_b.up.sql", "CREATE TABLE b (a int)")
             migrator:up()
             assert.equal("public", db:raw():value "select schemaname from pg_tables where tablename = 'b'")
-            assert.same({ { path = '"$user", public' } }, orm.em():execute "SELECT current_setting('search_path') AS path")
+            assert.same({ { path = '"$user", public' } },
+                orm.em():execute "SELECT current_setting('search_path') AS path")
             raises("table_not_found", function() orm.em():execute "SELECT * FROM leftover" end)
         end)
 
@@ -370,7 +376,8 @@ databases.on("sqlite", function(db)
                 INSERT INTO p VALUES (1), (2); INSERT INTO c VALUES (7, 1), (8, 2);]])
             instance.migrator:up()
             dir:write("20260102000000_b.up.sql", "DELETE FROM p WHERE id = 1")
-            raises("migration", function() instance.migrator:up() end, "'c' row 7 refers to 'p'", "nothing of it is left")
+            raises("migration", function() instance.migrator:up() end, "'c' row 7 refers to 'p'",
+                "nothing of it is left")
             assert.equal("2", db:raw():value "select count(*) from p")
             -- What was broken before is nobody's fault.
             db:raw():exec "PRAGMA foreign_keys = OFF"
@@ -391,9 +398,11 @@ databases.on("sqlite", function(db)
             local _, scripts = instance.migrator:up { dry_run = true }
             assert.is_truthy(table.concat(scripts[2].sql, "\n"):find("made anew", 1, true))
             instance.migrator:up()
-            assert.same({ { "1", "a", "1" }, { "2", "b", "1" } }, db:raw():rows "select id, full_name, size from p order by 1")
+            assert.same({ { "1", "a", "1" }, { "2", "b", "1" } },
+                db:raw():rows "select id, full_name, size from p order by 1")
             assert.equal("2", db:raw():value "select count(*) from c")
-            assert.equal("by_size", db:raw():value "select name from sqlite_master where tbl_name = 'p' and type = 'index'")
+            assert.equal("by_size", db:raw():value
+                "select name from sqlite_master where tbl_name = 'p' and type = 'index'")
         end)
 
         it("an open transaction of this coroutine is told, not waited for", function()
@@ -425,7 +434,8 @@ databases.on("postgres", function(db)
         it("m:rebuild is SQLite's", function()
             local dir = migrations.directory()
             local instance = orm.init(db:config { migrations = dir.path })
-            dir:write("20260101000000_a.lua", "return { up = function(m) m:rebuild('a', 'CREATE TABLE a (b int)') end }")
+            dir:write("20260101000000_a.lua",
+                "return { up = function(m) m:rebuild('a', 'CREATE TABLE a (b int)') end }")
             local err = raises("migration", function() instance.migrator:up() end, "ALTER TABLE")
             assert.equal("unsupported", err.reason)
         end)

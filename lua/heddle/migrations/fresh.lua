@@ -134,7 +134,7 @@ function fresh.drop(migrator, opts, inside)
     session:rollback()
     if not errors.is_error(err) then error(err, 0) end
     failure.refuse(context.name, ("fresh drops nothing, since not all of it can be dropped: %s%s"):format(err.message,
-      type(err.cause) == "string" and " (" .. err.cause .. ")" or ""),
+      type(err.cause) == "string" and " (" .. (err.detail or err.cause):gsub("%s*\n%s*", "; ") .. ")" or ""),
       { sql = err.sql, sqlstate = err.sqlstate, detail = err.detail, hint = err.hint, cause = err.cause })
   end)
 end

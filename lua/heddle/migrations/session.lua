@@ -22,8 +22,8 @@ local session = {}
 -- One half of the advisory lock's key, "HEDD"; the other one is the schema's.
 local LOCK = 1212499012
 
--- The longest pause between two attempts; how long SQLite's lock is waited for before that is told; how long a migration
--- that has started may be somebody's who is at it.
+-- The longest pause between two attempts; how long SQLite's lock is waited for before that is told; how long a
+-- migration that has started may be somebody's who is at it.
 local PAUSE, PATIENCE, GRACE = 0.5, 0.5, 2
 
 function Session:query(sql, ...)
