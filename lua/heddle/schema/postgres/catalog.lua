@@ -4,6 +4,7 @@
 --- server words (types, defaults, conditions) it words by that very `search_path`: two readings compare only when
 --- one session made both.
 local compat = require("heddle.compat")
+local raw_sql = require("heddle.raw_sql")
 
 local catalog = {}
 
@@ -101,9 +102,10 @@ order by i.indrelid, ic.relname collate "C"]]
 ---Usage: `catalog.ask(context, link, "select current_schema() as name")[1].name`
 ---@param context table
 ---@param link userdata
----@param sql string with `?` for what follows
+---@param sql string with `?` for what follows; where nothing does, as it stands
 ---@return table[]
 function catalog.ask(context, link, sql, ...)
+  if select("#", ...) == 0 then return raw_sql.rows(context, link, sql) end
   return (context:run_sql(link, sql, compat.pack(...)))
 end
 

@@ -56,7 +56,7 @@ end
 local function check_computed(plan, entry, change)
   if not plan.live or not plan.safe or change.was.generated then return end
   local sql = ("select exists (select from %s where %s is distinct from (%s)) as found"):format(render.table(entry.was),
-    quote.name(change.was.name), change.now.generated):gsub("%?", "??")
+    quote.name(change.was.name), change.now.generated)
   local ok, found = compat.pcall(scratch.within, plan.context, plan.link, function()
     return catalog.ask(plan.context, plan.link, sql)[1].found
   end)

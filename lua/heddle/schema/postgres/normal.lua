@@ -59,11 +59,15 @@ local function told(t, live)
   return made
 end
 
+-- Each table holds a few locks until the transaction ends, and the server has room for some thousands.
+local AT_ONCE = 200
+
+-- What can be made together.
 local function group(tables)
   local groups, by_schema = {}, {}
   for _, t in ipairs(tables) do
     local list = by_schema[t.schema or ""]
-    if not list then
+    if not list or #list >= AT_ONCE then
       list = {}
       by_schema[t.schema or ""], groups[#groups + 1] = list, list
     end

@@ -41,7 +41,7 @@ end
 local function has_values(plan, t, column)
   local sql = ("select exists (select from %s where %s is not null) as found"):format(render.table(t),
     quote.name(column.name))
-  return catalog.ask(plan.context, plan.link, (sql:gsub("%?", "??")))[1].found
+  return catalog.ask(plan.context, plan.link, sql)[1].found
 end
 
 ---What stands behind the new type in ALTER COLUMN: nothing where values are assigned, a USING where they need a cast.
@@ -82,7 +82,7 @@ end
 
 -- Whether values are lost, or the server's error.
 local function ask(plan, question, t, was, now)
-  local sql = question(t, was, now):gsub("%?", "??")
+  local sql = question(t, was, now)
   local ok, rows = compat.pcall(scratch.within, plan.context, plan.link, catalog.ask, plan.context, plan.link, sql)
   if ok then return rows[1].loses end
   if not errors.is_error(rows) or not rows.sqlstate then error(rows, 0) end

@@ -6,12 +6,11 @@ local render = require("heddle.schema.render")
 
 local rows = {}
 
-local REMEDY = "give the property a default (default_sql for one that only the database knows), or make it nullable "
-  .. "first, fill it in a migration of your own, and make it NOT NULL then"
+local REMEDY = "give the property a default that the database can apply (default_sql for json, arrays, times and "
+  .. "bytes), or make it nullable first, fill it in a migration of your own, and make it NOT NULL then"
 
 local function exists(context, link, t, condition)
-  -- A name may have a question mark in it.
-  local sql = ("select exists (select from %s%s) as found"):format(render.table(t), condition):gsub("%?", "??")
+  local sql = ("select exists (select from %s%s) as found"):format(render.table(t), condition)
   return catalog.ask(context, link, sql)[1].found
 end
 
