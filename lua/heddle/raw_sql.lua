@@ -75,4 +75,21 @@ function raw_sql.statement(context, link, sql)
   context:finish(link, link:start(core.query(sql, nil, nil, { cache = false }), {}, 0))
 end
 
+---The rows of one query as it stands, question marks and all, kept prepared nowhere.
+---@param context table
+---@param link userdata
+---@param sql string
+---@return table[]
+function raw_sql.rows(context, link, sql)
+  local query, rows = core.query(sql, nil, nil, { cache = false }), {}
+  context:comment(link)
+  local status = wait.drive(link, context, link:start(query, {}, 0))
+  while status == wait.ROW do
+    status = wait.drive(link, context, link:rows(query, rows, columns_of))
+  end
+  if status == wait.FAILED then context:raise(link) end
+  if context:is_logged() then context:log(link) end
+  return rows
+end
+
 return raw_sql
