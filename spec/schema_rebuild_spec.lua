@@ -67,8 +67,10 @@ databases.on("sqlite", function(db)
                 "delete from parent where id = 9",
                 "create table child (id integer primary key, p int not null references parent (id) on delete cascade)",
                 "create table pet (id integer primary key, p int default 2 references parent on delete set null)",
-                "create table toy (p int primary key default 2 references parent on delete set default on update cascade)",
-                "insert into child values (10, 1), (11, 1), (12, 2)", "insert into pet values (1, 1), (2, null), (3, 2)",
+                "create table toy (p int primary key default 2 references parent on delete set default "
+                    .. "on update cascade)",
+                "insert into child values (10, 1), (11, 1), (12, 2)",
+                "insert into pet values (1, 1), (2, null), (3, 2)",
                 "insert into toy values (1)")
         end
 
@@ -117,7 +119,8 @@ databases.on("sqlite", function(db)
                 "create index plain on parent(name)",
                 "create trigger [on update] after update of name on parent when new.name <> old.name begin "
                     .. "insert into log values (old.name || '>' || new.name); end",
-                "create trigger before_gone before delete on parent begin insert into log values ('gone ' || old.id); end",
+                "create trigger before_gone before delete on parent begin "
+                    .. "insert into log values ('gone ' || old.id); end",
                 "create trigger of_child after insert on child begin update parent set name = name || '!' "
                     .. "where id = new.p; end",
                 "create view people as select p.id, p.name, count(c.id) as children from parent p left join child c "
@@ -325,7 +328,8 @@ databases.on("sqlite", function(db)
             family()
             exec "update parent set name = 'Ann'"
             refused("unique_violation", function()
-                run { rebuild = "parent", create = "create table parent (id integer primary key, name text unique, age)" }
+                run { rebuild = "parent", create = "create table parent (id integer primary key, "
+                    .. "name text unique, age)" }
             end, "parent.name")
             refused("check_violation", function()
                 run { rebuild = "parent", create = "create table parent (id integer primary key, name text, age text, "
@@ -346,7 +350,8 @@ databases.on("sqlite", function(db)
             open { on_connect = function(conn)
                 if #conn:execute "select 1 from main.sqlite_schema where name = 'parent'" == 0 then return end
                 conn:execute "create temp table seen (what)"
-                conn:execute "create temp trigger watch after insert on main.parent begin insert into seen values (1); end"
+                conn:execute("create temp trigger watch after insert on main.parent begin "
+                    .. "insert into seen values (1); end")
                 conn:execute "create temp table parent (mine)"
                 conn:execute "insert into temp.parent values ('mine')"
                 conn:execute "create temp view child as select 1 as x"
@@ -475,7 +480,8 @@ databases.on("sqlite", function(db)
             open()
             family()
             local function change(copy)
-                run { rebuild = "parent", create = "create table parent (id integer primary key, full text)", copy = copy }
+                run { rebuild = "parent", create = "create table parent (id integer primary key, full text)",
+                    copy = copy }
             end
             refused("migration", function() change { full = "name" } end, "'age'", "copy", "false")
             refused("migration", function() change { full = "name", agee = false } end, "'age'")
@@ -483,7 +489,8 @@ databases.on("sqlite", function(db)
             exec "create table other (id integer primary key, age int check (age > 1), b int, check (age < b))"
             run { rebuild = "other", create = "create table other (id integer primary key, b int not null)",
                 copy = { ["*"] = "*" } }
-            assert.is_truthy(raw:value("select sql from sqlite_schema where name = 'other'"):find("check (age < b)", 1, true))
+            local text = raw:value "select sql from sqlite_schema where name = 'other'"
+            assert.is_truthy(text:find("check (age < b)", 1, true))
             change { full = "name || '?' || coalesce(age, '-')", ["*"] = "*" }
             assert.same({ { "1", "Ann?5" }, { "2", "Bob?7" } }, raw:rows "select id, full from parent")
         end)

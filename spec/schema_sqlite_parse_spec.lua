@@ -36,7 +36,8 @@ describe("the parser of SQLite's schema", function()
                 row[7] == "2" and "virtual" or row[7] == "3" and "stored" or "plain" }
         end
         said.primary = join(keys)
-        for _, row in ipairs(db:rows("select name, origin from pragma_index_list(" .. quoted .. ") order by seq desc")) do
+        local indexes = "select name, origin from pragma_index_list(" .. quoted .. ") order by seq desc"
+        for _, row in ipairs(db:rows(indexes)) do
             if row[2] == "u" then
                 local columns = {}
                 for _, part in ipairs(db:rows("select name from pragma_index_info('" .. row[1]:gsub("'", "''")
@@ -65,7 +66,8 @@ describe("the parser of SQLite's schema", function()
         for i, column in ipairs(made.columns) do
             local kind = column.generated and (column.virtual and "virtual" or "stored") or "plain"
             -- SQLite tells the first thing in quotes.
-            local type = column.type:match '^"([^"]*)"' or column.type:match "^'([^']*)'" or column.type:match "^%[(.-)%]"
+            local type = column.type:match '^"([^"]*)"' or column.type:match "^'([^']*)'"
+                or column.type:match "^%[(.-)%]"
             said.columns[i] = join { lower(column.name), lower(type or column.type), not column.nullable, kind }
         end
         for _, unique in ipairs(made.uniques) do
@@ -87,21 +89,26 @@ describe("the parser of SQLite's schema", function()
         [[create table t (a)]],
         [[create table t (a, b, primary key (b, a))]],
         [[create table "t" ("a b" integer primary key autoincrement, [c d] text, `e``f` blob, 'g' real)]],
-        [[create table t (id integer constraint pk primary key desc on conflict replace, n int not null on conflict ignore)]],
-        [[create table t (a varchar(10, 2) collate nocase default 'it''s', b unsigned big int default -5, c default (1 + 2),
-            d default +7.5e-3, e default current_timestamp, f default x'00ff', g default "text", h default null)]],
-        [[create table t (a int check (a > 0) check (a < 10), constraint c check (a <> ')' /* ) */), check (a in (1, 2)))]],
+        [[create table t (id integer constraint pk primary key desc on conflict replace,
+            n int not null on conflict ignore)]],
+        [[create table t (a varchar(10, 2) collate nocase default 'it''s', b unsigned big int default -5,
+            c default (1 + 2), d default +7.5e-3,
+            e default current_timestamp, f default x'00ff', g default "text", h default null)]],
+        [[create table t (a int check (a > 0) check (a < 10), constraint c check (a <> ')' /* ) */),
+            check (a in (1, 2)))]],
         [[create table t (a int references p, b int constraint f references p (x) on delete cascade on update set null
             deferrable initially deferred, c int references p (x) match full not deferrable initially immediate)]],
         [[create table t (a, b, c, foreign key (a, b) references p (x, y) on delete set default on update restrict
             deferrable, constraint f foreign key (c) references t (a) on delete no action)]],
-        [[create table t (a, b unique on conflict fail, c, unique (a, c desc) on conflict rollback, constraint u unique (c))]],
+        [[create table t (a, b unique on conflict fail, c, unique (a, c desc) on conflict rollback,
+            constraint u unique (c))]],
         [[create table t (a int primary key, b text) without rowid]],
         [[create table t (a int primary key, b text, c any) strict, without rowid]],
         [[create table t (a int, b int generated always as (a * 2) stored, c as (a || ')') virtual, d text as (a))]],
         [[create table t (a integer, b, primary key (a autoincrement))]],
         [[create table t (a int constraint x constraint y not null constraint z, b)]],
-        [[create table t (a int, b int constraint one unique unique, constraint two check (b > 1) foreign key (a) references p)]],
+        [[create table t (a int, b int constraint one unique unique, constraint two check (b > 1)
+            foreign key (a) references p)]],
         [[create table t (-- first
             a int -- , no column
             , /* nor (this */ b text default ')' -- last
@@ -187,8 +194,10 @@ describe("the parser of SQLite's schema", function()
         db:exec [[create table t ("a" int, "select" text, "group by" real, "B c" text)]]
         db:exec [[insert into t values (5, 'it''s', 2.5, 'x'), (-1, '', 0, 'Y'), (null, null, null, null)]]
         for _, sql in ipairs {
-            [["A" between 1 AND 10]], [["select" LIKE 'IT''%' ESCAPE '\']], [[CASE WHEN a > 0 THEN "group by" ELSE [B c] END]],
-            [[coalesce(`select`, 'N') || ' ' || upper([b C])]], [[CAST(a AS text) || x'41']], [[a IN (5, -1) AND NOT a ISNULL]],
+            [["A" between 1 AND 10]], [["select" LIKE 'IT''%' ESCAPE '\']],
+            [[CASE WHEN a > 0 THEN "group by" ELSE [B c] END]],
+            [[coalesce(`select`, 'N') || ' ' || upper([b C])]], [[CAST(a AS text) || x'41']],
+            [[a IN (5, -1) AND NOT a ISNULL]],
             [[(a + 1) * -2 << 1 | 3]], [[a % 2 = 1 OR (a IS NULL AND "select" NOT NULL)]], [[1e3 + .5 + 0x1F + a]],
             [[json_extract('{"a":' || a || '}', '$.a')]], [["B c" COLLATE NOCASE = 'y']], [[a == 5 or a <> 6]],
             [[EXISTS (SELECT 1 WHERE a > 1)]], [[CURRENT_DATE > 'a' AND TRUE]], [[iif(a > 1, -a, + a)]],
@@ -251,8 +260,8 @@ describe("the parser of SQLite's schema", function()
             local function add(text) parts[#parts + 1] = text end
             if random(1, 3) == 1 then add(named "not null" .. maybe " on conflict abort") end
             if random(1, 3) == 1 then
-                add(named("default " .. one { "5", "-5", "+1.5", "'it''s, ('", "(1 + (2))", "null", "current_time", "x'0F'",
-                    "true", "word", '"two words"' }))
+                add(named("default " .. one { "5", "-5", "+1.5", "'it''s, ('", "(1 + (2))", "null", "current_time",
+                    "x'0F'", "true", "word", '"two words"' }))
             end
             if random(1, 4) == 1 then add(named "unique") end
             if random(1, 4) == 1 then add(named("check (" .. spell(names[i]):gsub("^'", "1 or '") .. " <> ')')")) end
@@ -264,11 +273,15 @@ describe("the parser of SQLite's schema", function()
         if primary == 2 then columns[#columns + 1] = named("primary key (" .. spell(names[count]) .. ")") end
         if random(1, 3) == 1 then columns[#columns + 1] = named "check (1 <> 2)" end
         if random(1, 3) == 1 then
-            columns[#columns + 1] = named("foreign key (" .. spell(names[1]) .. ") references p" .. maybe " (x)" .. action())
+            local key = "foreign key (" .. spell(names[1]) .. ") references p"
+            columns[#columns + 1] = named(key .. maybe " (x)" .. action())
         end
-        if random(1, 3) == 1 then columns[#columns + 1] = named("unique (" .. spell(names[1]) .. maybe " desc" .. ")") end
-        return "create table " .. spell "t" .. one(space) .. "(" .. table.concat(columns, one(space) .. "," .. one(space))
-            .. ")" .. (primary ~= 3 and maybe " without rowid" or "")
+        if random(1, 3) == 1 then
+            columns[#columns + 1] = named("unique (" .. spell(names[1]) .. maybe " desc" .. ")")
+        end
+        local body = table.concat(columns, one(space) .. "," .. one(space))
+        return "create table " .. spell "t" .. one(space) .. "(" .. body .. ")"
+            .. (primary ~= 3 and maybe " without rowid" or "")
     end
 
     it("reads any table that chance writes as SQLite reads it", function()

@@ -81,7 +81,8 @@ databases.on("sqlite", function(db)
             { "a check", { NAME }, { checks = { "length(users.name) > 1" } } },
             { "an index", { NAME }, { indexes = { { "name desc", where = "name <> 'it''s'" } } }, native = true },
             { "a default", { { "name", type = "string", default = "it's" } } },
-            { "a type", { { "name", type = "blob" } }, rows = { { "416E6E" }, { "426F62" } }, "select hex(name) from users" },
+            { "a type", { { "name", type = "blob" } }, rows = { { "416E6E" }, { "426F62" } },
+                "select hex(name) from users" },
         }
 
         for _, case in ipairs(cases) do
@@ -93,7 +94,7 @@ databases.on("sqlite", function(db)
                     "insert into posts (user_id) values (1), (2), (2)")
                 is_settled { safe = false }
                 local options = {}
-                for key, value in pairs(case[3] and type(case[3]) == "table" and case[3] or {}) do options[key] = value end
+                for key, value in pairs(type(case[3]) == "table" and case[3] or {}) do options[key] = value end
                 local after = user(case[2], options)
                 open(after, post(after))
                 local shown = instance.schema:diff()
@@ -125,8 +126,9 @@ databases.on("sqlite", function(db)
             local before = user({ NAME, { "age", type = "integer", nullable = true } }, { indexes = { { "name" } } })
             open(before, post(before))
             instance.schema:create()
-            exec("insert into users (name, age) values ('Ann', 5), ('Bob', 6)", "insert into posts (user_id) values (1), (2)",
-                "create table log (what text)", "create index own on users (lower(name))",
+            exec("insert into users (name, age) values ('Ann', 5), ('Bob', 6)",
+                "insert into posts (user_id) values (1), (2)", "create table log (what text)",
+                "create index own on users (lower(name))",
                 "create trigger t after update of name on users begin insert into log values (old.name); end",
                 "create view names as select u.name from users u join posts p on p.user_id = u.id")
             local after = orm.entity { name = "Person", table = "people", indexes = { { "full" } },
@@ -151,16 +153,19 @@ databases.on("sqlite", function(db)
         it("M2: what others put into a table stays: columns, conflict clauses, checks, indexes", function()
             local before = user { NAME }
             open(before, post(before))
-            exec([[create table Users (ID integer primary key autoincrement, "NAME" varchar(20) not null on conflict ignore
-                collate nocase /* theirs */, own text default 'x' check (own <> ''), unique (own) on conflict replace)]],
+            exec([[create table Users (ID integer primary key autoincrement, "NAME" varchar(20) not null
+                on conflict ignore collate nocase /* theirs */, own text default 'x' check (own <> ''),
+                unique (own) on conflict replace)]],
                 "create table posts (id integer primary key autoincrement, user_id int not null references users "
                     .. "on delete cascade)",
                 "create index posts_user_id_index on posts (user_id)",
-                "insert into users (name, own) values ('Ann', 'a'), ('Bob', 'b')", "insert into posts (user_id) values (1)")
+                "insert into users (name, own) values ('Ann', 'a'), ('Bob', 'b')",
+                "insert into posts (user_id) values (1)")
             local left = instance.schema:diff()
             assert.same({}, left)
             assert.is_truthy(#left.left_out > 0)
-            local after = user { { "name", type = "string", nullable = true }, { "extra", type = "text", default = "e" } }
+            local after = user { { "name", type = "string", nullable = true },
+                { "extra", type = "text", default = "e" } }
             open(after, post(after))
             instance.schema:update()
             is_settled()
@@ -222,7 +227,8 @@ databases.on("sqlite", function(db)
             exec "insert into a (x, y) values ('was x', 'was y')"
             local changes = require "heddle.schema.sqlite.plan"
             local live = require("heddle.schema.sqlite.introspect").read(instance, instance:link())
-            local entry = { was = live.tables[1], now = live.tables[1], columns = { added = {}, dropped = {}, altered = {},
+            local entry = { was = live.tables[1], now = live.tables[1],
+                columns = { added = {}, dropped = {}, altered = {},
                 renamed = { { from = "x", to = "y" }, { from = "y", to = "x" } } } }
             for _, kind in ipairs { "uniques", "foreign_keys", "indexes", "checks" } do
                 entry[kind] = { added = {}, dropped = {}, renamed = {} }
@@ -236,14 +242,16 @@ databases.on("sqlite", function(db)
         it("M1: tables that refer to each other, made and changed together", function()
             local function pair(nullable)
                 return orm.entity { name = "Left", table = "left side", { "id", type = "integer", primary = true },
-                    { "right", many_to_one = "Right", nullable = nullable }, { "up", many_to_one = "Left", nullable = true } },
+                    { "right", many_to_one = "Right", nullable = nullable },
+                    { "up", many_to_one = "Left", nullable = true } },
                     orm.entity { name = "Right", table = "order", { "id", type = "integer", primary = true },
                         { "left", many_to_one = "Left", nullable = true, unique = nullable or nil } }
             end
             open(pair(true))
             assert.is_true(#instance.schema:update() > 0)
             is_settled { safe = false }
-            exec([[insert into "order" (id) values (5)]], [[insert into "left side" (id, right_id, up_id) values (1, 5, 1)]],
+            exec([[insert into "order" (id) values (5)]],
+                [[insert into "left side" (id, right_id, up_id) values (1, 5, 1)]],
                 [[update "order" set left_id = 1]])
             open(pair(false))
             instance.schema:update { safe = false }
