@@ -27,7 +27,8 @@ databases.each(function(db)
         local function tables()
             local sql = db.name == "sqlite" and [[select name from sqlite_master where type in ('table', 'view')
                 and name not like 'sqlite%' order by 1]] or [[select relname from pg_class c
-                join pg_namespace n on n.oid = relnamespace where nspname = 'public' and relkind in ('r', 'v', 'm') order by 1]]
+                join pg_namespace n on n.oid = relnamespace where nspname = 'public' and relkind in ('r', 'v', 'm')
+                order by 1]]
             local list = {}
             for i, row in ipairs(db:raw():rows(sql)) do list[i] = row[1] end
             return table.concat(list, ",")
