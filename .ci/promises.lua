@@ -9,7 +9,7 @@
 local drivers = { "sqlite", "postgres" }
 
 -- What exists so far, on both drivers but for those named.
-local required = { "C1-5", "I1-7", "U1-7", "O1-4", "F1-5", "Q1-7" }
+local required = { "C1-5", "I1-7", "U1-7", "O1-4", "F1-5", "M1-6", "Q1-7" }
 local only = { O4 = { postgres = true } }
 
 local function expand(ranges)

@@ -45,9 +45,11 @@ local function driver(name, more)
 end
 
 local function lua_modules()
-    local lines = {}
+    local lines, known = {}, {}
     for _, path in ipairs(files "find lua -name '*.lua' | LC_ALL=C sort") do
         local name = path:gsub("^lua/", ""):gsub("%.lua$", ""):gsub("/init$", ""):gsub("/", ".")
+        if known[name] then error(path .. " and " .. known[name] .. " are one module, " .. name, 0) end
+        known[name] = path
         lines[#lines + 1] = ("        [%q] = %q,\n"):format(name, path)
     end
     return table.concat(lines)

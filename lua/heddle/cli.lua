@@ -17,7 +17,7 @@ local report = require("heddle.cli.report")
 local cli = {}
 
 -- The groups, in the order in which help shows them.
-local groups = { "init", "migrate", "schema", "generate", "seed", "console", "debug", "completion" }
+local groups = { "project_init", "migrate", "schema", "generate", "seed", "console", "debug", "completion" }
 
 local function load_groups()
   local loaded = {}
@@ -52,11 +52,14 @@ local function run(streams, made, args)
   local app, command = new_app(streams, args), made.by_name[args.command].command
   app.grammar = made
   local _, code = report.protect(streams, args, function()
+    -- The interpreter's own way cannot break off a statement of SQLite.
+    require("heddle.core").interrupts(streams == io)
     local code = command.run(app, args) or 0
     if command.tells_pending then require("heddle.cli.pending").tell(app) end
     return code
   end)
   close(app)
+  require("heddle.core").interrupts(false)
   return code
 end
 
