@@ -32,8 +32,9 @@ end
 
 local function note_left(entity, notes)
   for _, item in ipairs(entity.left) do
-    notes[#notes + 1] = ("table '%s': foreign key%s (%s) becomes no relation: %s"):format(entity.table.name,
-      item.fk.name and " '" .. item.fk.name .. "'" or "", table.concat(item.fk.columns, ", "), item.reason)
+    notes[#notes + 1] = ("table '%s': foreign key%s (%s) becomes no relation: %s; a diff that may drop would drop it")
+      :format(entity.table.name, item.fk.name and " '" .. item.fk.name .. "'" or "",
+        table.concat(item.fk.columns, ", "), item.reason)
   end
 end
 
