@@ -1,0 +1,84 @@
+-- M1, M2 through migrations: entities of chance, the first migration, rows, changes of chance, the second migration made
+-- of the snapshot, and the way back.
+--
+-- HEDDLE_RUNS=5000 runs as often; what fails names its seed.
+
+local chance = require "spec.support.chance"
+local databases = require "spec.support.databases"
+local migrations = require "spec.support.migrations"
+local orm = require "heddle"
+local random_changes = require "spec.support.random_changes"
+local random_entities = require "spec.support.random_entities"
+local random_rows = require "spec.support.random_rows"
+local random_schema = require "spec.support.random_schema"
+
+local function words(err)
+    if type(err) ~= "table" then return debug.traceback(tostring(err)) end
+    return ("%s\n%s\n%s"):format(tostring(err), tostring(err.detail or err.cause), tostring(err.sql))
+end
+
+local function up_to_date(instance, when)
+    local statements = instance.schema:diff { safe = false }
+    if #statements > 0 then error(when .. " there is something to do:\n" .. table.concat(statements, ";\n"), 0) end
+end
+
+describe("migrations of a random schema", function()
+    databases.each(function(db)
+        local config, dir
+
+        local function open(entities)
+            orm.close()
+            local made = { entities = entities, migrations = dir.path }
+            for key, value in pairs(config) do made[key] = value end
+            return orm.init(made)
+        end
+
+        -- Back to the former entities; where rows stand in the way nothing has changed.
+        local function back(former, has_rows)
+            local instance = orm.instance()
+            local ok, err = pcall(instance.migrator.down, instance.migrator)
+            if not ok then
+                if not (has_rows and orm.is_error(err, "migration")) then error(err, 0) end
+                up_to_date(instance, "after a refused down")
+                return
+            end
+            up_to_date(open(former), "after down")
+        end
+
+        local function run(random)
+            config, dir = db:config(), migrations.directory()
+            local world = random_schema.new(random, db.name)
+            local former = random_entities.of(world)
+            local instance = open(former)
+            instance.migrator:create()
+            instance.migrator:up()
+            up_to_date(instance, "after the first")
+            local has_rows = random(2) == 1
+            local rows = has_rows and random_rows.fill(instance, db:raw(config), random) or 0
+            local before = random_rows.read(instance, db:raw(config))
+            local rename = random_changes.make(world, random(5))
+            local latter = random_entities.of(world)
+            instance = open(latter)
+            local made = instance.migrator:create { rename = rename }
+            instance.migrator:up()
+            up_to_date(instance, "after the second")
+            local lost = random_rows.lost(before, random_rows.read(instance, db:raw(config)))
+            if lost then error(lost, 0) end
+            if instance.migrator:create() then error("there is something to create", 0) end
+            if made then back(former, has_rows) end
+            return rows
+        end
+
+        it("M1: M2: up makes what entities say and keeps rows, down makes what they said", function()
+            local first, rows = chance.seed(1), 0
+            for seed = first, first + chance.runs(db.name == "sqlite" and 150 or 30) - 1 do
+                local ok, result = xpcall(run, words, chance.generator(seed))
+                orm.close()
+                db:close()
+                if not ok then error(("seed %d on %s: %s"):format(seed, db.name, result), 0) end
+                rows = rows + result
+            end
+            assert.is_true(rows > 0)
+        end)
+    end)
+end)
