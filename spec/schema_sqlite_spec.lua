@@ -182,6 +182,22 @@ databases.on("sqlite", function(db)
             assert.equal("1", raw:value "select count(*) from posts")
         end)
 
+        it("M2: a rename beside a view that does not work is refused by its name", function()
+            open(user { NAME })
+            instance.schema:create()
+            exec "create view broken as select x from nowhere"
+            open(user { { "title", type = "string" } })
+            for _ = 1, 2 do
+                raises("migration", function()
+                    instance.schema:update { rename = { ["users.name"] = "title" } }
+                end, "'broken'", "nowhere")
+                assert.equal("name", raw:value "select name from pragma_table_info('users') where cid = 1")
+            end
+            exec "drop view broken"
+            instance.schema:update { rename = { ["users.name"] = "title" } }
+            is_settled { safe = false }
+        end)
+
         it("M3: NOT NULL without a default is refused where there are rows", function()
             local before = user { { "name", type = "string", nullable = true } }
             open(before, post(before))

@@ -5,6 +5,7 @@
 --- with the text that the table has. What is in the way of names goes first: views, indexes, tables.
 local ask = require("heddle.schema.sqlite.ask")
 local edit = require("heddle.schema.sqlite.edit")
+local errors = require("heddle.errors")
 local order = require("heddle.schema.order")
 local quote = require("heddle.quote")
 local render = require("heddle.schema.render")
@@ -81,6 +82,22 @@ local function renames_of(changes)
     if next(names) then renames.columns[fold(entry.was.name)] = names end
   end
   return renames
+end
+
+-- ALTER TABLE ... RENAME reads the whole schema, and does nothing while a view in it is broken.
+local function check_views(self)
+  if not self.live or not (next(self.renames.tables) or next(self.renames.columns)) then return end
+  local goes = {}
+  for _, view in ipairs(self.changes.views.dropped) do goes[fold(view.name)] = true end
+  for _, change in ipairs(self.changes.views.changed) do goes[fold(change.was.name)] = true end
+  for _, view in ipairs(ask.rows(self.context, self.link, "SELECT name FROM main.sqlite_schema WHERE type = 'view'")) do
+    local why = not goes[fold(view.name)]
+      and ask.problem(self.context, self.link, "SELECT * FROM main." .. quote.name(view.name))
+    if why then
+      errors.raise("migration", ("View '%s' does not work (%s), and SQLite renames nothing beside it: drop or mend it "
+        .. "first. Nothing was changed"):format(view.name, why), { context = self.context.name })
+    end
+  end
 end
 
 -- Views --------------------------------------------------------------------------------------------------------
@@ -240,6 +257,7 @@ function plan.steps(changes, wanted, context, link, opts)
   local self = setmetatable({ changes = changes, context = context, link = link, live = opts.live or false,
     reverse = opts.reverse, steps = {}, renames = renames_of(changes),
     sorted_views = order.views(wanted.views) }, Plan)
+  check_views(self)
   drop_views(self)
   drop_indexes(self)
   for _, t in ipairs(changes.dropped) do self:add("DROP TABLE " .. quote.name(t.name)) end
