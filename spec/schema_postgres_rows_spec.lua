@@ -4,6 +4,7 @@ local databases = require "spec.support.databases"
 local expect = require "spec.support.expect"
 local orm = require "heddle"
 local differ = require "heddle.schema.differ"
+local model = require "heddle.schema.model"
 
 local raises = expect.raises
 
@@ -120,6 +121,48 @@ databases.on("postgres", function(db)
             local item = with { "name", type = "blob", nullable = true }
             raises("migration", function() item:update() end, "Thing.name", "knows no way")
             raises("migration", function() item:update { safe = false } end, "Thing.name", "knows no way")
+        end)
+
+        it("M1: steps between models in Heddle's own words, as snapshots have them, lead there as well", function()
+            local function people(name, key, ...)
+                orm.close()
+                config.entities = {
+                    orm.entity { name = "Person", table = name,
+                        { "code", type = "string", length = key, primary = true },
+                        { "size", type = "integer", default = 2 }, ... },
+                    orm.entity { name = "Pet", { "id", type = "integer", primary = true },
+                        { "owner", many_to_one = "Person", nullable = true } },
+                }
+                context = orm.init(config)
+                return model.of(context)
+            end
+            local from = people("person", 20)
+            context.schema:update()
+            raw:exec "insert into person values ('a', 5), ('b', 6)"
+            raw:exec "insert into pet (owner_code) values ('a')"
+            local seen = {}
+            local function go(to)
+                local link = context:link()
+                local steps = differ.steps(context, link, from, to, { safe = false })
+                link:close()
+                for _, sql in ipairs(steps) do raw:exec(sql) end
+                assert.same({}, context.schema:diff { safe = false })
+                from, seen[#seen + 1] = to, table.concat(steps, "\n")
+            end
+            local function area(expression)
+                return { "area", type = "bigint", generated = expression, nullable = true, index = true }
+            end
+            go(people("person", 40, area "size * size"))
+            assert.not_matches("FOREIGN KEY", seen[1])
+            go(people("people", 40, area "size + 1"))
+            assert.same({ { "a", "5", "6" }, { "b", "6", "7" } }, raw:rows "select * from people order by 1")
+            assert.same("1", raw:value "select count(*) from pg_constraint where conname = 'people_pkey'")
+            go(people("people", 40, { "number", type = "integer", default = 1, primary = true, autoincrement = false },
+                { "boss", many_to_one = "Pet", nullable = true }))
+            assert.same({ { "a", "5", "1" }, { "b", "6", "1" } },
+                raw:rows "select code, size, number from people order by 1")
+            go(people("person", 20))
+            assert.same({ { "a", "5" }, { "b", "6" } }, raw:rows "select * from person order by 1")
         end)
 
         it("several types of a table change in one statement", function()

@@ -1,6 +1,7 @@
 --- What has to change in one table. `now` of the answer is the table as it shall be, which includes what safe mode
 --- leaves where it is.
 local equal = require("heddle.schema.equal")
+local names = require("heddle.schema.postgres.names")
 
 local table_changes = {}
 
@@ -222,11 +223,12 @@ local function compare_items(run)
   return result
 end
 
--- PostgreSQL calls the key of "users" "users_pkey"; a table that is called otherwise shall have its own.
+-- PostgreSQL calls the key of "users" "users_pkey"; a table that is called otherwise shall have its own. Where nobody
+-- read its name the server gave it.
 local function rename_key(run, renamed)
-  local key = run.was.primary
-  if run.driver == "postgres" and key and key.name == run.was.name .. "_pkey" and run.was.name ~= run.now.name then
-    renamed[#renamed + 1] = { from = key.name, to = run.now.name .. "_pkey" }
+  local key, usual = run.was.primary, names.primary(run.was.name)
+  if run.driver == "postgres" and key and (key.name or usual) == usual and run.was.name ~= run.now.name then
+    renamed[#renamed + 1] = { from = usual, to = names.primary(run.now.name) }
   end
 end
 

@@ -21,7 +21,13 @@ local function drop(plan, entry)
   for _, was in ipairs(entry.was.columns) do
     if entry.rebuilt[entry:new_name(was.name)] == was then add(was) end
   end
-  for _, column in ipairs(entry.columns.dropped) do add(column) end
+  -- What is computed goes before what it is computed from.
+  for _, column in ipairs(entry.columns.dropped) do
+    if column.generated then add(column) end
+  end
+  for _, column in ipairs(entry.columns.dropped) do
+    if not column.generated then add(column) end
+  end
   plan:alter("columns_go", entry.now, compat.unpack(gone))
 end
 

@@ -1,5 +1,6 @@
 --- What happens to the keys, checks and indexes of tables that change.
 local equal = require("heddle.schema.equal")
+local names = require("heddle.schema.postgres.names")
 local quote = require("heddle.quote")
 local refuse = require("heddle.schema.postgres.refuse")
 local render = require("heddle.schema.render")
@@ -29,6 +30,16 @@ local function check_conflict(plan, entry, kind, item)
 end
 
 local writers = { uniques = render.unique, checks = render.check }
+
+-- Whether the primary key goes, to come again or not.
+local function loses_primary(entry)
+  return entry.was.primary and (entry.primary or entry.now.primary and entry:is_disturbed(entry.now.primary))
+end
+
+-- What it is called in the database.
+local function primary_name(entry)
+  return entry.was.primary.name or names.primary(entry.was.name)
+end
 
 -- The same three turns for each kind: what goes, what is called otherwise, what comes.
 local function plan_items(plan, entry, kind)
@@ -64,21 +75,16 @@ local function plan_items(plan, entry, kind)
   end
   -- What is no item of the kind has its name there all the same: the primary key.
   for _, pair in ipairs(changes.renamed) do
-    if not known[pair.to] then
+    if not known[pair.to] and not loses_primary(entry) then
       rename_constraint(plan, t, pair.from, pair.to)
     end
   end
   for _, item in ipairs(changes.added) do come(item) end
 end
 
--- Whether the primary key goes, to come again or not.
-local function loses_primary(entry)
-  return entry.was.primary and (entry.primary or entry.now.primary and entry:is_disturbed(entry.now.primary))
-end
-
 local function plan_primary(plan, entry)
   local loses = loses_primary(entry)
-  if loses then drop_constraint(plan, entry.now, entry.was.primary.name or entry.was.name .. "_pkey") end
+  if loses then drop_constraint(plan, entry.now, primary_name(entry)) end
   if entry.now.primary and (loses or entry.primary) then
     plan:add("constraints", render.add(entry.now, render.primary(entry.now.primary)))
   end
@@ -98,9 +104,9 @@ local function path_of(name, schema)
   return (schema or "") .. "\0" .. name
 end
 
-local function set_of(names)
+local function set_of(columns)
   local sorted = {}
-  for i, name in ipairs(names) do sorted[i] = name end
+  for i, name in ipairs(columns) do sorted[i] = name end
   table.sort(sorted)
   return table.concat(sorted, "\0")
 end
@@ -108,9 +114,9 @@ end
 -- The keys of a table that go, by their columns as they are called from now on.
 local function lost_keys(entry)
   local lost = {}
-  local function lose(names)
+  local function lose(columns)
     local now = {}
-    for i, name in ipairs(names) do now[i] = entry:new_name(name) end
+    for i, name in ipairs(columns) do now[i] = entry:new_name(name) end
     lost[set_of(now)] = true
   end
   if loses_primary(entry) then lose(entry.was.primary.columns) end

@@ -13,6 +13,13 @@ function names.cut(name, longest)
   return name:sub(1, last)
 end
 
+---What the server calls a primary key that nobody named.
+---@param table_name string
+---@return string
+function names.primary(table_name)
+  return names.cut(table_name, 58) .. "_pkey"
+end
+
 -- What holds a name, or names, in any part of a model.
 local single = { name = true, table = true, schema = true, column = true }
 local lists = { columns = true, target_columns = true, include = true }

@@ -12,12 +12,13 @@ local retype = {}
 
 -- Types whose values compare with each other: foreign keys between them stand while one side changes.
 local families = {
-  smallint = "integer", integer = "integer", bigint = "integer", text = "string",
+  smallint = "integer", integer = "integer", bigint = "integer",
+  text = "string", varchar = "string", ["character varying"] = "string",
 }
 
+-- A type may be in the server's words or in Heddle's.
 local function family_of(type)
-  if type:find("^character varying") then return "string" end
-  return families[type] or type
+  return families[type:match("^(.-)%(%d+%)$") or type] or type
 end
 
 ---Whether a foreign key from or to the column has to go while its type changes.
@@ -64,7 +65,7 @@ function retype.using(plan, entry, was, now)
 end
 
 local function is_string(type)
-  return type == "text" or type:find("^character") ~= nil
+  return family_of(type) == "string"
 end
 
 -- Whether every value can become one of the new type.
