@@ -208,6 +208,17 @@ describe("schema:update", function()
             assert.equal("User", err.entity)
         end)
 
+        it("drops a column together with what is computed from it", function()
+            local long = { "long", type = "integer", generated = "length(name)", nullable = true }
+            open({ user { name, long, age } }):create()
+            db:raw(config):exec "insert into users (name, age) values ('Ann', 7)"
+            local schema = open { user { age } }
+            schema:update { safe = false }
+            assert.same({}, schema:diff { safe = false })
+            assert.equal("age id", columns "users")
+            assert.equal("7", value "select age from users")
+        end)
+
         it("makes tables that refer to each other in any order", function()
             local A = orm.entity { name = "A", { "id", type = "integer", primary = true }, { "b", many_to_one = "B" } }
             local B = orm.entity { name = "B", { "id", type = "integer", primary = true }, { "a", many_to_one = "A" },
