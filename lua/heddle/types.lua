@@ -1,5 +1,6 @@
 --- The column types of the contract, which options each takes, and `orm.type`.
 local compat = require("heddle.compat")
+local date = require("heddle.date")
 local errors = require("heddle.errors")
 local options = require("heddle.options")
 local suggest = require("heddle.suggest")
@@ -66,6 +67,18 @@ end
 
 local type_rules = { column = options.text, to_db = options.func, from_db = options.func, equals = options.func }
 
+-- PostgreSQL's other timestamps are read as numbers like `timestamp`, and are written as text: a number would be
+-- taken for a date's digits.
+local function own_timestamp(made)
+  if not made.column:find("^timestamp[ (]") or made.to_db or made.from_db or made.equals then return made end
+  function made.to_db(value)
+    if type(value) ~= "number" then return value end
+    return date.format("!%Y-%m-%d %H:%M:%S.%f+00", value)
+  end
+  function made.equals(a, b) return a == b end
+  return made
+end
+
 ---Makes a custom type. Raises `metadata`.
 ---
 ---Usage: `local money = orm.type { column = "bigint", to_db = to_cents, from_db = from_cents }`
@@ -78,9 +91,9 @@ function types.custom(given)
   if type(given) ~= "table" then fail("takes a table, got " .. options.describe(given)) end
   options.check(given, type_rules, fail)
   if not given.column then fail("option 'column' is missing; name the column's type, e.g. column = \"text\"") end
-  return setmetatable({
+  return setmetatable(own_timestamp({
     column = given.column, to_db = given.to_db, from_db = given.from_db, equals = given.equals,
-  }, Type)
+  }), Type)
 end
 
 ---@param value any
