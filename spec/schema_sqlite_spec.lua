@@ -1,9 +1,12 @@
 -- What schema:update makes of a SQLite database that others have made or changed. Everything is read back over a raw
 -- connection.
 
+local apply = require "heddle.schema.apply"
 local databases = require "spec.support.databases"
+local differ = require "heddle.schema.differ"
 local expect = require "spec.support.expect"
 local orm = require "heddle"
+local schema_model = require "heddle.schema.model"
 
 local raises = expect.raises
 
@@ -180,6 +183,56 @@ databases.on("sqlite", function(db)
                 raw:rows "select lower(name) from pragma_table_info('users')")
             is_settled { safe = false }
             assert.equal("1", raw:value "select count(*) from posts")
+        end)
+
+        it("M2: steps between two models, of which the database knows more: there and back", function()
+            local function model_of(...)
+                open(...)
+                local link = instance:link()
+                local model = require("heddle.schema.sqlite.normal").of(instance, link, schema_model.of(instance))
+                link:close()
+                return model
+            end
+            local function run(from, to, opts)
+                local link = instance:link()
+                local ok, err = pcall(function()
+                    local steps = differ.steps(instance, link, from, to, opts)
+                    apply.run(instance, link, steps)
+                end)
+                link:close()
+                if not ok then error(err, 0) end
+            end
+            local after = user({ { "title", type = "string", column = "full_name" },
+                { "age", type = "integer", nullable = true }, { "boss", many_to_one = "User", nullable = true } },
+                { checks = { "age < 200" } })
+            local second = model_of(after, post(after))
+            local before = user({ NAME, { "age", type = "integer" } }, { indexes = { { "age" } } })
+            local first = model_of(before, post(before))
+            instance.schema:create()
+            exec("alter table users add column theirs text default 'x' check (theirs <> '')",
+                "create index their_index on users (theirs, name)",
+                "insert into users (name, age, theirs) values ('Ann', 5, 'a'), ('Bob', 6, 'b')",
+                "insert into posts (user_id) values (1), (2), (2)")
+            run(first, second, { safe = false, rename = { ["users.name"] = "full_name" } })
+            assert.same({ { "1", "Ann", "5", "a", false }, { "2", "Bob", "6", "b", false } },
+                raw:rows "select id, full_name, age, theirs, boss_id from users")
+            assert.equal("3", raw:value "select count(*) from posts")
+            assert.equal("1", raw:value "select count(*) from sqlite_schema where name = 'their_index'")
+            open(after, post(after))
+            is_settled()
+            exec "insert into users (full_name, age) values ('Cid', null)"
+            local back = { safe = false, rename = { ["users.full_name"] = "name" }, reverse = true }
+            local ok, err = pcall(run, second, first, back)
+            assert.is_false(ok)
+            assert.is_true(orm.is_error(err, "migration"))
+            assert.is_truthy(err.message:find("users.age: 1 row has NULL", 1, true), err.message)
+            exec "delete from users where full_name = 'Cid'"
+            run(second, first, back)
+            assert.same({ { "1", "Ann", "5", "a" }, { "2", "Bob", "6", "b" } }, raw:rows "select * from users")
+            assert.has_error(function() exec "update users set theirs = ''" end)
+            open(before, post(before))
+            is_settled()
+            assert.equal("3", raw:value "select count(*) from posts")
         end)
 
         it("M2: a rename beside a view that does not work is refused by its name", function()
