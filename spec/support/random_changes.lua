@@ -27,7 +27,7 @@ local function forget(entity, p)
     for i = #entity.indexes, 1, -1 do
         local item, is_over = entity.indexes[i], false
         for _, part in ipairs(item.parts) do is_over = is_over or part.property == p end
-        if is_over or item.where and item.where[1] == p then table.remove(entity.indexes, i) end
+        if is_over or item.include == p or item.where and item.where[1] == p then table.remove(entity.indexes, i) end
     end
     for i = #entity.uniques, 1, -1 do
         local item = entity.uniques[i]
@@ -140,6 +140,38 @@ function changes.type(world, entity)
     p.nullable = nullable
     if p.type == "decimal" then p.precision, p.scale = 30, 2 end
     if p.is_late and not nullable and not random_schema.give_default(world, p) then p.nullable = true end
+end
+
+local longer = { smallint = "integer", integer = "bigint" }
+
+-- Foreign keys take the type over.
+function changes.key_type(world, entity)
+    local p = pick(world, entity.key)
+    p.type = longer[p.type] or p.type
+    if p.length then p.length = p.length + 3 end
+end
+
+function changes.key_by_hand(_, entity)
+    local p = entity.key[1]
+    if #entity.key == 1 and longer[p.type] and not entity.key_relation then
+        if p.autoincrement == false then p.autoincrement = nil else p.autoincrement = false end
+    end
+end
+
+-- A further column makes another key; nobody may refer to it.
+function changes.key(world, entity)
+    for _, other in ipairs(world.entities) do
+        for _, p in ipairs(other.props) do
+            if p.target == entity or other == entity and p.kind == "many_to_many" then return end
+        end
+    end
+    local p = pick(world, scalars(entity, function(p)
+        return p.type == "integer" and not p.nullable and not p.generated and not p.primary
+    end))
+    if not p or p.is_late or world.view then return end
+    p.primary, p.autoincrement, p.default, p.default_sql = true, nil, nil, nil
+    for _, key in ipairs(entity.key) do key.autoincrement = nil end
+    entity.key[#entity.key + 1] = p
 end
 
 function changes.size(world, entity)

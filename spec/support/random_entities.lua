@@ -60,6 +60,7 @@ end
 
 local function index(item)
     local made = { name = item.name, method = item.method, where = condition(item.where), unique = item.unique }
+    if item.include then made.include = { item.include.name } end
     for i, part in ipairs(item.parts) do
         local more = { desc = part.desc, nulls = part.nulls }
         if part.expression then more.expression = filled(part.expression, part.property) end
@@ -72,6 +73,7 @@ end
 local function unique(item)
     local made = { name = item.name, where = condition(item.where) }
     for i, p in ipairs(item.properties) do made[i] = p.name end
+    if item.expression then made[1] = { expression = filled(item.expression, item.properties[1]) } end
     return made
 end
 

@@ -203,7 +203,8 @@ end
 local expressions = { string = "lower(%s)", text = "length(%s)", integer = "%s + 1", smallint = "abs(%s)" }
 
 function random_schema.index(world, entity)
-    local list, item = random_schema.indexable(entity), { parts = {} }
+    local list, item, scalars = random_schema.indexable(entity), { parts = {} }, {}
+    for _, p in ipairs(list) do if p.kind == "scalar" then scalars[#scalars + 1] = p end end
     for _ = 1, world.random(2) do
         local p = pick(world, list)
         local expression = p.kind == "scalar" and one_in(world, 3) and expressions[p.type] or nil
@@ -219,6 +220,7 @@ function random_schema.index(world, entity)
         item.method = #item.parts == 1 and not item.parts[1].desc and not item.parts[1].nulls
             and item.parts[1].property.kind == "scalar" and "hash" or "btree"
     end
+    if one_in(world, 6) and item.method ~= "hash" then item.include = pick(world, scalars) end
     item.name = random_schema.name(world, "i", world.used)
     entity.indexes[#entity.indexes + 1] = item
     return item
@@ -235,6 +237,7 @@ function random_schema.unique(world, entity)
             local item = { properties = { p }, name = one_in(world, 2) and random_schema.name(world, "u",
                 world.used) or nil }
             if one_in(world, 3) then random_schema.give_condition(world, entity, item) end
+            if p.type == "text" and one_in(world, 2) then item.expression = "lower(%s)" end
             for _, other in ipairs(entity.uniques) do if other.properties[1] == p then return end end
             entity.uniques[#entity.uniques + 1] = item
             return item
