@@ -235,6 +235,22 @@ databases.on("sqlite", function(db)
             assert.equal("3", raw:value "select count(*) from posts")
         end)
 
+        it("M2: a table that a trigger of others needs does not go", function()
+            local before = user { NAME }
+            local log = orm.entity { name = "Log", table = "log", { "id", type = "integer", primary = true } }
+            open(before, log)
+            instance.schema:create()
+            exec("insert into users (name) values ('Ann')", "insert into log values (1)",
+                "create trigger noted after insert on users begin insert into log values (new.id + 10); end")
+            open(before)
+            raises("migration", function() instance.schema:update { safe = false } end, "'log'", "trigger 'noted'")
+            assert.same({ { "1" } }, raw:rows "select * from log")
+            exec "drop trigger noted"
+            instance.schema:update { safe = false }
+            is_settled { safe = false }
+            assert.equal("0", raw:value "select count(*) from sqlite_schema where name = 'log'")
+        end)
+
         it("M2: a rename beside a view that does not work is refused by its name", function()
             open(user { NAME })
             instance.schema:create()

@@ -118,19 +118,45 @@ function integrity.note(context, link)
   return broken
 end
 
+-- The first of what compiled before and does not now.
+local function newly_broken(context, link, before)
+  local first, why
+  for what, message in pairs(integrity.note(context, link)) do
+    if not before[what] and (not first or what < first) then first, why = what, message end
+  end
+  return first, why
+end
+
+local function refuse(context, name, how, what, why)
+  errors.raise("migration", ("Table '%s' cannot %s: the %s would no longer work (%s); drop or replace it first. "
+    .. "Nothing was changed"):format(name, how, what, why), { context = context.name, table = name })
+end
+
 ---Raises `migration` for what compiled before and does not now.
 ---@param context table
 ---@param link userdata
 ---@param before table<string, string>
 ---@param name string the table that changes
 function integrity.check(context, link, before, name)
-  local first, why
-  for what, message in pairs(integrity.note(context, link)) do
-    if not before[what] and (not first or what < first) then first, why = what, message end
-  end
-  if not first then return end
-  errors.raise("migration", ("Table '%s' cannot change so: the %s would no longer work (%s); drop or replace it first. "
-    .. "Nothing was changed"):format(name, first, why), { context = context.name, table = name })
+  local what, why = newly_broken(context, link, before)
+  if what then refuse(context, name, "change so", what, why) end
+end
+
+---Raises `migration` when a table cannot go because a view or trigger of others would not compile without it. Inside a
+---transaction, with foreign keys off; nothing is changed.
+---@param context table
+---@param link userdata
+---@param views string[] statements that drop what goes, too
+---@param names string[] tables that go
+function integrity.check_drops(context, link, views, names)
+  ask.run(context, link, SAVEPOINT)
+  for _, sql in ipairs(views) do ask.run(context, link, sql) end
+  local before = integrity.note(context, link)
+  for _, name in ipairs(names) do ask.run(context, link, "DROP TABLE " .. main(name)) end
+  local what, why = newly_broken(context, link, before)
+  ask.run(context, link, BACK)
+  ask.run(context, link, RELEASE)
+  if what then refuse(context, table.concat(names, "', '"), "go", what, why) end
 end
 
 return integrity

@@ -6,6 +6,7 @@
 local ask = require("heddle.schema.sqlite.ask")
 local edit = require("heddle.schema.sqlite.edit")
 local errors = require("heddle.errors")
+local integrity = require("heddle.schema.sqlite.integrity")
 local order = require("heddle.schema.order")
 local quote = require("heddle.quote")
 local render = require("heddle.schema.render")
@@ -112,6 +113,16 @@ local function drop_views(self)
   local views = self.changes.views
   for _, view in ipairs(views.dropped) do self:add("DROP VIEW " .. quote.name(view.name)) end
   for i = #views.changed, 1, -1 do self:add("DROP VIEW " .. quote.name(views.changed[i].was.name)) end
+end
+
+-- When the change is made, not when it is only shown: it has to be tried.
+local function check_drops(self)
+  local names = {}
+  for i, t in ipairs(self.changes.dropped) do names[i] = t.name end
+  if not self.live or #names == 0 then return end
+  local _, depth = self.link:state()
+  if depth == 0 then return end
+  integrity.check_drops(self.context, self.link, self.steps, names)
 end
 
 local function create_view(self, view)
@@ -259,6 +270,7 @@ function plan.steps(changes, wanted, context, link, opts)
     sorted_views = order.views(wanted.views) }, Plan)
   check_views(self)
   drop_views(self)
+  check_drops(self)
   drop_indexes(self)
   for _, t in ipairs(changes.dropped) do self:add("DROP TABLE " .. quote.name(t.name)) end
   rename_tables(self)
