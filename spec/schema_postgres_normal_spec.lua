@@ -144,6 +144,10 @@ databases.on("postgres", function(db)
             assert.same({}, schema({ Thing }, as_other):diff())
             local more = thing("Thing", { "name", type = "text", default = "y", check = "name <> ''" })
             assert.same(1, #schema({ more }, as_other):diff())
+            raw:exec "create schema hidden"
+            raw:exec "create function hidden.one() returns text language sql as 'select ''1'''"
+            local far = schema({ thing("Thing", { "name", type = "text", default_sql = "hidden.one()" }) }, as_other)
+            raises("metadata", function() far:diff() end, "Thing.name", "hidden.one()")
             raw:exec(("revoke temporary on database %s from public"):format(config.database))
             local item = schema({ Thing }, as_other)
             raises("migration", function() item:diff() end, "temporary tables", "GRANT TEMPORARY")

@@ -123,6 +123,13 @@ function catalog.longest_name(context, link)
   return row.longest
 end
 
+---Whether the role may make temporary tables.
+---@return boolean
+function catalog.may_make_temporary(context, link)
+  return catalog.ask(context, link, [[select pg_catalog.has_database_privilege(pg_catalog.current_database(),
+    'TEMPORARY') as may]])[1].may
+end
+
 local SERIALS = [[
 select n.nspname || pg_catalog.chr(1) || c.relname || pg_catalog.chr(1) || a.attname as path,
   pg_catalog.pg_get_expr(d.adbin, d.adrelid) as expression

@@ -1,4 +1,5 @@
 --- Which text of a table it is that the server refused: the table is made again piece by piece until it shows.
+local catalog = require("heddle.schema.postgres.catalog")
 local compat = require("heddle.compat")
 local errors = require("heddle.errors")
 local quote = require("heddle.quote")
@@ -68,7 +69,7 @@ end
 ---@param t table wanted
 ---@param err table what the server said
 function faults.raise(context, link, t, err)
-  if err.sqlstate == "42501" then
+  if err.sqlstate == "42501" and not catalog.may_make_temporary(context, link) then
     errors.raise("migration", ("context '%s': to compare, the database is asked by temporary tables, and this role "
       .. "may not make them: GRANT TEMPORARY ON DATABASE ..., or compare with another role"):format(context.name),
       { context = context.name, entity = t.entity, cause = err, sqlstate = err.sqlstate })
