@@ -61,7 +61,10 @@ end
 local function relation_names(run, relation)
   local target = words.of_entity(run.by_table[relation.target].name)
   local columns = relation.fk.columns
-  if #columns > 1 then return { target, target .. "_by_" .. words.property(columns[1]) } end
+  if #columns > 1 then
+    local prefix = words.common(columns, relation.target.primary.columns)
+    return { prefix or target, target, target .. "_by_" .. words.property(columns[1]) }
+  end
   local name = words.relation(columns[1], relation.target.primary.columns[1]) or target
   return { name, target, name .. "_" .. target }
 end

@@ -111,6 +111,21 @@ function words.relation(column, target_column)
   return name
 end
 
+---What all columns of a key have in front of those that they refer to: "up" of "up_a", "up_b"; nil where they have not.
+---@param columns string[]
+---@param target_columns string[]
+---@return string|nil
+function words.common(columns, target_columns)
+  local found
+  for i, column in ipairs(columns) do
+    local name, tail = identifier(column) or "", "_" .. (identifier(target_columns[i]) or "")
+    local head = #name > #tail and name:sub(-#tail) == tail and name:sub(1, -#tail - 1) or nil
+    if not head or found and head ~= found then return nil end
+    found = head
+  end
+  return found
+end
+
 ---The first of some names that is free, else the first with a number; takes it.
 ---@param taken table<string, any>
 ---@param names string[]
