@@ -61,6 +61,24 @@ databases.on("postgres", function(db)
             assert.is_false(pcall(raw.exec, raw, "insert into \"user\" (team_id) values ('x')"))
         end)
 
+        it("M1: when a foreign key is checked changes without a look at the rows", function()
+            update(schema(team "integer", user()))
+            raw:exec "alter table \"user\" drop constraint user_team_id_foreign"
+            raw:exec "alter table \"user\" add constraint theirs foreign key (team_id) references team"
+            local function asked(deferrable)
+                return schema(team "integer", entity("User", { "id", type = "integer", primary = true },
+                    { "team", many_to_one = "Team", nullable = true, deferrable = deferrable }))
+            end
+            assert.same({
+                [[ALTER TABLE "user" RENAME CONSTRAINT "theirs" TO "user_team_id_foreign"]],
+                [[ALTER TABLE "user" ALTER CONSTRAINT "user_team_id_foreign" DEFERRABLE INITIALLY IMMEDIATE]],
+            }, update(asked()))
+            assert.same("t", raw:value "select condeferrable from pg_constraint where conname = 'user_team_id_foreign'")
+            assert.same({ [[ALTER TABLE "user" ALTER CONSTRAINT "user_team_id_foreign" NOT DEFERRABLE]] },
+                update(asked(false)))
+            update(asked(nil))
+        end)
+
         it("M1: another primary key, and a foreign key to it", function()
             local item = schema(team("integer", { "code", type = "text", default = "x" }), user())
             update(item)

@@ -151,6 +151,45 @@ local function plan_kept(plan, entry, t, fk)
   end
 end
 
+local function is_list(a, b)
+  return table.concat(a, "\0") == table.concat(b, "\0")
+end
+
+-- The new foreign key that differs from one that goes in when it is checked, and perhaps in its name.
+local function twin_of(entry, was)
+  local columns = {}
+  for i, name in ipairs(was.columns) do columns[i] = entry:new_name(name) end
+  for _, now in ipairs(entry.foreign_keys.added) do
+    if is_list(columns, now.columns) and is_list(was.target_columns, now.target_columns) and was.table == now.table
+      and was.schema == now.schema and was.on_delete == now.on_delete and was.on_update == now.on_update then
+      return now
+    end
+  end
+end
+
+-- When it is checked can be said without checking every row.
+local function plan_deferrable(plan, entry, was, now)
+  if was.name ~= now.name then rename_constraint(plan, entry.now, was.name, now.name) end
+  plan:alter("foreign_keys", entry.now, ("ALTER CONSTRAINT %s %s"):format(quote.name(now.name),
+    now.deferrable and "DEFERRABLE INITIALLY " .. now.deferrable:upper() or "NOT DEFERRABLE"))
+end
+
+local function plan_changed(plan, entry)
+  local settled = {}
+  for _, was in ipairs(entry.foreign_keys.dropped) do
+    local now = twin_of(entry, was)
+    if now and not settled[now] and not is_in_the_way(plan, entry, now) then
+      settled[now] = true
+      plan_deferrable(plan, entry, was, now)
+    else
+      plan:alter("foreign_keys_go", entry.was, "DROP CONSTRAINT " .. quote.name(was.name))
+    end
+  end
+  for _, fk in ipairs(entry.foreign_keys.added) do
+    if not settled[fk] then plan:add("foreign_keys", render.add(entry.now, render.foreign_key(fk))) end
+  end
+end
+
 ---Adds the statements for every foreign key that changes, or is in the way of what does.
 ---@param plan table
 function keys.plan_foreign(plan)
@@ -167,14 +206,7 @@ function keys.plan_foreign(plan)
     local kept = entry and entry:kept("foreign_keys") or not added[path] and t.foreign_keys or {}
     for _, fk in ipairs(kept) do plan_kept(plan, entry, entry and entry.now or t, fk) end
   end
-  for _, entry in ipairs(plan.entries) do
-    for _, fk in ipairs(entry.foreign_keys.dropped) do
-      plan:alter("foreign_keys_go", entry.was, "DROP CONSTRAINT " .. quote.name(fk.name))
-    end
-    for _, fk in ipairs(entry.foreign_keys.added) do
-      plan:add("foreign_keys", render.add(entry.now, render.foreign_key(fk)))
-    end
-  end
+  for _, entry in ipairs(plan.entries) do plan_changed(plan, entry) end
 end
 
 return keys
