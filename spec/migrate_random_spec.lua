@@ -1,5 +1,5 @@
--- M1, M2 through migrations: entities of chance, the first migration, rows, changes of chance, the second migration made
--- of the snapshot, and the way back.
+-- M1, M2 through migrations: entities of chance, the first migration, rows, changes of chance, the second migration
+-- made of the snapshot, and the way back.
 --
 -- HEDDLE_RUNS=5000 runs as often; what fails names its seed.
 

@@ -20,10 +20,6 @@ Migrator.__index = Migrator
 -- Context -> who is migrating it.
 local running = setmetatable({}, { __mode = "k" })
 
-local function directory_of(context)
-  return context.config.migrations.path
-end
-
 -- What is recorded, without a lock.
 local function read_record(context)
   local place = { context = context, link = context:link() }
@@ -37,7 +33,7 @@ local function read_record(context)
 end
 
 local function read_states(context)
-  return states.merge(files.list(directory_of(context), context.name), read_record(context))
+  return states.merge(files.list(files.directory(context), context.name), read_record(context))
 end
 
 local function refuse_nested(context)
@@ -47,21 +43,29 @@ local function refuse_nested(context)
     .. "migrator, and two coroutines cannot migrate at once"):format(context.name), { context = context.name })
 end
 
+-- Its transaction would be waited for until the test ends.
+local function refuse_test(context)
+  if not next(context.tests) then return end
+  errors.raise("busy", ("An orm.testing scope of context '%s' is open: migrate before it begins"):format(context.name),
+    { context = context.name })
+end
+
 -- Runs `work(session, entries)` with other processes kept out; `entries` is how things stand by then.
 local function inside(context, on_progress, work, is_settling)
   refuse_nested(context)
+  refuse_test(context)
   running[context] = owner.new()
   local opened
   local results = compat.pack(pcall(function()
     opened = session.open(context)
     opened:lock(on_progress)
-    local entries = states.merge(files.list(directory_of(context), context.name), record.rows(opened))
+    local entries = states.merge(files.list(files.directory(context), context.name), record.rows(opened))
     local settled = true
     for _, entry in ipairs(is_settling and {} or states.of(entries, "started")) do
       settled = opened:settled_state(on_progress, entry.name) == "started" and settled
     end
     if not settled then
-      entries = states.merge(files.list(directory_of(context), context.name), record.rows(opened))
+      entries = states.merge(files.list(files.directory(context), context.name), record.rows(opened))
     end
     return work(opened, entries)
   end))

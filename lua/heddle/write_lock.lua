@@ -46,6 +46,15 @@ function write_lock.check(context, link)
   end
 end
 
+---The transaction of this process that holds the lock, on another link than this.
+---@return string|nil where
+function write_lock.holder(context, link)
+  for item in pairs(open[place_of(context)] or {}) do
+    local _, _, over, began = item.link:state()
+    if item.link ~= link and began and not over then return item.where end
+  end
+end
+
 ---A database in memory is one connection.
 function write_lock.refuse_second(context, where)
   errors.raise("unsupported", ("Context '%s' is one connection in memory, and it is in use: %s"):format(context.name,

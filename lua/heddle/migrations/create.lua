@@ -223,7 +223,7 @@ local NO_CHANGES = { added = {}, changed = {}, dropped = {}, renamed = {}, hints
 
 local function finish(self, opts, up, down, changes, wanted, problem)
   local context = self.context
-  local directory = context.config.migrations.path
+  local directory = files.directory(context)
   if opts.sql then
     refuse_rebuild(context, up)
     refuse_rebuild(context, down)
@@ -237,7 +237,7 @@ end
 
 local function create_difference(self, opts, status)
   local context = self.context
-  local directory = context.config.migrations.path
+  local directory = files.directory(context)
   local wanted = model.of(context)
   local from, kind = beginning(self, opts, directory, status)
   opts.from = kind
@@ -275,7 +275,7 @@ function create.create(migrator, opts, inside)
     local ok, err = pcall(initial.record, context, made, inside)
     if not ok then
       remove_all(made.written)
-      os.remove(snapshot.path(context.config.migrations.path))
+      os.remove(snapshot.path(files.directory(context)))
       error(err, 0)
     end
     made.recorded = true

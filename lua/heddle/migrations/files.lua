@@ -92,6 +92,13 @@ end
 
 -- Listing ------------------------------------------------------------------------------------------------------
 
+---Where a context's migrations are.
+---@param context table
+---@return string
+function files.directory(context)
+  return (context.config.migrations.path:gsub("(.)/+$", "%1"))
+end
+
 local function path_of(directory, file)
   return directory .. "/" .. file
 end
@@ -101,7 +108,12 @@ local function collect(directory, context_name)
   local lfs = files.lfs(context_name)
   local found = {}
   if lfs.attributes(directory, "mode") ~= "directory" then return found end
-  for file in lfs.dir(directory) do
+  local readable, iterate, state = pcall(lfs.dir, directory)
+  if not readable then
+    failure.refuse(context_name, ("the directory '%s' cannot be read: %s"):format(directory, tostring(iterate)),
+      { file = directory })
+  end
+  for file in iterate, state do
     local is_code = file:find("%.lua$") or file:find("%.sql$")
     local name, kind = names.of_file(file)
     if name then

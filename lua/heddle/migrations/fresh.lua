@@ -32,7 +32,7 @@ end
 
 -- Every file is read before anything is dropped, so that one that cannot run is known of.
 local function known_of(context)
-  local known, directory = {}, context.config.migrations.path
+  local known, directory = {}, files.directory(context)
   note_model(known, context, model.of(context))
   note_model(known, context, snapshot.read(directory, context))
   for _, entry in ipairs(files.list(directory, context.name)) do

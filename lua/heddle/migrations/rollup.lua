@@ -71,7 +71,7 @@ end
 
 -- In the place of the last of them, under a name that is nobody's.
 local function write_group(context, group, words)
-  local directory, stamp = context.config.migrations.path, group[#group].name:sub(1, 14)
+  local directory, stamp = files.directory(context), group[#group].name:sub(1, 14)
   local made_text, count = text_of(context, group), 1
   while true do
     local name = stamp .. "_" .. words .. (count > 1 and "_" .. count or "")
@@ -100,7 +100,7 @@ end
 -- The record says it in one transaction.
 local function adopt(session, made)
   local context = session.context
-  local listed = files.list(context.config.migrations.path, context.name)
+  local listed = files.list(files.directory(context), context.name)
   session:begin()
   for _, item in ipairs(made) do
     record.adopt(session, { name = item.name, checksum = names.find(listed, item.name, context.name).checksum,

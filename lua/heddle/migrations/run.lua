@@ -17,7 +17,9 @@ local function tell(job, event, entry, index, more)
   local told = { event = event, context = job.session.context.name, name = entry.name, direction = job.direction,
     index = index, count = #job.entries }
   for key, value in pairs(more or {}) do told[key] = value end
-  job.on_progress(told)
+  if event ~= "failed" then return job.on_progress(told) end
+  -- An error is on its way, which no other one takes the place of.
+  pcall(job.on_progress, told)
 end
 
 local function is_own_error(err, entry)

@@ -72,8 +72,8 @@ local function line_counter(sql)
 end
 
 local function take(list, sql, first, stop, line_of)
-  local text = sql:sub(first, stop):gsub("%s+$", "")
-  list[#list + 1] = { text = text, line = line_of(first) }
+  while sql:find("^%s", stop) do stop = stop - 1 end
+  list[#list + 1] = { text = sql:sub(first, stop), line = line_of(first) }
 end
 
 ---The statements of a script, without what stands between them, each with the line that it begins at.

@@ -11,6 +11,7 @@ local manager = require("heddle.manager")
 local record = require("heddle.migrations.record")
 local transaction = require("heddle.transaction")
 local wait = require("heddle.wait")
+local write_lock = require("heddle.write_lock")
 
 local pcall = compat.pcall
 
@@ -121,9 +122,15 @@ local function look(self, name, patience)
     .. "itself")
 end
 
--- Another process holds SQLite's lock; what is said of one that this coroutine holds has no code.
+-- Another process holds SQLite's lock, or another coroutine that will go on; what is said of a lock that this coroutine
+-- holds has no code.
 local function is_taken(self, err)
   if self.context.driver_name ~= "sqlite" then return false end
+  local holder = wait.is_blocking() and write_lock.holder(self.context, self.link)
+  if holder then
+    errors.raise("lock_timeout", ("'%s' is being written by %s, of a coroutine that stands still while this one waits: "
+      .. "finish it first"):format(self.context.config.database, holder), { context = self.context.name })
+  end
   return errors.is_error(err, "timeout") or errors.is_error(err, "lock_timeout") and err.code ~= nil
 end
 
