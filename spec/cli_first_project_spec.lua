@@ -24,6 +24,53 @@ em:persist_and_flush(em:create("Order", { total = "9.50", user = em:get_referenc
 orm.close()
 ]]
 
+-- The README's chapter, as its reader does it: shell blocks are run, Lua blocks are the files that they name.
+describe("README.md", function()
+    it("its project does what it says, within ten commands", function()
+        local parent = command.project()
+        local function tool(name, line)
+            -- The interpreter may have the name of the tool itself.
+            parent:write("bin/" .. name, ("#!/bin/sh\nPATH=%s\nexec %s \"$@\"\n"):format(
+                command.quote(os.getenv "PATH"), line))
+            os.execute("chmod +x " .. command.quote(parent:path("bin/" .. name)))
+        end
+        local lua = os.getenv "HEDDLE_TEST_LUA"
+        tool("lua5.4", lua)
+        tool("heddle", lua .. " " .. command.quote(command.script))
+        local variables = { PATH = parent:path "bin" .. ":" .. os.getenv "PATH" }
+        local project = setmetatable({ dir = parent:path "shop", variables = variables }, getmetatable(parent))
+        parent.variables = variables
+
+        local file = assert(io.open("README.md", "rb"))
+        local chapter = file:read("*a"):match "\n## A project and its migrations\n(.-)\n## "
+        file:close()
+        local commands, blocks = 0, 0
+        for kind, text in chapter:gmatch "```(%a+)[^\n]*\n(.-)```" do
+            blocks = blocks + 1
+            if kind == "lua" then
+                project:write(text:match "^%-%- (%S+)\n", text)
+            else
+                commands = commands + select(2, ("\n" .. text):gsub("\nheddle ", ""))
+                local out, err, code = (blocks == 1 and parent or project):shell("set -e\n" .. text)
+                assert.equal(0, code, text .. out .. err)
+            end
+            if blocks == 4 then
+                local raw = require("spec.support.sqlite").raw { database = project:path "shop.db" }
+                raw:exec "insert into orders (total, user_id) values ('9.50', 1)"
+                raw:close()
+            end
+        end
+        assert.equal(5, blocks)
+        assert.is_true(commands <= 10 and commands >= 8)
+        local raw = require("spec.support.sqlite").raw { database = project:path "shop.db" }
+        assert.same({ { "User 1", "user1@example.com", "9.50" } },
+            raw:rows "select name, email, total from users join orders on user_id = users.id")
+        raw:close()
+        assert.matches("_full_name  pending", (project:shell "heddle migrate:status"))
+        parent:remove()
+    end)
+end)
+
 databases.each(function(db)
     describe("a new project", function()
         local parent, project, configs

@@ -53,6 +53,20 @@ databases.each(function(db)
             project:expect(0, "migrate")
         end)
 
+        if db.name == "sqlite" then
+            it("M6: breaks off one long statement of SQLite", function()
+                project:write("migrations/20260101000001_b.lua", [[return { context = "default", up = function(m)
+                    m:sql "create table begun (n integer)"
+                    io.open("begun", "w"):close()
+                    m:sql("insert into begun with recursive c(n) as (select 1 union all select n + 1 from c"
+                        .. " where n < 1e11) select max(n) from c") end }]])
+                local out, err, code = project:shell "sh interrupt.sh"
+                assert.equal(130, code, out .. err)
+                assert.truthy(err:find("nothing of it is left\n", 1, true), err)
+                assert.has_error(function() db:raw():rows "select * from begun" end)
+            end)
+        end
+
         it("takes back all of them where it is all or nothing", function()
             local _, err, code = project:shell "sh interrupt.sh --all-or-nothing"
             assert.equal(130, code, err)
