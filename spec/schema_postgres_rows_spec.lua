@@ -165,6 +165,24 @@ databases.on("postgres", function(db)
             assert.same({ { "a", "5" }, { "b", "6" } }, raw:rows "select * from person order by 1")
         end)
 
+        it("a column of a table that its entity renames is asked for by the old name, or the new", function()
+            with({ "name", type = "text" })
+            local from = model.of(context)
+            for _, path in ipairs { "thing.name", "things.name" } do
+                orm.close()
+                config.entities = { orm.entity { name = "Thing", table = "things",
+                    { "id", type = "integer", primary = true }, { "title", type = "text" } } }
+                context = orm.init(config)
+                local link = context:link()
+                local steps = differ.steps(context, link, from, model.of(context), { rename = { [path] = "title" } })
+                link:close()
+                assert.same({
+                    'ALTER TABLE "thing" RENAME TO "things"', 'ALTER TABLE "things" RENAME COLUMN "name" TO "title"',
+                    'ALTER TABLE "things" RENAME CONSTRAINT "thing_pkey" TO "things_pkey"',
+                }, steps)
+            end
+        end)
+
         it("several types of a table change in one statement", function()
             with({ "a", type = "integer", default = 1 }, { "b", type = "integer", default = 2 }):update()
             with({ "a", type = "bigint", default = 1 }, { "b", type = "text", default = "x" })

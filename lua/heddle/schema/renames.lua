@@ -149,7 +149,8 @@ local function ask_column(run, path, name)
   rename_column(run, t, from, to.name)
 end
 
-local function ask(run, asked)
+-- Tables that are known by their entities are renamed before columns are asked for.
+local function ask(run, asked, find_tables)
   local paths = {}
   for path, name in pairs(asked) do
     if type(path) ~= "string" or type(name) ~= "string" then
@@ -163,6 +164,7 @@ local function ask(run, asked)
     local t = find_table(run, run.live.tables, path)
     if t then ask_table(run, t, asked[path]) else columns[#columns + 1] = path end
   end
+  find_tables(run)
   for _, path in ipairs(columns) do ask_column(run, path, asked[path]) end
 end
 
@@ -203,8 +205,7 @@ function renames.of(live, wanted, asked)
   local driver = wanted.driver
   local run = { driver = driver, live = live, wanted = wanted, tables = {}, columns = {}, taken = {},
     live_by_key = by_key(live.tables, driver), wanted_by_key = by_key(wanted.tables, driver) }
-  ask(run, asked or {})
-  find_tables(run)
+  ask(run, asked or {}, find_tables)
   for _, t in ipairs(live.tables) do
     local now = successor(run, t)
     if now then find_columns(run, t, now) end
