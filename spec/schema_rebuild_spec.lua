@@ -191,6 +191,51 @@ databases.on("sqlite", function(db)
             assert.same({}, raw:rows "pragma foreign_key_check")
         end)
 
+        it("M2: names that are keywords, comments at the end of lines, statistics", function()
+            open()
+            exec([[create table "index" ("trigger" int, b)]], [[create index "create" on "index" ("trigger")]],
+                [[create trigger if not exists "insert" /* index */ after update on "index" begin select 1; end]],
+                [[insert into "index" values (1, 2)]], "create table g (a int, b as (a) -- c\n)",
+                "insert into g (a) values (3)", "analyze")
+            run({ rebuild = "index", create = [[create table "index" ("trigger" int not null, b)]] },
+                { rebuild = "g", create = "create table g (a int not null -- x\n, b as (a) -- y\n, c int -- z\n)" })
+            assert.same({ { "create" }, { "insert" } },
+                raw:rows "select name from sqlite_schema where type in ('index', 'trigger') order by 1")
+            assert.same({ { "1", "2" } }, raw:rows [[select * from "index"]])
+            assert.same({ { "3", "3", false } }, raw:rows "select * from g")
+            assert.equal("1", raw:value "select count(*) from sqlite_stat1 where tbl = 'index'")
+        end)
+
+        it("M2: keys that change their type, come and go", function()
+            open()
+            exec("create table k (id text primary key, v)", "insert into k values ('7', 1), ('9', 2)")
+            run { rebuild = "k", create = "create table k (id integer primary key autoincrement, v)" }
+            assert.same({ { "7", "integer", "1" }, { "9", "integer", "2" } },
+                raw:rows "select id, typeof(id), v from k")
+            assert.equal("9", raw:value "select seq from sqlite_sequence where name = 'k'")
+            run { rebuild = "k", create = "create table k (id text primary key, v) without rowid" }
+            assert.same({ { "7", "text", "1" }, { "9", "text", "2" } }, raw:rows "select id, typeof(id), v from k")
+            assert.is_nil(raw:value "select seq from sqlite_sequence where name = 'k'")
+            exec("create table w (v)", "insert into w values ('a'), ('b')", "delete from w where v = 'a'")
+            run { rebuild = "w", create = "create table w (id integer primary key autoincrement, v)" }
+            assert.same({ { "2", "b" } }, raw:rows "select * from w")
+        end)
+
+        it("M2: what cannot be made anew is said", function()
+            open()
+            exec("create virtual table found using fts5 (a)", "create table t (a, b)", "insert into t values (1, 2)")
+            refused("migration", function() run { rebuild = "nope", create = "create table nope (a)" } end, "'nope'")
+            refused("migration", function() run { rebuild = "found", create = "create table found (a)" } end, "virtual")
+            refused("migration", function() run { rebuild = "t", create = "create table t (a, b" } end, "at its end")
+            refused("migration", function() run { rebuild = "t", create = "create table u (a, b)" } end, "'u'")
+            refused("syntax", function()
+                run { rebuild = "t", create = "create table t (a, b, c)", copy = { c = "nonsense + 1" } }
+            end, "nonsense")
+            refused("migration", function()
+                run { rebuild = "t", create = "create table t (a, b, c)", copy = { c = 1 } }
+            end, "copy['c']")
+        end)
+
         it("M2: texts from before strings and names were told apart, and keys that are NULL", function()
             open()
             exec([[create table old (code text primary key, kind text check (kind in ("a", "it's", 'kind')),

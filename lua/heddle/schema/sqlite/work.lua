@@ -130,12 +130,12 @@ end
 function work.of(context, link, step)
   local sql, name = ask.definition(context, link, "table", step.rebuild)
   if not sql then refuse(context, step.rebuild, "there is no such table") end
+  if sql:find("^%s*[Cc][Rr][Ee][Aa][Tt][Ee]%s+[Vv]") then refuse(context, name, "it is a virtual table") end
   local made = { name = name, was = parsed_of(context, name, sql, "the text that made it"),
     create = parsed_of(context, name, step.create, "CREATE TABLE") }
   if fold(made.create.name) ~= fold(name) then
     refuse(context, name, ("CREATE TABLE is of %s"):format(errors.quote(made.create.name)))
   end
-  if sql:find("^%s*[Cc][Rr][Ee][Aa][Tt][Ee]%s+[Vv]") then refuse(context, name, "it is a virtual table") end
   made.copied = copying.of(context, name, made.was, made.create, step.copy)
   made.new = free_name(context, link, name)
   settle_strings(made)
