@@ -132,6 +132,17 @@ function App:instance(entry)
   return made.result
 end
 
+---The same without raising: nil and the error where it does not load.
+---@param entry table
+---@return table|nil instance
+---@return any err
+function App:try_instance(entry)
+  local ok, result = pcall(self.instance, self, entry)
+  if ok then return result end
+  if report.is_interrupted(result) then error(result, 0) end
+  return nil, result
+end
+
 local function named(self, name)
   local by_name = {}
   for _, entry in ipairs(self:entries()) do
@@ -147,6 +158,7 @@ end
 function App:selected()
   if self.chosen then return self.chosen end
   local entries, args = self:entries(), self.args
+  if args.context and args.all then self:misuse("give --context NAME or --all, not both") end
   if args.context then
     self.chosen = { named(self, args.context) }
   elseif args.all then
@@ -187,8 +199,8 @@ function App:contexts()
     if is_chosen[entry] then
       list[#list + 1] = self:instance(entry)
     else
-      local ok, err = pcall(self.instance, self, entry)
-      if not ok then self:warn("context %s does not load: %s", errors.quote(entry.name), tostring(err)) end
+      local made, err = self:try_instance(entry)
+      if not made then self:warn("context %s does not load: %s", errors.quote(entry.name), tostring(err)) end
     end
   end
   return list
@@ -208,7 +220,7 @@ end
 function App:each(act, kind)
   local entries, code = self:selected(), 0
   if #entries == 1 then return act(self:contexts()[1]) or 0 end
-  for _, entry in ipairs(self:entries()) do pcall(self.instance, self, entry) end
+  for _, entry in ipairs(self:entries()) do self:try_instance(entry) end
   for _, entry in ipairs(entries) do
     if kind == "sql" then
       self:say("-- context %s", errors.quote(entry.name))

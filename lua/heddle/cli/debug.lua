@@ -3,6 +3,7 @@ local compat = require("heddle.compat")
 local errors = require("heddle.errors")
 local output = require("heddle.cli.output")
 local project = require("heddle.cli.project")
+local report = require("heddle.cli.report")
 
 -- One line of the report: "ok", "to do" or "wrong", a subject, what was found; what to do stands under it.
 local function tell(app, state, subject, found, advice)
@@ -103,7 +104,7 @@ end
 local function try(app, subject, advice, check, ...)
   local ok, state, found, what, more = pcall(check, ...)
   if not ok then
-    if tostring(state):find("interrupted!", 1, true) then error(state, 0) end
+    if report.is_interrupted(state) then error(state, 0) end
     tell(app, "wrong", subject, text_of(state), advice)
     return "wrong"
   end
@@ -154,7 +155,7 @@ end
 local function run(app)
   versions(app)
   local entries, is_wrong = load_all(app)
-  for _, entry in ipairs(entries) do pcall(app.instance, app, entry) end
+  for _, entry in ipairs(entries) do app:try_instance(entry) end
   for _, entry in ipairs(entries) do
     if not check_context(app, entry) then is_wrong = true end
   end

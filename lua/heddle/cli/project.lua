@@ -2,6 +2,7 @@
 local compat = require("heddle.compat")
 local errors = require("heddle.errors")
 local options = require("heddle.options")
+local report = require("heddle.cli.report")
 
 local project = { default_file = "orm.config.lua" }
 
@@ -39,7 +40,7 @@ local function run(path, chunk)
     result.traceback = result.traceback or trace
     error(result, 0)
   end
-  if tostring(result):find("interrupted!", 1, true) then error(result, 0) end
+  if report.is_interrupted(result) then error(result, 0) end
   local text = tostring(result)
   local err = errors.new("config", text:find(path, 1, true) and text or (path .. ": " .. text), { cause = result })
   err.where, err.traceback = nil, trace

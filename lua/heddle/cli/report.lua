@@ -32,10 +32,13 @@ local function more_of(err)
   return table.concat(lines)
 end
 
--- Ctrl-C is an error of the interpreter's, which others may have made theirs.
-local function is_interrupted(err)
+---Whether an error is Ctrl-C: the interpreter's own, or one that others have made theirs.
+---@param err any
+---@return boolean
+function report.is_interrupted(err)
   local cause = errors.is_error(err) and err.cause
-  return tostring(err):find("interrupted!", 1, true) or type(cause) == "string" and cause:find("interrupted!", 1, true)
+  return tostring(err):find("interrupted!", 1, true) ~= nil
+    or type(cause) == "string" and cause:find("interrupted!", 1, true) ~= nil
 end
 
 local function tell(streams, args, err, trace)
@@ -45,7 +48,7 @@ local function tell(streams, args, err, trace)
     if err.message then write(err.message, "\n") end
     return err.heddle_exit
   end
-  if is_interrupted(err) then
+  if report.is_interrupted(err) then
     write(errors.is_error(err) and err.message or "interrupted; what was under way has been taken back", "\n")
     return report.INTERRUPTED
   end
