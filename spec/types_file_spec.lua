@@ -89,10 +89,12 @@ describe("heddle types", function()
 
     it("what an entity inherits is its base's, and embeddables are classes too", function()
         local text = text_of(entities())
-        assert.same({ "---@class Admin: User", "---@field level integer", "---@overload fun(data?: Admin.Data): Admin" },
-            class(text, "Admin"))
-        assert.same({ "---@class Address", "---@field city string", "---@overload fun(data?: Address.Data): Address" },
-            class(text, "Address"))
+        assert.same({
+            "---@class Admin: User", "---@field level integer", "---@overload fun(data?: Admin.Data): Admin",
+        }, class(text, "Admin"))
+        assert.same({
+            "---@class Address", "---@field city string", "---@overload fun(data?: Address.Data): Address",
+        }, class(text, "Address"))
     end)
 
     it("is Lua that every interpreter reads, and the same each time", function()
