@@ -471,6 +471,8 @@ databases.on("sqlite", function(db)
             for _, more in ipairs { 10, 100 } do
                 orm.em():fork():execute("pragma max_page_count = " .. pages + more)
                 refused("driver", function() run { rebuild = "big", create = BIG } end)
+                assert.equal(0, orm.em():fork():execute("pragma legacy_alter_table")[1].legacy_alter_table)
+                assert.equal(1, orm.em():fork():execute("pragma foreign_keys")[1].foreign_keys)
             end
             orm.em():fork():execute "pragma max_page_count = 1000000"
             run { rebuild = "big", create = BIG }

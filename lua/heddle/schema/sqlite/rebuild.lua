@@ -145,8 +145,10 @@ local function run(context, link, step)
   local legacy = ask.value(context, link, "PRAGMA legacy_alter_table")
   ask.run(context, link, "PRAGMA legacy_alter_table = ON")
   local ok, err = pcall(replace, context, link, work)
-  ask.run(context, link, "PRAGMA legacy_alter_table = " .. legacy)
+  local restored, why = pcall(ask.run, context, link, "PRAGMA legacy_alter_table = " .. legacy)
+  -- What happened first is what is told.
   if not ok then error(with_name(err, work), 0) end
+  if not restored then error(why, 0) end
   run_attached(context, link, work)
   restore_temporary(context, link, work.name, triggers)
   integrity.check(context, link, before, work.name)
