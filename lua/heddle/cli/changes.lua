@@ -56,8 +56,8 @@ end
 
 ---What safe mode left out and what looks like a rename.
 function changes.tell_rest(app, made)
-  for _, text in ipairs(made.left_out or {}) do app:note("left out: %s", text) end
-  for _, text in ipairs(made.hints or {}) do app:note("hint: %s", text) end
+  for _, text in ipairs(made.left_out or {}) do app:note("%s %s", app.err_style.yellow("left out:"), text) end
+  for _, text in ipairs(made.hints or {}) do app:note("%s %s", app.err_style.yellow("hint:"), text) end
 end
 
 return changes
