@@ -235,6 +235,20 @@ databases.on("sqlite", function(db)
             assert.equal("3", raw:value "select count(*) from posts")
         end)
 
+        it("M2: a key that somebody else's foreign key refers to does not go", function()
+            open(user { { "name", type = "string", unique = true } })
+            instance.schema:create()
+            exec("create table theirs (n text references users (name) on update cascade)",
+                "insert into users (name) values ('Ann')", "insert into theirs values ('Ann')")
+            open(user { { "title", type = "string" } })
+            local opts = { safe = false, drop_tables = false, rename = { ["users.name"] = "title" } }
+            raises("migration", function() instance.schema:update(opts) end, "'users'", "(name)", "'theirs'")
+            open(user { { "title", type = "string", nullable = true, unique = true } })
+            instance.schema:update(opts)
+            exec("pragma foreign_keys = on", "update users set title = 'Anna'")
+            assert.equal("Anna", raw:value "select n from theirs")
+        end)
+
         it("M2: a table that a trigger of others needs does not go", function()
             local before = user { NAME }
             local log = orm.entity { name = "Log", table = "log", { "id", type = "integer", primary = true } }
