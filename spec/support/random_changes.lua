@@ -324,7 +324,9 @@ function random_changes.make(world, count)
     local rename, done = {}, {}
     for _, entity in ipairs(world.entities) do
         entity.was_table, entity.is_late, entity.is_renamed = entity.table, nil, nil
-        for _, p in ipairs(entity.props) do p.is_late, p.is_renamed = nil, nil end
+        for _, p in ipairs(entity.props) do
+            p.is_added, p.is_late, p.is_renamed = p.is_added or p.is_late, nil, nil
+        end
     end
     for _ = 1, count do
         local entity, kind = pick(world, world.entities), pick(world, random_changes.kinds)

@@ -231,8 +231,8 @@ local distinct = { integer = true, bigint = true, uuid = true, text = true, smal
 
 function random_schema.unique(world, entity)
     for _, p in ipairs(entity.props) do
-        if p.kind == "scalar" and distinct[p.type] and not p.primary and not p.generated and not p.is_late
-            and p.default == nil and not p.default_sql
+        if p.kind == "scalar" and distinct[p.type] and not p.primary and not p.generated
+            and not p.is_late and not p.is_added and p.default == nil and not p.default_sql
             and one_in(world, 2) then
             local item = { properties = { p }, name = one_in(world, 2) and random_schema.name(world, "u",
                 world.used) or nil }
