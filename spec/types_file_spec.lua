@@ -18,6 +18,7 @@ local function entities()
         { "tags", type = "array", array_of = "text" },
         { "data", type = "json", nullable = true },
         { "mood", type = orm.type { column = "mood" } },
+        { "since", type = orm.type { column = "timestamp without time zone" }, nullable = true },
         { "cents", type = orm.type { column = "integer", from_db = tostring, to_db = tonumber } },
         { "home", embedded = Address, nullable = true },
         { "homes", embedded = Address, array = true },
@@ -65,6 +66,7 @@ describe("heddle types", function()
             "---@field tags string[]",
             "---@field data? any",
             "---@field mood any",
+            "---@field since? number",
             "---@field cents any",
             "---@field home? Address",
             "---@field homes Address[]",
@@ -74,7 +76,7 @@ describe("heddle types", function()
             "---@field boss User",
             "---@field profile? Profile",
             "---@field books heddle.Collection<Book>",
-        }, { (table.unpack or unpack)(class(text_of(entities()), "User"), 1, 21) })
+        }, { (table.unpack or unpack)(class(text_of(entities()), "User"), 1, 22) })
     end)
 
     it("entities can be called, with data of their own", function()

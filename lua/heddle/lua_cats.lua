@@ -29,6 +29,7 @@ local function labels(list)
 end
 
 local function scalar_type(prop)
+  if prop.cast and prop.cast:find("^timestamp[ (]") then return "number" end
   if prop.custom and (prop.custom.from_db or prop.type == "unknown") then return "any" end
   if prop.as then return "string" end
   if prop.type == "enum" then return labels(prop.enum) end
