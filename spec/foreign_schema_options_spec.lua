@@ -101,6 +101,21 @@ describe("options of schemas that others made", function()
             "option 'foreign_key' belongs to the owning side")
     end)
 
+    it("are said by embedded values, too, and cannot differ within one table", function()
+        local Box = orm.embeddable { name = "Box", { "kind", enum = { "a", "b", name = "box_kinds" } },
+            { "n", type = "integer", generated = "id + 1", virtual = true } }
+        local One = orm.entity { name = "One", { "id", type = "integer", primary = true }, { "box", embedded = Box } }
+        local instance = orm.init { driver = "sqlite", database = ":memory:", entities = { One } }
+        local sql = instance.schema:create_sql()[1]
+        orm.close()
+        assert.truthy(sql:find('CONSTRAINT "box_kinds" CHECK ("box_kind" IN', 1, true), sql)
+        assert.truthy(sql:find(" VIRTUAL", 1, true), sql)
+        local Base = orm.entity { name = "Base", discriminator_column = "type",
+            { "id", type = "integer", primary = true }, { "up", many_to_one = "Base", nullable = true } }
+        refused({ name = "More", extends = Base, { "up", many_to_one = "Base", nullable = true, foreign_key = "x" } },
+            "foreign_key")
+    end)
+
     it("a default is for one column", function()
         local Pair = orm.entity { name = "Pair", { "a", type = "integer", primary = true },
             { "b", type = "integer", primary = true } }

@@ -46,7 +46,8 @@ end
 local facts = {
   "kind", "type", "custom", "column", "primary", "unique", "index_option", "default_sql", "length", "precision",
   "scale", "array_of", "autoincrement", "version", "lazy", "hidden", "persist", "check", "generated", "as",
-  "mapped_by", "owner", "pivot_table", "on_delete", "on_update_rule", "prefix", "object", "array",
+  "mapped_by", "owner", "pivot_table", "on_delete", "on_update_rule", "prefix", "object", "array", "enum_name",
+  "virtual", "foreign_key", "inverse_foreign_key", "deferrable",
 }
 
 local function same_list(a, b)

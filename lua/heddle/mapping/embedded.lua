@@ -119,7 +119,8 @@ local function add_leaf(build, node, prefix)
   local own = prop.column or naming.column(prop.name)
   column.name = prefix .. own
   column.unique, column.default_sql = prop.unique and true or false, prop.default_sql
-  column.generated, column.check = prop.generated, prop.check
+  column.generated, column.virtual, column.check = prop.generated, prop.virtual, prop.check
+  column.enum_name = prop.enum_name
   node.column = column
   build.columns[#build.columns + 1] = column
 end
