@@ -1,5 +1,4 @@
 --- Makes a migration: what leads from the snapshot, or the live database, to the entities, and back.
-local options = require("heddle.options")
 local compat = require("heddle.compat")
 local compare = require("heddle.schema.compare")
 local differ = require("heddle.schema.differ")
@@ -9,7 +8,10 @@ local files = require("heddle.migrations.files")
 local initial = require("heddle.migrations.initial")
 local model = require("heddle.schema.model")
 local names = require("heddle.migrations.names")
+local options = require("heddle.options")
+local own = require("heddle.migrations.own")
 local snapshot = require("heddle.migrations.snapshot")
+local states = require("heddle.migrations.states")
 local text = require("heddle.migrations.text")
 local write = require("heddle.migrations.write")
 
@@ -85,10 +87,18 @@ local function after(from, changes)
   }
 end
 
+-- A database may hold what is somebody else's: of that nothing goes.
+local function from_database(context)
+  local is_own = own.of(context)
+  return differ.others(context), function(item, kind) return is_own(kind, item.name, item.schema) end
+end
+
 -- Up, and back from where it led.
 local function steps_of(context, link, from, to, opts)
+  local is_kept, drops
+  if opts.from == "database" then is_kept, drops = from_database(context) end
   local up, changes = differ.steps(context, link, from, to, { safe = opts.safe or false, rename = opts.rename,
-    is_kept = opts.from == "database" and differ.others(context) or nil })
+    is_kept = is_kept, drop_tables = drops })
   if #up == 0 then return up, {}, changes end
   local ok, down = pcall(differ.steps, context, link, after(from, changes), from, { safe = false, reverse = true,
     rename = reversed_renames(changes) })
@@ -107,11 +117,12 @@ local function beginning(self, opts, directory, status)
   elseif kept and opts.from ~= "database" then
     return kept, "snapshot"
   end
-  for _, entry in ipairs(status()) do
-    if entry.state ~= "done" then
-      failure.raise(entry, context.name, ("is %s, so that the database is not what the migrations make of it: run them "
-        .. "first"):format(entry.state))
-    end
+  local entries = status()
+  states.check(entries, context.name)
+  local pending = states.of(entries, "pending")[1]
+  if pending then
+    failure.raise(pending, context.name, "is pending, so that the database is not what the migrations make of it: run "
+      .. "them first")
   end
   return nil, "database"
 end

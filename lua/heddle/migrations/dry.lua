@@ -4,6 +4,8 @@ local compat = require("heddle.compat")
 local core = require("heddle.core")
 local errors = require("heddle.errors")
 local helpers = require("heddle.migrations.helpers")
+local registry = require("heddle.registry")
+local scope = require("heddle.scope")
 local script = require("heddle.migrations.script")
 
 local dry = {}
@@ -28,14 +30,28 @@ end
 
 local NOTHING = function() end
 
--- What methods give when there are no rows; all others the entity manager itself.
+local function none() return {} end
+local function zero() return 0 end
+local function same(_, _, data) return data or {} end
+
+local writing = { insert = true, update = true, delete = true, replace = true, merge = true }
+
+-- What SQL gives that finds nothing: rows, or how many were touched.
+local function answer_to(sql)
+  local text = tostring(sql):lower()
+  if writing[text:match("%a+") or ""] and not text:find("%f[%w_]returning%f[^%w_]") then return 0 end
+  return {}
+end
+
+-- What methods give when there are no rows; all others the entity manager itself. A query's chain ends in one of them.
 local answers = {
-  find = function() return {} end, find_all = function() return {} end, find_one = NOTHING,
-  find_and_count = function() return {}, 0 end, count = function() return 0 end, stream = function() return NOTHING end,
-  execute = function() return {} end, insert = NOTHING, insert_many = function() return {} end,
-  update_where = function() return 0 end, delete_where = function() return 0 end,
-  create = function(_, data) return data or {} end, assign = function(e) return e end,
-  get_reference = function() return {} end, load = NOTHING, clear = NOTHING, flush = NOTHING,
+  find = none, find_all = none, find_one = NOTHING, find_and_count = function() return {}, 0 end, count = zero,
+  find_by_cursor = function() return { items = {}, has_next = false, has_prev = false, total = 0 } end,
+  stream = function() return NOTHING end, execute = function(_, sql) return answer_to(sql) end, insert = NOTHING,
+  insert_many = none, update_where = zero, delete_where = zero, create = same, upsert = same, upsert_many = none,
+  map = same, assign = function(_, e) return e end, merge = function(_, e) return e end, get_reference = none,
+  load = NOTHING, clear = NOTHING, flush = NOTHING, changes = none, contains = function() return false end,
+  in_transaction = function() return true end, all = none, rows = none, one = NOTHING,
 }
 
 local function is_reading(name)
@@ -45,12 +61,12 @@ end
 local Em = {}
 
 function Em.__index(em, name)
+  if type(name) ~= "string" then return nil end
   return function(_, ...)
     local lines = rawget(em, "lines")
     lines[#lines + 1] = ("-- em:%s(%s): depends on the rows that are there%s"):format(name,
       type((...)) == "string" and ("%q"):format((...)) or "...", is_reading(name) and ", read as none" or "")
     if name == "transactional" then return (...)(em) end
-    if name == "create" or name == "assign" then return answers[name](..., select(2, ...)) end
     if answers[name] then return answers[name](em, ...) end
     return em
   end
@@ -71,11 +87,25 @@ end
 
 function Tool:execute(sql, ...)
   note(self, "-- m:execute, which finds no rows here: " .. tostring(sql):gsub("%s+", " "), compat.pack(...))
-  return {}
+  return answer_to(sql)
+end
+
+local function em_of(lines, context)
+  return setmetatable({ lines = lines, context_name = context.name, instance = context }, Em)
 end
 
 function Tool:em()
-  return setmetatable({ lines = self.lines, context_name = self.context_name }, Em)
+  return em_of(self.lines, self.context)
+end
+
+-- Whatever entity manager a function asks for is one that notes, of other contexts too.
+local function noting(lines)
+  local overrides = {}
+  for _, name in ipairs(registry.names()) do
+    local context = registry.get(name)
+    overrides[context] = em_of(lines, context)
+  end
+  return { overrides = overrides }
 end
 
 function Tool:rebuild(name, create_sql, copy, indexes)
@@ -120,7 +150,9 @@ function dry.lines(context, entry, part)
     for _, statement in ipairs(part.run) do note(made, statement.text) end
     return made.lines
   end
+  local item = scope.enter(noting(made.lines))
   local ok, err = compat.pcall(part.run, made)
+  scope.leave(item)
   if not ok then
     note(made, "-- from here on it cannot be told without rows: " .. tostring(err):gsub("%s+", " "))
   end

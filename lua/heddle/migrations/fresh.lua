@@ -1,48 +1,15 @@
 --- Drops what the entities describe, what the snapshot does and what the migrations make; never another context's.
 local compat = require("heddle.compat")
 local differ = require("heddle.schema.differ")
-local dry = require("heddle.migrations.dry")
 local errors = require("heddle.errors")
 local failure = require("heddle.migrations.failure")
-local files = require("heddle.migrations.files")
-local made = require("heddle.migrations.made")
-local model = require("heddle.schema.model")
 local options = require("heddle.options")
+local own = require("heddle.migrations.own")
 local quote = require("heddle.quote")
 local raw_sql = require("heddle.raw_sql")
 local record = require("heddle.migrations.record")
-local snapshot = require("heddle.migrations.snapshot")
 
 local fresh = {}
-
--- What is known to be ours ---------------------------------------------------------------------------------------
-
-local function key_of(context, kind, name, schema)
-  return kind .. "\0" .. model.key(name, schema, context.driver_name)
-end
-
-local function note(known, context, kind, item)
-  known[key_of(context, kind, item.name, item.schema)] = true
-end
-
-local function note_model(known, context, given)
-  for _, t in ipairs(given and given.tables or {}) do note(known, context, "table", t) end
-  for _, view in ipairs(given and given.views or {}) do note(known, context, "view", view) end
-end
-
--- Every file is read before anything is dropped, so that one that cannot run is known of.
-local function known_of(context)
-  local known, directory = {}, files.directory(context)
-  note_model(known, context, model.of(context))
-  note_model(known, context, snapshot.read(directory, context))
-  for _, entry in ipairs(files.list(directory, context.name)) do
-    for _, line in ipairs(dry.lines(context, entry, files.load(entry, context).up)) do
-      local found = made.by(line, context.driver_name)
-      if found then note(known, context, found.kind, found) end
-    end
-  end
-  return known
-end
 
 -- What is there --------------------------------------------------------------------------------------------------
 
@@ -77,8 +44,7 @@ local function present_of(session, known)
   for _, kind in ipairs(ORDER) do found[kind] = {} end
   for _, row in ipairs(context:run_sql(session.link, PRESENT[context.driver_name], compat.pack())) do
     local is_own = row.schema == session.schema
-    local is_known = known[key_of(context, row.kind, row.name, row.schema)]
-      or is_own and known[key_of(context, row.kind, row.name)]
+    local is_known = known(row.kind, row.name, row.schema) or is_own and known(row.kind, row.name)
     if is_known and row.name ~= record.NAME and not is_other({ name = row.name }) then
       local list = found[row.kind]
       list[#list + 1] = row.text or row.kind:upper() .. " " .. quote.name(row.name)
@@ -127,7 +93,7 @@ function fresh.drop(migrator, opts, inside)
     errors.raise(is_unknown and "unknown_property" or "validation", "migrator:fresh: " .. message,
       { context = context.name })
   end)
-  local known = known_of(context)
+  local known = own.of(context)
   inside(context, opts and opts.on_progress, function(session)
     local ok, err = compat.pcall(drop, session, known)
     if ok then return end

@@ -114,6 +114,14 @@ function record.put(place, entry, state, duration)
   query(place, sql, name, entry.name, entry.checksum, state, date.format("!%Y-%m-%d %H:%M:%S.%f", core.now()), duration)
 end
 
+---Writes down how a migration that is there stands now; when it ran stays, since that is the order of the way back.
+---@param entry { name: string, checksum: string }
+---@param state "started"|"done"
+function record.change(place, entry, state)
+  query(place, "UPDATE " .. place.table .. " SET checksum = ?, state = ? WHERE context = ? AND name = ?",
+    entry.checksum, state, place.context.name, entry.name)
+end
+
 ---Takes a migration out.
 function record.remove(place, name)
   query(place, "DELETE FROM " .. place.table .. " WHERE context = ? AND name = ?", place.context.name, name)

@@ -60,11 +60,20 @@ local function remains_of(job, entry, part)
   return with_it and "nothing of it is left, nor of those before it" or "nothing of it is left"
 end
 
+-- A COMMIT that raised may have happened: a listener of after_commit failed, or the connection broke behind it.
+local function remains_at_commit(job, entry, part)
+  local session = job.session
+  local ok, state = pcall(session.begin, session, nil, entry.name)
+  session:rollback()
+  if not ok then return "whether it was committed is not known: see heddle migrate:status" end
+  return is_due(job, state) and remains_of(job, entry, part) or "it is committed and recorded all the same"
+end
+
 -- In a transaction of its own, or a savepoint. Gives whether it ran.
 local function run_inside(job, entry, part, index)
   local session, started = job.session, core.clock()
   local depth = #session.em.transactions
-  local is_over
+  local is_over, is_committing
   local ok, err = pcall(function()
     if not is_due(job, session:begin(job.on_progress, entry.name)) then
       is_over = true
@@ -73,13 +82,15 @@ local function run_inside(job, entry, part, index)
     tell(job, "start", entry, index)
     perform(job, entry, part, remains_of(job, entry, part))
     write_down(job, entry, job.direction == "up" and "done" or nil, core.clock() - started)
+    is_committing = depth == 0
     session:commit()
   end)
   if not ok or is_over then session:rollback(depth) end
   if not ok then
     tell(job, "failed", entry, index, { duration = core.clock() - started, error = err })
-    error(errors.is_error(err, "migration") and err
-      or failure.of(entry, session.context.name, err, nil, remains_of(job, entry, part)), 0)
+    if errors.is_error(err, "migration") then error(err, 0) end
+    local remains = is_committing and remains_at_commit or remains_of
+    error(failure.of(entry, session.context.name, err, nil, remains(job, entry, part)), 0)
   end
   if not is_over then tell(job, "done", entry, index, { duration = core.clock() - started }) end
   return not is_over
@@ -92,7 +103,11 @@ local function run_outside(job, entry, part, index)
     session:rollback()
     return false
   end
-  record.put(session, entry, "started", 0)
+  if job.direction == "up" then
+    record.put(session, entry, "started", 0)
+  else
+    record.change(session, entry, "started")
+  end
   session:commit()
   tell(job, "start", entry, index)
   local ok, err = pcall(perform, job, entry, part, remains_of(job, entry, part))
