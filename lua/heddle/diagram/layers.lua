@@ -3,6 +3,8 @@
 --- Cycles are broken by turning an edge round. No column grows much higher than the drawing is wide: what does not fit
 --- goes to the next one. Where an edge passes columns, it has a *bend* in each of them, a place of its own between the
 --- boxes, so that no line crosses a box.
+local compat = require("heddle.compat")
+
 local layers = {}
 
 local BEND = 10
@@ -49,6 +51,44 @@ local function height_limit(boxes)
   return math.max(highest, math.sqrt(area) * 0.8)
 end
 
+local function remove_from(column, item)
+  for i, each in ipairs(column) do
+    if each == item then table.remove(column, i) end
+  end
+  column.height = column.height - item.h
+end
+
+-- Boxes move next to what refers to them, where there is room: shorter lines. From the right, where those are in place.
+local function pull(columns, links, limit)
+  local nearest = {}
+  for number = #columns, 1, -1 do
+    local list = { compat.unpack(columns[number]) }
+    for _, box in ipairs(list) do
+      local wanted = nearest[box] and nearest[box] - 1 or number
+      while wanted > number and columns[wanted].height + box.h > limit do wanted = wanted - 1 end
+      if wanted > number then
+        remove_from(columns[number], box)
+        add_to(columns, wanted, box)
+      end
+    end
+    for _, link in ipairs(links) do
+      if link.right.column >= number then
+        nearest[link.left] = math.min(nearest[link.left] or link.right.column, link.right.column)
+      end
+    end
+  end
+end
+
+-- Without columns that were left empty.
+local function filled(columns)
+  local list = {}
+  for _, column in ipairs(columns) do
+    if #column > 0 then list[#list + 1] = column end
+    for _, box in ipairs(column) do box.column = #list end
+  end
+  return list
+end
+
 -- What has no edge stands apart.
 local function columns_of(graph, links, order)
   local lefts, linked, columns, alone = {}, {}, {}, {}
@@ -80,7 +120,8 @@ local function columns_of(graph, links, order)
     end
     pending = rest
   end
-  return columns, alone
+  pull(columns, links, limit)
+  return filled(columns), alone
 end
 
 -- Bends in the columns between both ends, from the right to the left.
