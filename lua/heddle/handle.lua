@@ -22,20 +22,23 @@ end
 local methods = {}
 
 -- One forwarding function a method, made when it is first asked for. What gives the entity manager itself gives the
--- handle.
+-- handle. The entity manager is asked for its method: one of a migration has its own.
 local chained = {
   persist = true, remove = true, detach = true, enable_filter = true, disable_filter = true, set_filter_params = true,
 }
 
 local function forward(name)
-  local method = manager.class[name]
   if chained[name] then
     return function(self, ...)
-      method(resolve(self), ...)
+      local em = resolve(self)
+      em[name](em, ...)
       return self
     end
   end
-  return function(self, ...) return method(resolve(self), ...) end
+  return function(self, ...)
+    local em = resolve(self)
+    return em[name](em, ...)
+  end
 end
 
 local Handle = { __name = "heddle.em" }

@@ -182,7 +182,13 @@ function Migrator:resolve(name, how)
       select_migrations.load({ entry }, "up", context)
     end
     opened:begin()
-    if how == "done" then record.put(opened, entry, "done", 0) else record.remove(opened, entry.name) end
+    if how == "undone" then
+      record.remove(opened, entry.name)
+    elseif entry.state == "pending" then
+      record.put(opened, entry, "done", 0)
+    else
+      record.change(opened, entry, "done")
+    end
     opened:commit()
   end, true)
 end

@@ -38,9 +38,16 @@ local function full_name(t)
   return t.schema and t.schema .. "." .. t.name or t.name
 end
 
+-- Whether a table or view that no entity describes goes.
+local function goes_whole(run, item, kind)
+  local drops = run.opts.drop_tables
+  if type(drops) == "function" then drops = drops(item, kind) end
+  return not run.safe and drops ~= false
+end
+
 local function drop_table(run, t)
   if run.opts.is_kept and run.opts.is_kept(t) then return end
-  if run.safe or run.opts.drop_tables == false or t.kind then
+  if t.kind or not goes_whole(run, t, "table") then
     run.changes.left_out[#run.changes.left_out + 1] = ("%s '%s' is no entity's and stays"):format(
       t.kind and t.kind .. " table" or "table", full_name(t))
   else
@@ -98,7 +105,7 @@ local function compare_views(run)
   for i = #sorted, 1, -1 do
     local was = sorted[i]
     if not wanted[model.key(was.name, was.schema, run.driver)] and not (run.opts.is_kept and run.opts.is_kept(was)) then
-      if run.safe or run.opts.drop_tables == false then
+      if not goes_whole(run, was, "view") then
         left_out[#left_out + 1] = ("view '%s' is no entity's and stays"):format(full_name(was))
       else
         views.dropped[#views.dropped + 1] = was
@@ -176,7 +183,8 @@ end
 ---@param live table model
 ---@param wanted table model
 ---@param opts table|nil { safe = true, rename = { users = "people", ["people.name"] = "full_name" },
----  drop_tables = false (what no entity describes stays), is_kept = function(table or view): boolean }
+---  drop_tables = false (what no entity describes stays) or function(item, "table"|"view"): boolean,
+---  is_kept = function(table or view): boolean (it stays without a word) }
 ---@return table changes
 function compare.changes(live, wanted, opts)
   opts = opts or {}

@@ -1,0 +1,130 @@
+-- What a demanding user of migrations met: rows and tables of others, the order of the way back, what a dry run does.
+
+local databases = require "spec.support.databases"
+local expect = require "spec.support.expect"
+local migrations = require "spec.support.migrations"
+local orm = require "heddle"
+
+local raises = expect.raises
+
+databases.each(function(db)
+    describe("migrations", function()
+        local dir, config
+
+        before_each(function()
+            dir = migrations.directory()
+            config = db:config {}
+        end)
+
+        after_each(function()
+            orm.close()
+            db:close()
+        end)
+
+        local function author(more)
+            return orm.entity { name = "Author", table = "authors", { "id", type = "integer", primary = true },
+                { "name", type = "string" }, more }
+        end
+
+        local function open(entities, more)
+            orm.close()
+            local copy = { entities = entities, migrations = dir.path }
+            for key, value in pairs(config) do copy[key] = value end
+            for key, value in pairs(more or {}) do copy[key] = value end
+            return orm.init(copy)
+        end
+
+        local function rows(sql)
+            local list = {}
+            for i, row in ipairs(db:raw():rows(sql)) do list[i] = row[1] end
+            return table.concat(list, ",")
+        end
+
+        it("M5: the first migration of a context drops nothing of one that only another process knows", function()
+            local migrator = open({ author() }).migrator
+            migrator:create { name = "authors" }
+            migrator:up()
+            db:raw():exec "INSERT INTO authors (id, name) VALUES (1, 'Ann')"
+            db:raw():exec "CREATE VIEW names AS SELECT name FROM authors"
+
+            local other = migrations.directory()
+            local log = orm.entity { name = "Log", { "id", type = "integer", primary = true } }
+            migrator = open({ log }, { context_name = "secondary", migrations = other.path }).migrator
+            local made = migrator:create()
+            assert.equal(1, #made.up)
+            assert.matches('^CREATE TABLE "', made.up[1])
+            assert.matches("table 'authors' is no entity's and stays", table.concat(made.left_out, "\n"))
+            migrator:up()
+            migrator:fresh()
+            assert.equal("Ann", rows "SELECT name FROM names")
+
+            -- What migrations of its own made goes with the entity.
+            os.remove(other.path .. "/.snapshot.json")
+            local text = orm.entity { name = "Note", { "id", type = "integer", primary = true },
+                { "words", type = "string" } }
+            migrator = open({ text }, { context_name = "secondary", migrations = other.path }).migrator
+            assert.matches("DROP TABLE \"log", table.concat(migrator:create { from = "database" }.up, "\n"))
+            assert.equal("Ann", rows "SELECT name FROM names")
+        end)
+
+        it("M4: a migration that was edited and is resolved keeps its place in the way back", function()
+            local migrator = open({ author() }).migrator
+            dir:write("20260101000000_a.up.sql", "CREATE TABLE a (n integer)")
+            dir:write("20260101000000_a.down.sql", "DROP TABLE a")
+            dir:write("20260101000001_b.up.sql", "CREATE TABLE b (n integer)")
+            dir:write("20260101000001_b.down.sql", "DROP TABLE b")
+            migrator:up()
+            local before = migrator:status()[1].executed_at
+            dir:write("20260101000000_a.up.sql", "CREATE TABLE a (n integer) -- edited")
+            migrator:resolve("a", "done")
+            assert.equal(before, migrator:status()[1].executed_at)
+            assert.same({ "20260101000001_b" }, migrator:down())
+            assert.same({ "20260101000000_a" }, migrator:down())
+        end)
+
+        it("M6: a way back without a transaction that failed and is resolved as done keeps its place", function()
+            local migrator = open({ author() }).migrator
+            dir:write("20260101000000_a.lua", [[return { transaction = false,
+                up = function(m) m:sql "CREATE TABLE a (n integer)" end, down = function() error("not now") end }]])
+            dir:write("20260101000001_b.lua", [[return { up = function(m) m:sql "CREATE TABLE b (n integer)" end,
+                down = function(m) m:sql "DROP TABLE b" end }]])
+            migrator:up()
+            raises("migration", function() migrator:down { only = "a" } end, "not now")
+            assert.equal("started", migrator:status()[1].state)
+            migrator:resolve("a", "done")
+            assert.same({ "20260101000001_b" }, migrator:down())
+        end)
+
+        it("a dry run writes nothing, whichever entity manager a migration asks for", function()
+            local instance = open { author() }
+            instance.schema:create()
+            dir:write("20260101000000_a.lua", [[local orm = require "heddle"
+            return { up = function(m)
+                orm.em():execute("INSERT INTO authors (name) VALUES ('one')")
+                orm.repository("Author"):insert { name = "two" }
+                orm.em():persist(orm.em():create("Author", { name = "three" })):flush()
+                repeat local n = m:execute("UPDATE authors SET name = 'x' WHERE name = 'y'") until n == 0
+                for _, a in ipairs(m:em():query("Author"):where { name = "x" }:all()) do a.name = "z" end
+                m:sql "CREATE TABLE last (n integer)"
+            end }]])
+            local _, scripts = instance.migrator:up { dry_run = true }
+            assert.equal("0", rows "SELECT count(*) FROM authors")
+            local sql = scripts[1].sql
+            assert.equal("CREATE TABLE last (n integer)", sql[#sql])
+            assert.matches("INSERT INTO authors", sql[1])
+            instance.migrator:up()
+            assert.equal("3", rows "SELECT count(*) FROM authors")
+        end)
+
+        it("M6: orm.em() cannot end a migration's transaction any more than m:em()", function()
+            local migrator = open({ author() }).migrator
+            dir:write("20260101000000_a.lua", [[return { up = function(m)
+                m:sql "CREATE TABLE a (n integer)"
+                require "heddle".em():commit()
+            end }]])
+            raises("migration", function() migrator:up() end, "would end the migration's own transaction")
+            assert.is_false(pcall(rows, "SELECT * FROM a"))
+            assert.equal("pending", migrator:status()[1].state)
+        end)
+    end)
+end)
