@@ -157,7 +157,7 @@ describe("renames", function()
         asked({ users = "people" }, "no entity's table")
         asked({ ["users.nme"] = "full_name" }, "did you mean 'name'")
         asked({ ["users.name"] = "fullname" }, "did you mean 'full_name'")
-        asked({ ["users.age"] = "full_name", ["users.name"] = "full_name" }, "a property has it")
+        asked({ ["users.age"] = "full_name", ["users.name"] = "full_name" }, "two columns of 'users'")
         asked({ ["users.name"] = "age" }, "is there already")
         asked({ 7 }, "names stand in it")
     end)
@@ -173,6 +173,25 @@ describe("renames", function()
         assert.same({ { from = "name", to = "label" } }, entry.columns.renamed)
         for _, kind in ipairs { "uniques", "checks", "indexes" } do
             assert.same({ added = {}, dropped = {}, renamed = {} }, entry[kind])
+        end
+    end)
+
+    it("leave the name to a new property, or a new entity", function()
+        local now = model { users { column("title", "text", { property = "name" }), column("name", "text", {
+            property = "new", nullable = true }), column("age", "integer") } }
+        local asked = unsafe(live(was), now, { rename = { ["users.name"] = "title" } })
+        for _, changes in ipairs { unsafe(was, now), asked } do
+            assert.same({ { from = "name", to = "title" } }, changes.changed[1].columns.renamed)
+            assert.same({ "name" }, names(changes.changed[1].columns.added))
+            assert.same({}, changes.changed[1].columns.altered)
+        end
+        local people = table_of("people", was.tables[1].columns, { entity = "users" })
+        now = model { people, table_of("users", { column "id" }, { entity = "Other" }) }
+        asked = unsafe(live(was), now, { rename = { users = "people" } })
+        for _, changes in ipairs { unsafe(was, now), asked } do
+            assert.same({ "users", "people" }, { changes.renamed[1].from.name, changes.renamed[1].to.name })
+            assert.same({ "users" }, names(changes.added))
+            assert.same({}, changes.dropped)
         end
     end)
 

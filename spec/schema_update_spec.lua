@@ -122,6 +122,25 @@ describe("schema:update", function()
             assert.truthy(err.message:find("option 'rename'", 1, true))
         end)
 
+        it("renames what leaves its name to a new property, and to a new entity", function()
+            open({ user({ { "name", type = "string", unique = true }, age }), Post }):create()
+            db:raw(config):exec "insert into users (id, name) values (1, 'Ann')"
+            db:raw(config):exec "insert into posts (author_id) values (1)"
+            local Person = orm.entity { name = "User", table = "people", { "id", type = "integer", primary = true },
+                { "title", type = "string", unique = true }, { "name", type = "integer", default = 5, unique = true },
+                age }
+            local New = orm.entity { name = "New", table = "users", { "id", type = "integer", primary = true },
+                { "name", type = "string", unique = true } }
+            local schema = open { Person, New, Post }
+            schema:update { safe = false, rename = { users = "people", ["users.name"] = "title" } }
+            assert.same({}, schema:diff { safe = false })
+            assert.same({ { "1", "Ann", "5" } }, db:raw(config):rows "select id, title, name from people")
+            assert.equal("0", value "select count(*) from users")
+            assert.equal("1", value "select count(*) from posts")
+            local em = orm.instance().em:fork()
+            raises("foreign_key_violation", function() em:insert(Post, { author = 7 }) end)
+        end)
+
         it("never touches what another context has in the same database, nor Heddle's record", function()
             open({ user { name } }):create()
             local made = {}

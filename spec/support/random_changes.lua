@@ -80,6 +80,11 @@ function changes.rename_column(world, entity, rename)
     p.column = random_schema.name(world, "n", entity.used)
     rename[#rename + 1] = { entity = entity, property = p, path = path_of(world, entity) .. "." .. from,
         name = p.column }
+    -- Somebody new may take the name that is free now.
+    if one_in(world, 3) then
+        local new = random_schema.scalar(world, entity)
+        new.column, new.is_late, new.nullable, new.check = from, true, true, nil
+    end
 end
 
 function changes.rename_table(world, entity, rename)

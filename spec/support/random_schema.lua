@@ -77,6 +77,7 @@ function random_schema.give_default(world, p)
     end
     if p.default and p.type == "string" and p.length and #p.default > p.length then p.default = "it's" end
     if p.default and p.type == "decimal" and p.scale and p.scale < 2 then p.default = 7 end
+    p.had_default = p.had_default or p.default ~= nil or p.default_sql ~= nil
     return p.default ~= nil or p.default_sql ~= nil
 end
 
@@ -232,7 +233,7 @@ local distinct = { integer = true, bigint = true, uuid = true, text = true, smal
 function random_schema.unique(world, entity)
     for _, p in ipairs(entity.props) do
         if p.kind == "scalar" and distinct[p.type] and not p.primary and not p.generated
-            and not p.is_late and not p.is_added and p.default == nil and not p.default_sql
+            and not p.is_late and not p.is_added and not p.had_default
             and one_in(world, 2) then
             local item = { properties = { p }, name = one_in(world, 2) and random_schema.name(world, "u",
                 world.used) or nil }

@@ -93,10 +93,6 @@ local function ask_table(run, from, name)
   if run.live_by_key[key_of(run, to)] then
     refuse(("table '%s' cannot become '%s', which is there already"):format(from.name, name))
   end
-  if run.wanted_by_key[key_of(run, from)] then
-    refuse(("table '%s' cannot become '%s': entity '%s' has it"):format(from.name, name,
-      run.wanted_by_key[key_of(run, from)].entity or "?"))
-  end
   if run.taken[key_of(run, to)] then refuse(("two tables become '%s'"):format(name)) end
   rename_table(run, from, to)
 end
@@ -140,9 +136,6 @@ local function ask_column(run, path, name)
   if was_columns[fold(run, name)] then
     refuse(("column '%s.%s' cannot become '%s', which is there already"):format(t.name, from, name))
   end
-  if columns[fold(run, from)] then
-    refuse(("column '%s.%s' cannot become '%s': a property has it"):format(t.name, from, name))
-  end
   for _, other in pairs(run.columns[key_of(run, t)] or {}) do
     if other == to.name then refuse(("two columns of '%s' become '%s'"):format(t.name, name)) end
   end
@@ -170,11 +163,17 @@ end
 
 -- Known by entity and property -------------------------------------------------------------------------------------
 
+-- Whether a name is free from now on: nobody has it, or somebody who is new.
+local function is_given_up(heir, field, live)
+  return not heir or heir[field] ~= nil and live[heir[field]] == nil
+end
+
 local function find_tables(run)
-  local wanted = by_identity(run.wanted.tables, "entity")
-  for entity, from in pairs(by_identity(run.live.tables, "entity")) do
+  local wanted, live = by_identity(run.wanted.tables, "entity"), by_identity(run.live.tables, "entity")
+  for entity, from in pairs(live) do
     local to = from and wanted[entity]
-    if to and not run.tables[key_of(run, from)] and not run.wanted_by_key[key_of(run, from)]
+    if to and not run.tables[key_of(run, from)]
+      and is_given_up(run.wanted_by_key[key_of(run, from)], "entity", live)
       and not run.live_by_key[key_of(run, to)] and not run.taken[key_of(run, to)] then
       rename_table(run, from, to)
     end
@@ -185,9 +184,11 @@ local function find_columns(run, t, now)
   local was_columns, columns, wanted = columns_of(run, t), columns_of(run, now), by_identity(now.columns, "property")
   local taken = {}
   for _, name in pairs(run.columns[key_of(run, t)] or {}) do taken[name] = true end
-  for property, from in pairs(by_identity(t.columns, "property")) do
+  local live = by_identity(t.columns, "property")
+  for property, from in pairs(live) do
     local to = from and wanted[property]
-    if to and not columns[fold(run, from.name)] and not was_columns[fold(run, to.name)] and not taken[to.name]
+    if to and is_given_up(columns[fold(run, from.name)], "property", live)
+      and not was_columns[fold(run, to.name)] and not taken[to.name]
       and not (run.columns[key_of(run, t)] or {})[fold(run, from.name)] then
       rename_column(run, t, from.name, to.name)
     end
