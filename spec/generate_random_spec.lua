@@ -47,7 +47,7 @@ describe("entities from a random schema", function()
         it("M1: differ in nothing from the database", function()
             local first, whole, runs = chance.seed(1), 0, chance.runs(db.name == "sqlite" and 150 or 40)
             for seed = first, first + runs - 1 do
-                local ok, result = xpcall(run, words, chance.generator(seed))
+                local ok, result = xpcall(function() return run(chance.generator(seed)) end, words)
                 orm.close()
                 db:close()
                 if not ok then error(("seed %d on %s: %s"):format(seed, db.name, result), 0) end
