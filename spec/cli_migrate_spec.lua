@@ -251,6 +251,24 @@ databases.each(function(db)
     end)
 end)
 
+databases.on("postgres", function(db)
+    it("draws progress on a terminal, and tells of statements that take long", function()
+        local project = command.project()
+        project:configure(db:config { entities = {} })
+        project:write("migrations/20260101000000_a.lua", [[return { context = "default", up = function(m)
+            m:sql "create table a (n integer)"
+            m:sql "select pg_sleep(1.05)" end }]])
+        local out, err, code = command.inside({ "migrate", "--config", project:path "orm.config.lua" },
+            { terminal = true })
+        assert.equal(0, code, err)
+        assert.matches("^\r\27%[K  migrating 20260101000000_a %(1 of 1%) %.%.%.\r\27%[K  %d+%.%d s  "
+            .. "select pg_sleep%(1%.05%)\n\r\27%[K$", err)
+        assert.matches("^  \27%[32mmigrated\27%[0m 20260101000000_a  \27%[2m%d+%.%d s\27%[0m\n", out)
+        project:remove()
+        db:close()
+    end)
+end)
+
 describe("questions", function()
     it("are asked on a terminal, and only yes is one", function()
         local project = command.project()
