@@ -65,7 +65,16 @@ describe("migrations of a random schema", function()
             local lost = random_rows.lost(before, random_rows.read(instance, db:raw(config)))
             if lost then error(lost, 0) end
             if instance.migrator:create() then error("there is something to create", 0) end
-            if made then back(former, has_rows) end
+            if not made then return rows end
+            -- Some types know no way back, nor a column whose former name another one has taken; the file says so.
+            local file = io.open(made.path)
+            local refused = file:read "*a":match "%-%- No way down: ([^\n]*)"
+            file:close()
+            if refused then
+                assert.is_truthy(refused:find "its type changes from" or refused:find "which is there already", refused)
+            else
+                back(former, has_rows)
+            end
             return rows
         end
 
