@@ -33,9 +33,6 @@ context.handle = nil
 ---Set by heddle.stream: ends those that are open in a context.
 ---@type fun(context: table)
 context.end_streams = nil
----Set by heddle.schema.
----@type fun(context: table): table
-context.schema = nil
 
 local load_driver = {}
 
@@ -90,7 +87,7 @@ function context.init(given, base_dir)
   self.pool = core.pool(self.driver, made.driver_options(), limits_of(made))
   self.replicas, self.writes = replicas.open(made, self.driver, limits_of(made)), own_writes.mark()
   self.em = context.handle(self.name)
-  self.schema = context.schema(self)
+  self.schema = later(self, "heddle.schema")
   self.migrator = later(self, "heddle.migrator")
   self.seeder = later(self, "heddle.seeder")
   if made.debug and made.debug.traceback then errors.debug = true end

@@ -42,7 +42,6 @@ require("heddle.manager.upsert")
 require("heddle.manager.merging")
 require("heddle.manager.transactions")
 require("heddle.relations.methods")
-require("heddle.schema")
 
 core.on_error(errors.from_core)
 entity.construct = construct.construct

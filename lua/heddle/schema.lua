@@ -1,7 +1,6 @@
 --- `instance.schema`: the tables of a context's entities, made, changed, compared and dropped.
 local apply = require("heddle.schema.apply")
 local compat = require("heddle.compat")
-local context = require("heddle.context")
 local differ = require("heddle.schema.differ")
 local errors = require("heddle.errors")
 local options = require("heddle.options")
@@ -154,10 +153,6 @@ end
 ---@return string
 function Schema:diagram(format)
   return require("heddle.diagram").draw(self.context, format or "mermaid")
-end
-
-context.schema = function(item)
-  return setmetatable({ context = item }, Schema)
 end
 
 return Schema
