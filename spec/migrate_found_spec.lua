@@ -95,6 +95,53 @@ databases.each(function(db)
             assert.same({ "20260101000001_b" }, migrator:down())
         end)
 
+        it("M4: a migration without a transaction is waited for, however long it takes", function()
+            open {}
+            dir:write("20260101000000_a.lua", [[return { transaction = false, up = function(m)
+                m:sql "CREATE TABLE a (n integer)"
+                for i = 1, 8 do
+                    m:em():transactional(function(em) em:execute("INSERT INTO a (n) VALUES (?)", i) end)
+                    require("heddle.core").sleep(0.4)
+                end
+            end }]])
+            local run = [[local names = instance.migrator:up { on_progress = function(told) say(told.event) end }
+                print("ran " .. table.concat(names, ","))]]
+            local first = migrations.process(config, dir, run)
+            first:expect "start"
+            local second = migrations.process(config, dir, run)
+            second:expect "waiting"
+            assert.matches("ran 20260101000000_a", first:wait())
+            assert.matches("ran \n", second:wait())
+            assert.equal("8", rows "SELECT count(*) FROM a")
+        end)
+
+        it("M4: resolving one that another process is at waits for its end; that of a dead one does not", function()
+            open {}
+            dir:write("20260101000000_a.lua", [[return { transaction = false, up = function(m)
+                m:sql "CREATE TABLE a (n integer)"
+                say "in the middle"
+                require("heddle.core").sleep(HANG or 0)
+            end }]])
+            local first = migrations.process(config, dir, "HANG = 60 instance.migrator:up()")
+            first:expect "in the middle"
+            local second = migrations.process(config, dir, [[instance.migrator:resolve("a", "undone") print "resolved"]])
+            assert.is_falsy(second:output():find "resolved")
+            require "heddle.core".sleep(0.5)
+            assert.is_falsy(second:output():find "resolved")
+            first:kill()
+            assert.matches("resolved", second:wait())
+            assert.equal("pending", orm.instance().migrator:status()[1].state)
+        end)
+
+        it("what to type next names the context", function()
+            local migrator = open({}, { context_name = "secondary" }).migrator
+            dir:write("20260101000000_a.lua",
+                [[return { context = "secondary", transaction = false, up = function() error "no" end }]])
+            local wanted = "heddle migrate:resolve 20260101000000_a --done or --undone --context secondary"
+            raises("migration", function() migrator:up() end, wanted)
+            raises("migration", function() migrator:up() end, wanted)
+        end)
+
         it("a dry run writes nothing, whichever entity manager a migration asks for", function()
             local instance = open { author() }
             instance.schema:create()

@@ -51,7 +51,7 @@ local function refuse_test(context)
 end
 
 -- Runs `work(session, entries)` with other processes kept out; `entries` is how things stand by then.
-local function inside(context, on_progress, work, is_settling)
+local function inside(context, on_progress, work)
   refuse_nested(context)
   refuse_test(context)
   running[context] = owner.new()
@@ -61,7 +61,7 @@ local function inside(context, on_progress, work, is_settling)
     opened:lock(on_progress)
     local entries = states.merge(files.list(files.directory(context), context.name), record.rows(opened))
     local settled = true
-    for _, entry in ipairs(is_settling and {} or states.of(entries, "started")) do
+    for _, entry in ipairs(states.of(entries, "started")) do
       settled = opened:settled_state(on_progress, entry.name) == "started" and settled
     end
     if not settled then
@@ -190,7 +190,7 @@ function Migrator:resolve(name, how)
       record.change(opened, entry, "done")
     end
     opened:commit()
-  end, true)
+  end)
 end
 
 ---Makes a migration of what differs between the entities and the snapshot (or the database). Raises `migration`,

@@ -6,6 +6,16 @@ local failure = {}
 -- What an error of the database's knows besides its words.
 local KEPT = { "sql", "sqlstate", "code", "detail", "hint", "constraint", "table", "column", "entity", "property" }
 
+---What a user types next.
+---@param name string a migration
+---@param context_name string
+---@param how string "--done", "--undone" or both
+---@return string
+function failure.resolve_command(name, context_name, how)
+  return ("heddle migrate:resolve %s %s%s"):format(name, how,
+    context_name == "default" and "" or " --context " .. context_name)
+end
+
 ---Raises `migration` about one of them.
 ---@param entry table { name =, path = }
 ---@param context_name string

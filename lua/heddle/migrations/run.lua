@@ -54,7 +54,7 @@ end
 local function remains_of(job, entry, part)
   if not part.transaction then
     return ("it runs without a transaction and stays recorded as started: look what of it is in the database, then say "
-      .. "so with heddle migrate:resolve %s --done or --undone"):format(entry.name)
+      .. "so with %s"):format(failure.resolve_command(entry.name, job.session.context.name, "--done or --undone"))
   end
   local with_it = job.is_whole and #job.entries > 1
   return with_it and "nothing of it is left, nor of those before it" or "nothing of it is left"
@@ -97,7 +97,7 @@ local function run_inside(job, entry, part, index)
 end
 
 -- Recorded as started before, so that a failure, or the end of the process, is known of (M6).
-local function run_outside(job, entry, part, index)
+local function run_recorded(job, entry, part, index)
   local session, started = job.session, core.clock()
   if not is_due(job, session:begin(job.on_progress, entry.name)) then
     session:rollback()
@@ -125,6 +125,10 @@ local function run_outside(job, entry, part, index)
   end
   tell(job, "done", entry, index, { duration = core.clock() - started })
   return true
+end
+
+local function run_outside(job, entry, part, index)
+  return job.session:alone(job.on_progress, run_recorded, job, entry, part, index)
 end
 
 local function run_each(job)

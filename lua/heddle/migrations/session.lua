@@ -4,6 +4,7 @@
 --- PostgreSQL: an advisory lock of the session, asked for again and again in short statements, because a statement that
 --- waits would stand in the way of CREATE INDEX CONCURRENTLY; every transaction looks whether it is still held. SQLite:
 --- each transaction takes the write lock, and looks whether somebody else was faster.
+local at_work = require("heddle.migrations.at_work")
 local compat = require("heddle.compat")
 local errors = require("heddle.errors")
 local failure = require("heddle.migrations.failure")
@@ -23,9 +24,8 @@ local session = {}
 -- One half of the advisory lock's key, "HEDD"; the other one is the schema's.
 local LOCK = 1212499012
 
--- The longest pause between two attempts; how long SQLite's lock is waited for before that is told; how long a
--- migration that has started may be somebody's who is at it.
-local PAUSE, PATIENCE, GRACE = 0.5, 0.5, 2
+-- The longest pause between two attempts; how long SQLite's lock is waited for before that is told.
+local PAUSE, PATIENCE = 0.5, 0.5
 
 function Session:query(sql, ...)
   local rows = self.context:run_sql(self.link, sql, compat.pack(...))
@@ -163,20 +163,31 @@ function Session:rollback(depth)
   while #self.em.transactions > (depth or 0) do transaction.rollback(self.em) end
 end
 
----A migration that has started: nil when somebody else has ended it since, `started` when nobody is at it.
+---Runs `fn(...)`, which gives one value, while no other process is at a migration without a transaction.
+---@param on_progress function|nil
+---@param fn function
+function Session:alone(on_progress, fn, ...)
+  local pause, held = 0.02, at_work.take(self)
+  while not held do
+    tell_waiting(self, on_progress)
+    wait.sleep(pause)
+    pause = math.min(pause * 2, PAUSE)
+    held = at_work.take(self)
+  end
+  local ok, result = pcall(fn, ...)
+  at_work.leave(held)
+  if not ok then error(result, 0) end
+  return result
+end
+
+---A migration that was recorded as started: how it stands once nobody is at it.
 ---@return string|nil state
 function Session:settled_state(on_progress, name)
-  if self.context.driver_name == "postgres" then return "started" end
-  local passed = 0
-  repeat
+  return self:alone(on_progress, function()
     local state = self:begin(on_progress, name)
     self:rollback()
-    if state ~= "started" then return nil end
-    tell_waiting(self, on_progress)
-    wait.sleep(0.1)
-    passed = passed + 0.1
-  until passed > GRACE
-  return "started"
+    return state
+  end)
 end
 
 local function broken(self)

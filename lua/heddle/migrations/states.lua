@@ -77,12 +77,11 @@ function states.merge(files, recorded)
 end
 
 local advice = {
-  edited = "was edited after it ran (%s): put its text back and write what has changed as a new migration, or, where "
-    .. "the database is as the file says now, heddle migrate:resolve %s --done",
-  missing = "has run and its file is gone: put it back, or, where it shall be forgotten, heddle migrate:resolve %s "
-    .. "--undone",
-  started = "was begun without a transaction and did not end: look what of it is in the database, then say so with "
-    .. "heddle migrate:resolve %s --done or --undone",
+  edited = { "was edited after it ran: put its text back and write what has changed as a new migration, or, where "
+    .. "the database is as the file says now, ", "--done" },
+  missing = { "has run and its file is gone: put it back, or, where it shall be forgotten, ", "--undone" },
+  started = { "was begun without a transaction and did not end: look what of it is in the database, then say so with ",
+    "--done or --undone" },
 }
 
 ---Raises `migration` for the first one that is neither done nor pending.
@@ -90,10 +89,11 @@ local advice = {
 ---@param context_name string
 function states.check(entries, context_name)
   for _, entry in ipairs(entries) do
-    local text = advice[entry.state]
-    if text then
-      local words = entry.state == "edited" and text:format(entry.path, entry.name) or text:format(entry.name)
-      failure.raise(entry, context_name, words, { state = entry.state })
+    local words = advice[entry.state]
+    if words then
+      local place = entry.path and ("(%s) "):format(entry.path) or ""
+      failure.raise(entry, context_name, place .. words[1]
+        .. failure.resolve_command(entry.name, context_name, words[2]), { state = entry.state })
     end
   end
 end
