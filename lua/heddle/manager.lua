@@ -236,11 +236,8 @@ local fork_rules = { flush_mode = options.one_of({ "auto", "commit", "always" })
 ---@param opts? { flush_mode: string }
 ---@return heddle.EntityManager
 function Manager:fork(opts)
-  options.check(opts or {}, fork_rules, function(message, is_unknown)
-    errors.raise(is_unknown and "unknown_property" or "validation", "em:fork: " .. message,
-      { context = self.context_name })
-  end)
-  return new(self.context, { flush_mode = opts and opts.flush_mode, link = self.test and self.link, test = self.test,
+  opts = options.given(opts, fork_rules, "em:fork", self.context_name)
+  return new(self.context, { flush_mode = opts.flush_mode, link = self.test and self.link, test = self.test,
     writes = own_writes.mark(self.writes), filter_states = self.filter_states })
 end
 

@@ -115,6 +115,26 @@ function options.check(given, rules, fail, names)
   end
 end
 
+---The options that a call was given, an empty table for none. Raises `validation`, `unknown_property`.
+---
+---Usage: `opts = options.given(opts, { safe = options.boolean }, "schema:diff", context.name)`
+---@param given any
+---@param rules table<string, function>
+---@param call string
+---@param context_name string
+---@return table
+function options.given(given, rules, call, context_name)
+  local fields = { context = context_name }
+  if given == nil then return {} end
+  if type(given) ~= "table" then
+    errors.raise("validation", ("%s takes a table of options, not %s"):format(call, options.describe(given)), fields)
+  end
+  options.check(given, rules, function(message, is_unknown)
+    errors.raise(is_unknown and "unknown_property" or "validation", call .. ": " .. message, fields)
+  end)
+  return given
+end
+
 ---What a value is, without the value: it may be a secret.
 ---@param value any
 ---@return string

@@ -2,7 +2,6 @@
 local apply = require("heddle.schema.apply")
 local compat = require("heddle.compat")
 local differ = require("heddle.schema.differ")
-local errors = require("heddle.errors")
 local options = require("heddle.options")
 local raw_sql = require("heddle.raw_sql")
 local sql = require("heddle.schema.sql")
@@ -71,19 +70,6 @@ local rules = {
   safe = options.boolean, drop_tables = options.boolean, rename = options.table,
 }
 
-local function check(self, opts, call)
-  if opts == nil then return {} end
-  if type(opts) ~= "table" then
-    errors.raise("validation", ("schema:%s takes a table of options, not %s"):format(call, options.describe(opts)),
-      { context = self.context.name })
-  end
-  options.check(opts, rules, function(message, is_unknown)
-    errors.raise(is_unknown and "unknown_property" or "validation", ("schema:%s: %s"):format(call, message),
-      { context = self.context.name })
-  end)
-  return opts
-end
-
 -- The list, and beside its items what safe mode left out and what looks like a rename.
 local function annotated(texts, changes)
   return setmetatable(texts, { __index = { left_out = changes.left_out, hints = changes.hints } })
@@ -107,7 +93,7 @@ end
 ---  drop_tables = true }
 ---@return string[]
 function Schema:diff(opts)
-  opts = check(self, opts, "diff")
+  opts = options.given(opts, rules, "schema:diff", self.context.name)
   return with_link(self, function(item, link)
     local steps, changes = differ.update(item, link, opts)
     return texts_of(item, link, steps, changes)
@@ -128,7 +114,7 @@ end
 ---@param opts table|nil as for `diff`
 ---@return string[]
 function Schema:update(opts)
-  opts = check(self, opts, "update")
+  opts = options.given(opts, rules, "schema:update", self.context.name)
   return with_link(self, function(item, link)
     local steps, changes = differ.update(item, link, opts)
     -- Nobody waits for a lock where there is nothing to do.

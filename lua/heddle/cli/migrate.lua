@@ -4,7 +4,9 @@ local output = require("heddle.cli.output")
 
 local states = { done = "green", pending = "yellow" }
 
-local function add_run_options(parser)
+local function add_run_options(parser, to, only)
+  parser:option("--to"):argname("MIGRATION"):description(to)
+  parser:option("--only"):argname("MIGRATION"):description(only)
   parser:flag("--dry-run"):description("Print the SQL, run nothing.")
   parser:flag("--all-or-nothing"):description("One transaction for them all: one that fails takes back the others.")
 end
@@ -171,9 +173,7 @@ return {
       { "heddle migrate --dry-run", "the SQL, nothing is run" },
     },
     arguments = function(parser)
-      parser:option("--to"):argname("MIGRATION"):description("The last one to run.")
-      parser:option("--only"):argname("MIGRATION"):description("Run this one alone.")
-      add_run_options(parser)
+      add_run_options(parser, "The last one to run.", "Run this one alone.")
     end,
   },
   {
@@ -206,9 +206,7 @@ return {
       { "heddle migrate:down --to 0", "all of them" },
     },
     arguments = function(parser)
-      parser:option("--to"):argname("MIGRATION"):description("The last one that stays; 0 takes back all.")
-      parser:option("--only"):argname("MIGRATION"):description("Take back this one alone.")
-      add_run_options(parser)
+      add_run_options(parser, "The last one that stays; 0 takes back all.", "Take back this one alone.")
     end,
   },
   {

@@ -1,10 +1,8 @@
 --- The files of a new project: texts in which {{words}} are replaced.
 local scaffold = {}
 
--- The first database is the context "default"; each further one has a configuration, a directory of entities and one of
--- migrations of its own name.
-scaffold.config = [[
--- The databases of this project. The heddle command reads this file; main.lua does too.
+-- How each configuration begins.
+scaffold.head = [[
 local orm = require "heddle"
 
 local here = debug.getinfo(1, "S").source:match "^@(.*/)" or ""
@@ -13,7 +11,13 @@ if env then
   env:close()
   orm.env(here .. ".env")
 end
+]]
 
+-- The first database is the context "default"; each further one has a configuration, a directory of entities and one of
+-- migrations of its own name.
+scaffold.config = [[
+-- The databases of this project. The heddle command reads this file; main.lua does too.
+{{head}}
 local config = orm.config_from_env("DB", {
   entities = { "entities/*.lua" },
 })
@@ -23,15 +27,7 @@ local config = orm.config_from_env("DB", {
 
 scaffold.further_config = [[
 -- The context "{{name}}". orm.config.lua loads this file; alone it is `--config={{file}}`.
-local orm = require "heddle"
-
-local here = debug.getinfo(1, "S").source:match "^@(.*/)" or ""
-local env = io.open(here .. ".env")
-if env then
-  env:close()
-  orm.env(here .. ".env")
-end
-
+{{head}}
 local config = orm.config_from_env("{{prefix}}", {
   context_name = "{{name}}",
   entities = { "entities/{{name}}/*.lua" },
@@ -160,7 +156,7 @@ local function describe(names, driver)
     databases[i] = {
       name = i == 1 and "default" or name, database = name == "default" and "app" or name,
       prefix = i == 1 and "DB" or ("DB_" .. name:upper()), file = config_file(name),
-      entity = entity, table = table_name, driver = driver, sqlite = driver == "sqlite" and scaffold.sqlite or "",
+      entity = entity, table = table_name, head = scaffold.head, sqlite = driver == "sqlite" and scaffold.sqlite or "",
     }
   end
   return databases
@@ -191,7 +187,7 @@ function scaffold.files(names, driver)
   local function add(path, text) files[#files + 1] = { path, text } end
   for i = 2, #databases do result[i] = ("dofile(here .. %q)"):format(databases[i].file) end
   add("orm.config.lua", scaffold.fill(scaffold.config, {
-    sqlite = databases[1].sqlite,
+    head = scaffold.head, sqlite = databases[1].sqlite,
     result = #databases == 1 and "return config" or ("return {\n  %s,\n}"):format(table.concat(result, ",\n  ")),
   }))
   for i, one in ipairs(databases) do

@@ -20,9 +20,15 @@ local function drop(app, args)
   end, args.dry_run and "sql" or nil)
 end
 
-local function diff(app, args)
+-- Before anything may be dropped, it is known whose tables are whose.
+local function options_of(app, args)
   local options = changes.options(app, args, "safe")
   if args.unsafe then app:load_all() end
+  return options
+end
+
+local function diff(app, args)
+  local options = options_of(app, args)
   return app:each(function(instance)
     local made = instance.schema:diff(options)
     changes.print_sql(app, made)
@@ -33,8 +39,7 @@ local function diff(app, args)
 end
 
 local function update(app, args)
-  local options = changes.options(app, args, "safe")
-  if args.unsafe then app:load_all() end
+  local options = options_of(app, args)
   return app:each(function(instance)
     local planned = instance.schema:diff(options)
     if args.dry_run or #planned == 0 then

@@ -22,7 +22,7 @@ local function mark(box, t, name, key)
 end
 
 local function box_of(t)
-  local box = { name = t.schema and t.schema .. "." .. t.name or t.name, rows = {}, comment = t.comment }
+  local box = { name = models.path(t), rows = {}, comment = t.comment }
   -- The table of a many_to_many has no entity; its name in the model is a path.
   if t.entity and not t.entity:find(".", 1, true) then box.entity = t.entity end
   for i, column in ipairs(t.columns) do
@@ -40,24 +40,14 @@ local function box_of(t)
   return box
 end
 
-local function same(a, b)
-  if #a ~= #b then return false end
-  for i, item in ipairs(a) do
-    if item ~= b[i] then return false end
-  end
-  return true
-end
-
 -- Whether no two rows can have the same values there.
 local function is_unique(t, columns)
-  if t.primary and same(t.primary.columns, columns) then return true end
+  if t.primary and models.same_names(t.primary.columns, columns) then return true end
   for _, unique in ipairs(t.uniques) do
-    if same(unique.columns, columns) then return true end
+    if models.same_names(unique.columns, columns) then return true end
   end
   for _, index in ipairs(t.indexes) do
-    local names = {}
-    for i, part in ipairs(index.parts) do names[i] = part.column or false end
-    if index.unique and not index.where and same(names, columns) then return true end
+    if index.unique and not index.where and models.same_names(models.columns_of(index), columns) then return true end
   end
   return false
 end

@@ -1,6 +1,6 @@
 --- Where an entity says its unique keys, indexes and checks: beside the property that one is about, or in a list of the
 --- entity's. Names that Heddle would give by itself are not said.
-local fit = require("heddle.generate.fit")
+local model = require("heddle.schema.model")
 local naming = require("heddle.naming")
 local types = require("heddle.generate.types")
 
@@ -29,7 +29,7 @@ end
 -- The property that some columns are, all of them and no others.
 local function single(found, columns)
   local property = columns[1] and found[columns[1]]
-  return property and fit.same_list(columns_of(property), columns) and property or nil
+  return property and model.same_names(columns_of(property), columns) and property or nil
 end
 
 -- Names of properties for columns; those of a relation come together (see fit.lua).
@@ -47,7 +47,7 @@ end
 
 local function add_unique(entity, found, unique)
   local t = entity.table
-  if t.primary and fit.same_list(unique.columns, t.primary.columns) then return end
+  if t.primary and model.same_names(unique.columns, t.primary.columns) then return end
   local property = single(found, unique.columns)
   local name = said(t, unique, unique.columns, "unique")
   if property and property.unique == nil then

@@ -22,27 +22,12 @@ local function keeps_together(list, columns)
   return true
 end
 
-local function same_list(a, b)
-  if #a ~= #b then return false end
-  for i, item in ipairs(a) do
-    if item ~= b[i] then return false end
-  end
-  return true
-end
-fit.same_list = same_list
-
-local function parts_of(index)
-  local names = {}
-  for i, part in ipairs(index.parts) do names[i] = part.column or false end
-  return names
-end
-
 -- Everything in a table that names columns one by one.
 local function lists_of(t)
   local lists = { t.primary and t.primary.columns or {} }
   for _, unique in ipairs(t.uniques) do lists[#lists + 1] = unique.columns end
   for _, index in ipairs(t.indexes) do
-    lists[#lists + 1] = parts_of(index)
+    lists[#lists + 1] = models.columns_of(index)
     lists[#lists + 1] = index.include
   end
   return lists
@@ -77,7 +62,7 @@ end
 local function fault_of(t, fk, target, taken, driver)
   if not target then return "the table that it refers to is not among those that are generated" end
   if not target.primary then return "the table that it refers to has no primary key" end
-  if #(fk.target_columns or {}) > 0 and not same_list(fk.target_columns, target.primary.columns) then
+  if #(fk.target_columns or {}) > 0 and not models.same_names(fk.target_columns, target.primary.columns) then
     return "it refers to a unique key, not to the primary key"
   end
   return columns_fault(t, fk, target, taken, driver)
@@ -158,7 +143,7 @@ function fit.pivot(t, relations, referred)
     for _, name in ipairs(side.fk.columns) do pair[#pair + 1] = name end
     if side.comment or side.default then return nil end
   end
-  if #pair ~= #t.columns or not same_list(pair, t.primary.columns) then return nil end
+  if #pair ~= #t.columns or not models.same_names(pair, t.primary.columns) then return nil end
   for _, rule in ipairs({ "on_delete", "on_update", "deferrable" }) do
     if first.fk[rule] ~= second.fk[rule] then return nil end
   end

@@ -4,16 +4,13 @@
 ---     property = { name, column = the model's } or { name, relation = { fk, ... }, target = entity, kind }
 ---             or { name, inverse = property, target = entity, kind } or { name, pivot, target = entity }
 local fit = require("heddle.generate.fit")
+local model = require("heddle.schema.model")
 local words = require("heddle.generate.words")
 
 local plan = {}
 
 local function note(run, format, ...)
   run.notes[#run.notes + 1] = format:format(...)
-end
-
-local function full_name(t)
-  return t.schema and t.schema .. "." .. t.name or t.name
 end
 
 -- Entities -------------------------------------------------------------------------------------------------------
@@ -27,8 +24,8 @@ local function entity_name(run, t)
   local file = words.free(run.names, wanted, t)
   if file == wanted[1] then return name, file end
   local other = words.pascal(file)
-  note(run, "table '%s': the entity is called %s, because table '%s' has %s", full_name(t), other, full_name(owner),
-    name)
+  note(run, "table '%s': the entity is called %s, because table '%s' has %s", model.path(t), other,
+    model.path(owner), name)
   return other, file
 end
 
@@ -92,7 +89,7 @@ local function add_own(run, entity)
       local other = entity.taken[name]
       made[column] = add(entity, { kind = "scalar", column = column }, { name })
       if other then
-        note(run, "table '%s': column '%s' is property '%s', because column '%s' has '%s'", full_name(entity.table),
+        note(run, "table '%s': column '%s' is property '%s', because column '%s' has '%s'", model.path(entity.table),
           column.name, made[column].name, other.column.name, name)
       end
     end
@@ -111,13 +108,12 @@ end
 
 local function is_unique(relation)
   for _, unique in ipairs(relation.table.uniques) do
-    if fit.same_list(unique.columns, relation.fk.columns) then return true end
+    if model.same_names(unique.columns, relation.fk.columns) then return true end
   end
-  if relation.primary and fit.same_list(relation.table.primary.columns, relation.fk.columns) then return true end
+  if relation.primary and model.same_names(relation.table.primary.columns, relation.fk.columns) then return true end
   for _, index in ipairs(relation.table.indexes) do
-    local columns = {}
-    for i, part in ipairs(index.parts) do columns[i] = part.column or "" end
-    if index.unique and not index.where and not index.method and fit.same_list(columns, relation.fk.columns) then
+    if index.unique and not index.where and not index.method
+      and model.same_names(model.columns_of(index), relation.fk.columns) then
       return true
     end
   end
@@ -179,7 +175,7 @@ function plan.entities(tables, driver)
       kept[#kept + 1] = t
     else
       note(run, "table '%s' has no primary key and becomes no entity; a diff that may drop would drop it",
-        full_name(t))
+        model.path(t))
     end
   end
   run.relations, run.left = fit.relations(kept, driver)

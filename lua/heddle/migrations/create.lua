@@ -26,15 +26,7 @@ local rules = {
 }
 
 local function check(opts, context)
-  opts = opts == nil and {} or opts
-  if type(opts) ~= "table" then
-    errors.raise("validation", "migrator:create takes a table of options, not " .. options.describe(opts),
-      { context = context.name })
-  end
-  options.check(opts, rules, function(message, is_unknown)
-    errors.raise(is_unknown and "unknown_property" or "validation", "migrator:create: " .. message,
-      { context = context.name })
-  end)
+  opts = options.given(opts, rules, "migrator:create", context.name)
   if opts.blank and opts.initial then
     errors.raise("validation", "migrator:create: 'blank' and 'initial' exclude each other", { context = context.name })
   elseif opts.name and names.safe(opts.name) == "" then
@@ -46,16 +38,12 @@ end
 
 -- What differs -------------------------------------------------------------------------------------------------
 
-local function full_name(t)
-  return t.schema and t.schema .. "." .. t.name or t.name
-end
-
 -- What undoes renames: certain or asked for, the way back does not have to guess.
 local function reversed_renames(changes)
   local rename = {}
-  for _, pair in ipairs(changes.renamed) do rename[full_name(pair.to)] = full_name(pair.from) end
+  for _, pair in ipairs(changes.renamed) do rename[model.path(pair.to)] = model.path(pair.from) end
   for _, entry in ipairs(changes.changed) do
-    for _, pair in ipairs(entry.columns.renamed) do rename[full_name(entry.now) .. "." .. pair.to] = pair.from end
+    for _, pair in ipairs(entry.columns.renamed) do rename[model.path(entry.now) .. "." .. pair.to] = pair.from end
   end
   return rename
 end
@@ -87,10 +75,13 @@ local function after(from, changes)
   }
 end
 
--- A database may hold what is somebody else's: of that nothing goes.
+-- A database may hold what is somebody else's: of that nothing goes. What is whose is asked when something could go.
 local function from_database(context)
-  local is_own = own.of(context)
-  return differ.others(context), function(item, kind) return is_own(kind, item.name, item.schema) end
+  local is_own
+  return differ.others(context), function(item, kind)
+    is_own = is_own or own.of(context)
+    return is_own(kind, item.name, item.schema)
+  end
 end
 
 -- Up, and back from where it led.

@@ -89,12 +89,9 @@ end
 ---@param inside function
 function fresh.drop(migrator, opts, inside)
   local context = migrator.context
-  options.check(opts or {}, { on_progress = options.func }, function(message, is_unknown)
-    errors.raise(is_unknown and "unknown_property" or "validation", "migrator:fresh: " .. message,
-      { context = context.name })
-  end)
+  opts = options.given(opts, { on_progress = options.func }, "migrator:fresh", context.name)
   local known = own.of(context)
-  inside(context, opts and opts.on_progress, function(session)
+  inside(context, opts.on_progress, function(session)
     local ok, err = compat.pcall(drop, session, known)
     if ok then return end
     session:rollback()

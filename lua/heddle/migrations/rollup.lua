@@ -1,7 +1,6 @@
 --- Makes one file of those that have run. It holds them as they are, one behind the other, and names them, so that
 --- other databases know what it stands for: where they have run it counts as run.
 local compat = require("heddle.compat")
-local errors = require("heddle.errors")
 local failure = require("heddle.migrations.failure")
 local files = require("heddle.migrations.files")
 local names = require("heddle.migrations.names")
@@ -142,11 +141,8 @@ end
 ---@return table made
 function rollup.rollup(migrator, opts, inside)
   local context = migrator.context
-  options.check(opts or {}, { name = options.text }, function(message, is_unknown)
-    errors.raise(is_unknown and "unknown_property" or "validation", "migrator:rollup: " .. message,
-      { context = context.name })
-  end)
-  local words = names.safe(opts and opts.name or "rollup")
+  opts = options.given(opts, { name = options.text }, "migrator:rollup", context.name)
+  local words = names.safe(opts.name or "rollup")
   return inside(context, nil, function(session, entries)
     states.check(entries, context.name)
     check_order(context, entries)

@@ -29,17 +29,10 @@ local rules = {
 ---@param call "up"|"down"
 ---@return table opts
 function select_migrations.check(opts, call, context_name)
-  local fields = { context = context_name }
-  if opts == nil then opts = {} end
-  if type(opts) ~= "table" then
-    errors.raise("validation", ("migrator:%s takes a table of options, not %s"):format(call, options.describe(opts)),
-      fields)
-  end
-  options.check(opts, rules[call], function(message, is_unknown)
-    errors.raise(is_unknown and "unknown_property" or "validation", ("migrator:%s: %s"):format(call, message), fields)
-  end)
+  opts = options.given(opts, rules[call], "migrator:" .. call, context_name)
   if (opts.to and 1 or 0) + (opts.only and 1 or 0) + (opts.all and 1 or 0) > 1 then
-    errors.raise("validation", ("migrator:%s: 'to', 'only' and 'all' exclude each other"):format(call), fields)
+    errors.raise("validation", ("migrator:%s: 'to', 'only' and 'all' exclude each other"):format(call),
+      { context = context_name })
   end
   return opts
 end

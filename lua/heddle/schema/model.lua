@@ -114,6 +114,44 @@ function model.key(name, schema, driver)
   return (schema or "") .. "." .. name
 end
 
+---A table or view as people write it: "users", "crew.users".
+---@param item table
+---@return string
+function model.path(item)
+  return item.schema and item.schema .. "." .. item.name or item.name
+end
+
+---Tables or views by what they are found by.
+---@param list table[]
+---@param driver "postgres"|"sqlite"
+---@return table<string, table>
+function model.by_key(list, driver)
+  local found = {}
+  for _, item in ipairs(list) do found[model.key(item.name, item.schema, driver)] = item end
+  return found
+end
+
+---Whether two lists hold the same names in the same order.
+---@param a string[]
+---@param b string[]
+---@return boolean
+function model.same_names(a, b)
+  if #a ~= #b then return false end
+  for i, name in ipairs(a) do
+    if name ~= b[i] then return false end
+  end
+  return true
+end
+
+---The column of each part of an index, false where the part is an expression.
+---@param index table
+---@return (string|false)[]
+function model.columns_of(index)
+  local names = {}
+  for i, part in ipairs(index.parts) do names[i] = part.column or false end
+  return names
+end
+
 ---The model of mappings, pivot tables included.
 ---@param mappings table[] of one context
 ---@param driver "postgres"|"sqlite"

@@ -166,6 +166,20 @@ readers["generated"] = function(p, item)
   read_generated(p, item)
 end
 
+-- The next constraint that one of the readers knows; nil when there is none.
+local function next_item(p, known)
+  local item, first = {}, p.at
+  while p:accept("constraint") do item.name = p:name() end
+  local token = p.list[p.at]
+  local read = token and token.kind == "word" and known[token.value]
+  if not read then return nil end
+  item.kind = token.value
+  p:next()
+  read(p, item)
+  item.text = p:text(first, p.at - 1)
+  return item
+end
+
 ---Whether a constraint of a column begins here, and its type ends.
 ---@param p table
 ---@return boolean
@@ -181,16 +195,7 @@ end
 ---@param p table
 ---@return table|nil item
 function constraints.of_column(p)
-  local item, first = {}, p.at
-  while p:accept("constraint") do item.name = p:name() end
-  local token = p.list[p.at]
-  local read = token and token.kind == "word" and readers[token.value]
-  if not read then return nil end
-  item.kind = token.value
-  p:next()
-  read(p, item)
-  item.text = p:text(first, p.at - 1)
-  return item
+  return next_item(p, readers)
 end
 
 -- Of the table -------------------------------------------------------------------------------------------------
@@ -218,16 +223,7 @@ end
 ---@param p table
 ---@return table|nil item
 function constraints.of_table(p)
-  local item, first = {}, p.at
-  while p:accept("constraint") do item.name = p:name() end
-  local token = p.list[p.at]
-  local read = token and token.kind == "word" and of_table[token.value]
-  if not read then return nil end
-  item.kind = token.value
-  p:next()
-  read(p, item)
-  item.text = p:text(first, p.at - 1)
-  return item
+  return next_item(p, of_table)
 end
 
 return constraints
