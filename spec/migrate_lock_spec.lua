@@ -1,6 +1,7 @@
 -- M4: processes that migrate at once.
 
 local databases = require "spec.support.databases"
+local expect = require "spec.support.expect"
 local migrations = require "spec.support.migrations"
 local orm = require "heddle"
 
@@ -17,6 +18,13 @@ print("waited " .. (told.waiting or 0))
 print(ok and "ran " .. table.concat(names, ",") or "failed: " .. tostring(names))
 ]]
 
+-- What a process ran.
+local function ran(output)
+    local list = {}
+    for name in (output:match "ran ([^\n]*)" or "?"):gmatch "[^,]+" do list[#list + 1] = name end
+    return list
+end
+
 databases.each(function(db)
     describe("migrating at once", function()
         local dir, instance, config
@@ -31,12 +39,6 @@ databases.each(function(db)
             orm.close()
             db:close()
         end)
-
-        local function ran(output)
-            local list = {}
-            for name in (output:match "ran ([^\n]*)" or "?"):gmatch "[^,]+" do list[#list + 1] = name end
-            return list
-        end
 
         it("M4: one works, the other one waits and says so once, both end well", function()
             dir:write("20260101000000_a.lua", [[return { up = function(m)
@@ -167,6 +169,35 @@ databases.on("postgres", function(db)
             assert.is_false(ok)
             assert.is_truthy(err.message:find("the lock that keeps other processes out is lost", 1, true), err.message)
             assert.equal("0", db:raw():value "select count(*) from pg_tables where tablename = 'b'")
+        end)
+
+        local Thing = orm.entity { name = "Thing", { "id", type = "text", primary = true } }
+
+        it("M4: schema:update waits for a migration to end", function()
+            dir:write("20260101000000_a.lua", [[return { transaction = false, up = function(m)
+                m:sql "CREATE TABLE a (x integer)"
+                say "in the middle"
+                require("heddle.core").sleep(1)
+                m:sql "CREATE TABLE thing (id text PRIMARY KEY)"
+                m:create_index("a", { "x" }, { concurrently = true })
+            end }]])
+            local first = migrations.process(config, dir, UP)
+            first:expect "in the middle"
+            orm.close()
+            config.entities = { Thing }
+            assert.same({}, orm.init(config).schema:update())
+            assert.same({ "20260101000000_a" }, ran(first:wait()))
+        end)
+
+        it("a migration that calls schema:update does not wait for itself", function()
+            dir:write("20260101000000_a.lua",
+                [[return { up = function() require("heddle").instance().schema:update() end }]])
+            orm.close()
+            config.entities = { Thing }
+            local migrator = orm.init(config).migrator
+            local err = expect.raises("migration", function() migrator:up() end)
+            assert.equal("busy", err.reason)
+            assert.equal("0", db:raw():value "select count(*) from pg_tables where tablename = 'thing'")
         end)
 
         it("two schemas of a database do not wait for each other", function()

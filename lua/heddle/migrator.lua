@@ -17,9 +17,6 @@ local pcall = compat.pcall
 local Migrator = { __name = "heddle.migrator" }
 Migrator.__index = Migrator
 
--- Context -> who is migrating it.
-local running = setmetatable({}, { __mode = "k" })
-
 -- What is recorded, without a lock.
 local function read_record(context)
   local place = { context = context, link = context:link() }
@@ -37,7 +34,7 @@ local function read_states(context)
 end
 
 local function refuse_nested(context)
-  local who = running[context]
+  local who = context.migrating
   if not who or owner.is_gone(who) then return end
   errors.raise("busy", ("Migrations of context '%s' are running in this process already: a migration cannot call the "
     .. "migrator, and two coroutines cannot migrate at once"):format(context.name), { context = context.name })
@@ -54,7 +51,7 @@ end
 local function inside(context, on_progress, work)
   refuse_nested(context)
   refuse_test(context)
-  running[context] = owner.new()
+  context.migrating = owner.new()
   local opened
   local results = compat.pack(pcall(function()
     opened = session.open(context)
@@ -70,7 +67,7 @@ local function inside(context, on_progress, work)
     return work(opened, entries)
   end))
   if opened then opened:close() end
-  running[context] = nil
+  context.migrating = nil
   if not results[1] then error(results[2], 0) end
   return compat.unpack(results, 2, results.n)
 end

@@ -1,13 +1,13 @@
 --- The connection that migrations run on, from the first to the last: kept, without the context's time limit, on SQLite
 --- without foreign keys, and with the lock that keeps other processes out (M4).
 ---
---- PostgreSQL: an advisory lock of the session, asked for again and again in short statements, because a statement that
---- waits would stand in the way of CREATE INDEX CONCURRENTLY; every transaction looks whether it is still held. SQLite:
---- each transaction takes the write lock, and looks whether somebody else was faster.
+--- PostgreSQL: the advisory lock of heddle.schema.lock, held by the session; every transaction looks whether it still
+--- is. SQLite: each transaction takes the write lock, and looks whether somebody else was faster.
 local at_work = require("heddle.migrations.at_work")
 local compat = require("heddle.compat")
 local errors = require("heddle.errors")
 local failure = require("heddle.migrations.failure")
+local lock = require("heddle.schema.lock")
 local manager = require("heddle.manager")
 local record = require("heddle.migrations.record")
 local transaction = require("heddle.transaction")
@@ -21,11 +21,8 @@ Session.__index = Session
 
 local session = {}
 
--- One half of the advisory lock's key, "HEDD"; the other one is the schema's.
-local LOCK = 1212499012
-
--- The longest pause between two attempts; how long SQLite's lock is waited for before that is told.
-local PAUSE, PATIENCE = 0.5, 0.5
+-- How long SQLite's lock is waited for before that is told, in seconds.
+local PATIENCE = 0.5
 
 function Session:query(sql, ...)
   local rows = self.context:run_sql(self.link, sql, compat.pack(...))
@@ -78,18 +75,9 @@ end
 ---@param on_progress function|nil
 function Session:lock(on_progress)
   if self.context.driver_name == "postgres" then
-    local pause = 0.02
-    while true do
-      local row = self:query("SELECT hashtext(?::text) AS key, pg_try_advisory_lock(?::int, hashtext(?::text)) AS held",
-        self.schema or "", LOCK, self.schema or "")
-      if row.held then
-        self.key = row.key
-        break
-      end
-      tell_waiting(self, on_progress)
-      wait.sleep(pause)
-      pause = math.min(pause * 2, PAUSE)
-    end
+    self.key = lock.wait(function()
+      return lock.ask(self.context, self.link, "session")
+    end, function() tell_waiting(self, on_progress) end)
     record.locate(self)
   end
   if self.is_there then return end
@@ -107,7 +95,7 @@ local function look(self, name, patience)
     return self.context:run_sql(self.link, sql, params, nil, patience)[1]
   end
   local held = "set_config('search_path', ?, false) AS path, EXISTS (SELECT 1 FROM pg_locks WHERE locktype = "
-    .. "'advisory' AND classid = " .. LOCK .. " AND objid = ?::bigint AND objsubid = 2 AND granted "
+    .. "'advisory' AND classid = " .. lock.CLASS .. " AND objid = ?::bigint AND objsubid = 2 AND granted "
     .. "AND pid = pg_backend_pid()) AS held"
   local key = self.key < 0 and self.key + 4294967296 or self.key
   local row
@@ -167,13 +155,7 @@ end
 ---@param on_progress function|nil
 ---@param fn function
 function Session:alone(on_progress, fn, ...)
-  local pause, held = 0.02, at_work.take(self)
-  while not held do
-    tell_waiting(self, on_progress)
-    wait.sleep(pause)
-    pause = math.min(pause * 2, PAUSE)
-    held = at_work.take(self)
-  end
+  local held = lock.wait(function() return at_work.take(self) end, function() tell_waiting(self, on_progress) end)
   local ok, result = pcall(fn, ...)
   at_work.leave(held)
   if not ok then error(result, 0) end
@@ -223,7 +205,7 @@ function Session:note_references()
 end
 
 local function restore(self)
-  if self.key then self:query("SELECT pg_advisory_unlock(?::int, ?::int) AS freed", LOCK, self.key) end
+  if self.key then self:query("SELECT pg_advisory_unlock(?::int, ?::int) AS freed", lock.CLASS, self.key) end
   if self.context.driver_name == "sqlite" then self:query("SELECT hd_unlimited(0)") end
   if self.enforces then self:query("PRAGMA foreign_keys = ON") end
 end

@@ -4,14 +4,13 @@
 --- otherwise delete rows that refer to it. Whether all of them still lead somewhere is asked before the COMMIT.
 local compat = require("heddle.compat")
 local errors = require("heddle.errors")
+local lock = require("heddle.schema.lock")
+local owner = require("heddle.owner")
 local raw_sql = require("heddle.raw_sql")
 
 local pcall = compat.pcall
 
 local apply = {}
-
--- Two processes that update at once: one waits. "HEDDLE" in letters' numbers.
-local LOCK = "SELECT pg_advisory_xact_lock(72696868, 7669)"
 
 local function query(context, link, sql)
   return context:run_sql(link, sql, compat.pack()) or {}
@@ -58,9 +57,20 @@ function apply.check_foreign_keys(context, link, before)
     describe(rows[1])), { context = context.name, table = rows[1].table })
 end
 
+-- A migration that waited for its own end would never see it.
+local function refuse_migration(context)
+  if not context.migrating or not owner.is_here(context.migrating) then return end
+  errors.raise("busy", ("Context '%s' is being migrated, and a migration cannot update the schema beside itself: write "
+    .. "what changes with m:sql or its helpers"):format(context.name), { context = context.name })
+end
+
+-- Migrations and other updates are waited for, in no transaction.
 local function within_postgres(context, link, fn)
-  link:begin("BEGIN")
-  query(context, link, LOCK)
+  lock.wait(function()
+    link:begin("BEGIN")
+    if lock.ask(context, link, "transaction") then return true end
+    context:finish(link, link:rollback())
+  end, function() refuse_migration(context) end)
   return fn()
 end
 
