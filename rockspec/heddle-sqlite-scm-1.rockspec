@@ -439,6 +439,7 @@ build = {
         ["heddle.schema.sqlite.plan"] = "lua/heddle/schema/sqlite/plan.lua",
         ["heddle.schema.sqlite.read"] = "lua/heddle/schema/sqlite/read.lua",
         ["heddle.schema.sqlite.rebuild"] = "lua/heddle/schema/sqlite/rebuild.lua",
+        ["heddle.schema.sqlite.references"] = "lua/heddle/schema/sqlite/references.lua",
         ["heddle.schema.sqlite.referred"] = "lua/heddle/schema/sqlite/referred.lua",
         ["heddle.schema.sqlite.refuse"] = "lua/heddle/schema/sqlite/refuse.lua",
         ["heddle.schema.sqlite.rows"] = "lua/heddle/schema/sqlite/rows.lua",

@@ -10,6 +10,7 @@ local failure = require("heddle.migrations.failure")
 local lock = require("heddle.schema.lock")
 local manager = require("heddle.manager")
 local record = require("heddle.migrations.record")
+local references = require("heddle.schema.sqlite.references")
 local transaction = require("heddle.transaction")
 local wait = require("heddle.wait")
 local write_lock = require("heddle.write_lock")
@@ -172,28 +173,21 @@ function Session:settled_state(on_progress, name)
   end)
 end
 
-local function broken(self)
-  return self.context:run_sql(self.link, "PRAGMA foreign_key_check", compat.pack()) or {}
-end
-
 -- Five of them say what is wrong.
 local function name_broken(rows)
   local list = {}
-  for i = 1, math.min(#rows, 5) do
-    local row = rows[i]
-    local which = row.rowid and (" row " .. tostring(row.rowid)) or ""
-    list[i] = ("'%s'%s refers to '%s'"):format(row.table, which, row.parent)
-  end
+  for i = 1, math.min(#rows, 5) do list[i] = references.describe(rows[i]) end
   return table.concat(list, ", ") .. (#rows > 5 and (" and %d more"):format(#rows - 5) or "")
 end
 
 ---Foreign keys are off on SQLite while migrations run, so what they would have refused is looked for. Rows that were
----broken before the first of them are not theirs: `note_references` counts them. Raises `foreign_key_violation`.
+---broken before the first of them are not theirs: `note_references` knows them. Raises `foreign_key_violation`.
 function Session:check_references()
   if not self.enforces then return end
-  local rows = broken(self)
-  if #rows <= self.broken then
-    self.broken = #rows
+  local after = references.note(self.context, self.link)
+  local rows = references.broken_since(self.broken, after)
+  if #rows == 0 then
+    self.broken = after
     return
   end
   errors.raise("foreign_key_violation", "rows are left that refer to rows which are not there: " .. name_broken(rows),
@@ -201,7 +195,7 @@ function Session:check_references()
 end
 
 function Session:note_references()
-  if self.enforces and not self.broken then self.broken = #broken(self) end
+  if self.enforces and not self.broken then self.broken = references.note(self.context, self.link) end
 end
 
 local function restore(self)

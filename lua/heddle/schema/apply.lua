@@ -7,6 +7,7 @@ local errors = require("heddle.errors")
 local lock = require("heddle.schema.lock")
 local owner = require("heddle.owner")
 local raw_sql = require("heddle.raw_sql")
+local references = require("heddle.schema.sqlite.references")
 
 local pcall = compat.pcall
 
@@ -16,55 +17,20 @@ local function query(context, link, sql)
   return context:run_sql(link, sql, compat.pack()) or {}
 end
 
-local function describe(row)
-  return ("a row of '%s' (rowid %s) refers to a row of '%s' that is not there"):format(row.table,
-    tostring(row.rowid or "?"), row.parent)
-end
-
--- A foreign key that leads to no key of its target cannot be checked at all: nil.
-local function violations(context, link)
-  local ok, rows = pcall(query, context, link, "PRAGMA foreign_key_check")
-  if ok then return rows end
-  local words = errors.is_error(rows) and tostring(rows.cause or rows.detail) or ""
-  if not words:find("mismatch", 1, true) then error(rows, 0) end
-  return nil, rows
-end
-
----What of foreign keys is violated already, for `check_foreign_keys`: not ours to mend.
----@param context table
----@param link userdata
----@return integer|nil
-function apply.count_violations(context, link)
-  local rows = violations(context, link)
-  return rows and #rows
-end
-
----Raises `migration` where more foreign keys of a SQLite database are violated than before. The caller rolls back.
----@param context table
----@param link userdata
----@param before integer|nil what `count_violations` gave
-function apply.check_foreign_keys(context, link, before)
-  if not before then return end
-  local rows, err = violations(context, link)
-  if not rows then
-    errors.raise("migration", ("Context '%s': after the change a foreign key would refer to columns that are no key of "
-      .. "their table; nothing was changed. Keep the primary or unique key that it needs"):format(context.name),
-      { context = context.name, cause = err })
+-- Raises `migration` where rows refer to nothing that did not before. The caller rolls back.
+local function check_foreign_keys(context, link, before)
+  local broken = references.broken_since(before, references.note(context, link))
+  if #broken == 0 then return end
+  if broken[1].is_mismatch then
+    errors.raise("migration", ("Context '%s': after the change %s of their table; nothing was changed. Keep the "
+      .. "primary or unique key that it needs"):format(context.name, references.describe(broken[1])),
+      { context = context.name, table = broken[1].table })
   end
-  if #rows <= before then return end
-  errors.raise("migration", ("Context '%s': the change would break %d foreign key%s, such as: %s; nothing was changed. "
-    .. "Mend or remove such rows first"):format(context.name, #rows - before, #rows - before == 1 and "" or "s",
-    describe(rows[1])), { context = context.name, table = rows[1].table })
+  errors.raise("migration", ("Context '%s': the change would break %d foreign key%s, such as: %s, where no such row "
+    .. "is; nothing was changed. Mend or remove such rows first"):format(context.name, #broken,
+    #broken == 1 and "" or "s", references.describe(broken[1])), { context = context.name, table = broken[1].table })
 end
 
--- A migration that waited for its own end would never see it.
-local function refuse_migration(context)
-  if not context.migrating or not owner.is_here(context.migrating) then return end
-  errors.raise("busy", ("Context '%s' is being migrated, and a migration cannot update the schema beside itself: write "
-    .. "what changes with m:sql or its helpers"):format(context.name), { context = context.name })
-end
-
--- Migrations and other updates are waited for, in no transaction.
 local function within_postgres(context, link, fn)
   lock.wait(function()
     link:begin("BEGIN")
@@ -76,9 +42,10 @@ end
 
 local function within_sqlite(context, link, fn)
   link:begin("BEGIN IMMEDIATE")
-  local before = apply.count_violations(context, link)
+  -- What of foreign keys is violated already is not ours to mend.
+  local before = references.note(context, link)
   local result = compat.pack(fn())
-  apply.check_foreign_keys(context, link, before)
+  check_foreign_keys(context, link, before)
   return compat.unpack(result, 1, result.n)
 end
 

@@ -11,7 +11,8 @@
 ---         primary = true or nil,
 ---         uniques, foreign_keys, indexes, checks = { added = { item }, dropped = { item },
 ---           renamed = { { from, to } } },
----         comment = true or nil } },
+---         comment = true or nil,
+---         hints = { [added column] = sentence } } },
 ---       views = { added = { view }, dropped = { view }, changed = { { was = view, now = view } } },
 ---       left_out = { sentence, ... },            -- what safe mode does not do
 ---       hints = { sentence, ... },               -- what looks like a rename
@@ -119,8 +120,10 @@ end
 
 local function hint(run, what, path, name)
   local hints = run.changes.hints
-  hints[#hints + 1] = ("%s may have become '%s'; if so, say rename = { [\"%s\"] = \"%s\" } (--rename %s=%s)"):format(
+  local text = ("%s may have become '%s'; if so, say rename = { [\"%s\"] = \"%s\" } (--rename %s=%s)"):format(
     what, name, path, name, path, name)
+  hints[#hints + 1] = text
+  return text
 end
 
 local function goes(run, entry)
@@ -134,6 +137,7 @@ local function goes(run, entry)
 end
 
 local function hint_columns(run, entry)
+  entry.hints = {}
   for _, was in ipairs(goes(run, entry)) do
     local found = {}
     for _, now in ipairs(entry.columns.added) do
@@ -141,7 +145,7 @@ local function hint_columns(run, entry)
     end
     if #found == 1 then
       local path = full_name(entry.was) .. "." .. was.name
-      hint(run, ("column '%s'"):format(path), path, found[1].name)
+      entry.hints[found[1].name] = hint(run, ("column '%s'"):format(path), path, found[1].name)
     end
   end
 end

@@ -1,4 +1,4 @@
---- In which order tables and views are made: behind those that they need.
+--- In which order tables and views are made, behind those that they need, and names change.
 local model = require("heddle.schema.model")
 
 local order = {}
@@ -59,6 +59,39 @@ function order.views(list)
       if other ~= view and mentions(view.sql, other.name) then visit(other) end
     end
   end))
+end
+
+-- The first of `left` that can be called otherwise now, nil when they go round in a circle.
+local function next_of(left, taken, key)
+  for i, item in ipairs(left) do
+    local from, to = key(item, item.from), key(item, item.to)
+    if not taken[to] or from == to then return i end
+  end
+end
+
+---Renames one after the other, each to a name that is free by then; those that go round in a circle by way of a name
+---that nobody has.
+---@param list table[] { from = name, to = name }, and what else `rename` wants to know
+---@param key fun(item: table, name: string): string equal where names are
+---@param rename fun(from: string, to: string, item: table)
+function order.renames(list, key, rename)
+  local left, taken, now = {}, {}, {}
+  for i, item in ipairs(list) do
+    left[i], now[item] = item, item.from
+    taken[key(item, item.from)] = true
+  end
+  while #left > 0 do
+    local i = next_of(left, taken, key)
+    local item = left[i or 1]
+    if i then
+      rename(now[item], item.to, item)
+      table.remove(left, i)
+    else
+      now[item] = "heddle_old_" .. item.from
+      rename(item.from, now[item], item)
+    end
+    taken[key(item, item.from)] = nil
+  end
 end
 
 return order

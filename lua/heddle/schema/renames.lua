@@ -90,11 +90,10 @@ local function ask_table(run, from, name)
     refuse(("table '%s' becomes '%s', which is no entity's table%s"):format(from.name, name,
       suggest.hint(name, table_names(run.wanted.tables))))
   end
-  if run.live_by_key[key_of(run, to)] then
-    refuse(("table '%s' cannot become '%s', which is there already"):format(from.name, name))
-  end
+  if key_of(run, from) == key_of(run, to) then refuse(("table '%s' is called so already"):format(from.name)) end
   if run.taken[key_of(run, to)] then refuse(("two tables become '%s'"):format(name)) end
   rename_table(run, from, to)
+  run.asked[from] = true
 end
 
 -- The longest beginning that is a table's name: a dot may stand in names.
@@ -133,13 +132,11 @@ local function ask_column(run, path, name)
       suggest.hint(name, column_names(now))))
   end
   if fold(run, from) == fold(run, name) then refuse(("column '%s.%s' is called so already"):format(t.name, from)) end
-  if was_columns[fold(run, name)] then
-    refuse(("column '%s.%s' cannot become '%s', which is there already"):format(t.name, from, name))
-  end
   for _, other in pairs(run.columns[key_of(run, t)] or {}) do
     if other == to.name then refuse(("two columns of '%s' become '%s'"):format(t.name, name)) end
   end
   rename_column(run, t, from, to.name)
+  run.asked[was_columns[fold(run, from)]] = true
 end
 
 -- Tables that are known by their entities are renamed before columns are asked for.
@@ -163,36 +160,85 @@ end
 
 -- Known by entity and property -------------------------------------------------------------------------------------
 
--- Whether a name is free from now on: nobody has it, or somebody who is new.
+-- Whether a name is given up: nobody has it from now on, or somebody who is new or comes from elsewhere.
 local function is_given_up(heir, field, live)
-  return not heir or heir[field] ~= nil and live[heir[field]] == nil
+  return not heir or heir[field] ~= nil and live[heir[field]] ~= false
 end
 
 local function find_tables(run)
   local wanted, live = by_identity(run.wanted.tables, "entity"), by_identity(run.live.tables, "entity")
   for entity, from in pairs(live) do
     local to = from and wanted[entity]
-    if to and not run.tables[key_of(run, from)]
-      and is_given_up(run.wanted_by_key[key_of(run, from)], "entity", live)
-      and not run.live_by_key[key_of(run, to)] and not run.taken[key_of(run, to)] then
+    if to and key_of(run, to) ~= key_of(run, from) and not run.tables[key_of(run, from)]
+      and not run.taken[key_of(run, to)]
+      and is_given_up(run.wanted_by_key[key_of(run, from)], "entity", live) then
       rename_table(run, from, to)
     end
   end
 end
 
 local function find_columns(run, t, now)
-  local was_columns, columns, wanted = columns_of(run, t), columns_of(run, now), by_identity(now.columns, "property")
+  local columns, wanted = columns_of(run, now), by_identity(now.columns, "property")
   local taken = {}
   for _, name in pairs(run.columns[key_of(run, t)] or {}) do taken[name] = true end
   local live = by_identity(t.columns, "property")
   for property, from in pairs(live) do
     local to = from and wanted[property]
-    if to and is_given_up(columns[fold(run, from.name)], "property", live)
-      and not was_columns[fold(run, to.name)] and not taken[to.name]
-      and not (run.columns[key_of(run, t)] or {})[fold(run, from.name)] then
+    if to and fold(run, to.name) ~= fold(run, from.name) and not taken[to.name]
+      and not (run.columns[key_of(run, t)] or {})[fold(run, from.name)]
+      and is_given_up(columns[fold(run, from.name)], "property", live) then
       rename_column(run, t, from.name, to.name)
     end
   end
+end
+
+-- Names that are taken -----------------------------------------------------------------------------------------------
+
+-- Takes back what would be called as somebody who keeps the name. `renamed` is by key; `key(to)`, `live[key]` and
+-- `taken_by(from, there)`, which may refuse.
+local function settle(renamed, key, live, taken_by)
+  local again
+  repeat
+    again = false
+    for from, to in pairs(renamed) do
+      local there = live[key(to)]
+      if there and not renamed[key(to)] then
+        taken_by(live[from], there)
+        renamed[from], again = nil, true
+      end
+    end
+  until not again
+end
+
+-- What is there goes, and its values would be taken for those of what comes.
+local function refuse_heir(what, from, there)
+  errors.raise("migration", ("%s '%s' becomes '%s', and what is called so now goes: make two changes of it, first the "
+    .. "one that drops, then the one that renames"):format(what, from, there))
+end
+
+local function settle_tables(run)
+  local wanted = by_identity(run.wanted.tables, "entity")
+  settle(run.tables, function(to) return key_of(run, to) end, run.live_by_key, function(from, there)
+    if run.asked[from] then
+      refuse(("table '%s' cannot become '%s', which is there already"):format(from.name, there.name))
+    elseif there.entity and wanted[there.entity] == nil then
+      refuse_heir("table", from.name, there.name)
+    end
+  end)
+end
+
+local function settle_columns(run, t, now)
+  local wanted = by_identity(now.columns, "property")
+  local renamed = run.columns[key_of(run, t)]
+  if not renamed then return end
+  settle(renamed, function(to) return fold(run, to) end, columns_of(run, t), function(from, there)
+    if run.asked[from] then
+      refuse(("column '%s.%s' cannot become '%s', which is there already"):format(t.name, from.name, there.name))
+    elseif there.property and wanted[there.property] == nil then
+      refuse_heir("column", t.name .. "." .. from.name, there.name)
+    end
+  end)
+  if not next(renamed) then run.columns[key_of(run, t)] = nil end
 end
 
 ---Which names change from one model to another: `tables` by the live table's key (`model.key`), each with the wanted
@@ -204,12 +250,18 @@ end
 ---@return table { tables, columns }
 function renames.of(live, wanted, asked)
   local driver = wanted.driver
-  local run = { driver = driver, live = live, wanted = wanted, tables = {}, columns = {}, taken = {},
+  local run = { driver = driver, live = live, wanted = wanted, tables = {}, columns = {}, taken = {}, asked = {},
     live_by_key = by_key(live.tables, driver), wanted_by_key = by_key(wanted.tables, driver) }
-  ask(run, asked or {}, find_tables)
+  ask(run, asked or {}, function()
+    find_tables(run)
+    settle_tables(run)
+  end)
   for _, t in ipairs(live.tables) do
     local now = successor(run, t)
-    if now then find_columns(run, t, now) end
+    if now then
+      find_columns(run, t, now)
+      settle_columns(run, t, now)
+    end
   end
   followers.find(setmetatable({
     fold = function(name) return fold(run, name) end,

@@ -2,6 +2,7 @@
 --- leaves where it is.
 local equal = require("heddle.schema.equal")
 local names = require("heddle.schema.postgres.names")
+local naming = require("heddle.naming")
 
 local table_changes = {}
 
@@ -168,10 +169,20 @@ local function describe(kind, item)
   return ("a %s (%s)"):format(words[kind], item.expression or table.concat(item.columns, ", "))
 end
 
+-- The check of an enum belongs to its property's type: where that is another one, it is in the way of every value.
+local function goes_with_type(run, kind, item)
+  for _, was in ipairs(kind == "checks" and item.name and run.was.columns or {}) do
+    if item.name == naming.constraint(run.was.name, { was.name }, "enum") then
+      return columns_by_name(run, run.now)[run.same:fold(run.same:new_name(run.was, was.name))] ~= nil
+    end
+  end
+  return false
+end
+
 local function drop_items(run, kind, was, added)
   local dropped = {}
   for _, item in ipairs(was) do
-    if not run.safe or is_replaced(run, kind, item, added) then
+    if not run.safe or is_replaced(run, kind, item, added) or goes_with_type(run, kind, item) then
       dropped[#dropped + 1] = item
     else
       leave(run, describe(kind, item) .. " is nobody's any more and stays")

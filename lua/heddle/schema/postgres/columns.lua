@@ -1,6 +1,7 @@
 --- What happens to the columns of a table that changes.
 local catalog = require("heddle.schema.postgres.catalog")
 local compat = require("heddle.compat")
+local order = require("heddle.schema.order")
 local quote = require("heddle.quote")
 local refuse = require("heddle.schema.postgres.refuse")
 local render = require("heddle.schema.render")
@@ -32,18 +33,19 @@ local function drop(plan, entry)
 end
 
 local function rename(plan, entry)
+  local list = {}
   for _, pair in ipairs(entry.columns.renamed) do
-    if not entry.rebuilt[pair.to] then
-      plan:alter("columns_renamed", entry.now,
-        ("RENAME COLUMN %s TO %s"):format(quote.name(pair.from), quote.name(pair.to)))
-    end
+    if not entry.rebuilt[pair.to] then list[#list + 1] = pair end
   end
+  order.renames(list, function(_, name) return name end, function(from, to)
+    plan:alter("columns_renamed", entry.now, ("RENAME COLUMN %s TO %s"):format(quote.name(from), quote.name(to)))
+  end)
 end
 
 local function add(plan, entry)
   local plain, generated = {}, {}
   for _, column in ipairs(entry.columns.added) do
-    rows.check_added(plan, entry.was, entry.now, column)
+    rows.check_added(plan, entry.changed, column)
     local list = column.generated and generated or plain
     list[#list + 1] = "ADD COLUMN " .. render.column(column, "postgres")
   end

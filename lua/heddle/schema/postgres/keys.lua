@@ -1,6 +1,7 @@
 --- What happens to the keys, checks and indexes of tables that change.
 local equal = require("heddle.schema.equal")
 local names = require("heddle.schema.postgres.names")
+local order = require("heddle.schema.order")
 local quote = require("heddle.quote")
 local refuse = require("heddle.schema.postgres.refuse")
 local render = require("heddle.schema.render")
@@ -12,12 +13,13 @@ local function drop_constraint(plan, t, name)
   plan:alter("constraints_go", t, "DROP CONSTRAINT " .. quote.name(name))
 end
 
-local function rename_constraint(plan, t, from, to)
-  plan:alter("columns_renamed", t, ("RENAME CONSTRAINT %s TO %s"):format(quote.name(from), quote.name(to)))
-end
-
 local function index_name(t, name)
   return render.name(name, t.schema)
+end
+
+-- Two tables may have to wait for each other's names: `keys.plan_names` renames.
+local function rename_item(plan, t, kind, from, to)
+  plan.names[#plan.names + 1] = { t = t, kind = kind, from = from, to = to }
 end
 
 -- What stays for safety's sake was written for the type that a column had.
@@ -67,16 +69,14 @@ local function plan_items(plan, entry, kind)
     if entry:is_disturbed(item) then
       go(name)
       come(item)
-    elseif name ~= item.name and kind == "indexes" then
-      plan:add("columns_renamed", ("ALTER INDEX %s RENAME TO %s"):format(index_name(t, name), quote.name(item.name)))
     elseif name ~= item.name then
-      rename_constraint(plan, t, name, item.name)
+      rename_item(plan, t, kind, name, item.name)
     end
   end
   -- What is no item of the kind has its name there all the same: the primary key.
   for _, pair in ipairs(changes.renamed) do
     if not known[pair.to] and not loses_primary(entry) then
-      rename_constraint(plan, t, pair.from, pair.to)
+      rename_item(plan, t, kind, pair.from, pair.to)
     end
   end
   for _, item in ipairs(changes.added) do come(item) end
@@ -147,7 +147,7 @@ local function plan_kept(plan, entry, t, fk)
     plan:alter("foreign_keys_go", was, "DROP CONSTRAINT " .. quote.name(name))
     plan:add("foreign_keys", render.add(t, render.foreign_key(fk)))
   elseif name ~= fk.name then
-    rename_constraint(plan, t, name, fk.name)
+    rename_item(plan, t, "foreign_keys", name, fk.name)
   end
 end
 
@@ -169,7 +169,7 @@ end
 
 -- When it is checked can be said without checking every row.
 local function plan_deferrable(plan, entry, was, now)
-  if was.name ~= now.name then rename_constraint(plan, entry.now, was.name, now.name) end
+  if was.name ~= now.name then rename_item(plan, entry.now, "foreign_keys", was.name, now.name) end
   plan:alter("foreign_keys", entry.now, ("ALTER CONSTRAINT %s %s"):format(quote.name(now.name),
     now.deferrable and "DEFERRABLE INITIALLY " .. now.deferrable:upper() or "NOT DEFERRABLE"))
 end
@@ -207,6 +207,24 @@ function keys.plan_foreign(plan)
     for _, fk in ipairs(kept) do plan_kept(plan, entry, entry and entry.now or t, fk) end
   end
   for _, entry in ipairs(plan.entries) do plan_changed(plan, entry) end
+end
+
+-- Where a name has to be nobody else's: a key has an index of its name, and those are the schema's.
+local function place_of(item, name)
+  local is_relation = item.kind == "indexes" or item.kind == "uniques"
+  return table.concat({ item.t.schema or "", is_relation and "" or item.t.name, name }, "\0")
+end
+
+---Adds the statements for what is only called otherwise.
+---@param plan table
+function keys.plan_names(plan)
+  order.renames(plan.names, place_of, function(from, to, item)
+    if item.kind == "indexes" then
+      plan:add("columns_renamed", ("ALTER INDEX %s RENAME TO %s"):format(index_name(item.t, from), quote.name(to)))
+    else
+      plan:alter("columns_renamed", item.t, ("RENAME CONSTRAINT %s TO %s"):format(quote.name(from), quote.name(to)))
+    end
+  end)
 end
 
 return keys

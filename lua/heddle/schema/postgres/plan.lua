@@ -12,6 +12,7 @@ local catalog = require("heddle.schema.postgres.catalog")
 local columns = require("heddle.schema.postgres.columns")
 local entry = require("heddle.schema.postgres.entry")
 local keys = require("heddle.schema.postgres.keys")
+local order = require("heddle.schema.order")
 local quote = require("heddle.quote")
 local render = require("heddle.schema.render")
 local view_steps = require("heddle.schema.postgres.view_steps")
@@ -76,15 +77,18 @@ local function is_plain(t)
 end
 
 local function rename_tables(self)
+  local list = {}
   for _, pair in ipairs(self.changes.renamed) do
     local from, to = pair.from, pair.to
     if from.schema ~= to.schema then
       self:need_schema(to.schema)
       self:alter("tables_renamed", from, "SET SCHEMA " .. (to.schema and quote.name(to.schema) or self:own_schema()))
-      from = { name = from.name, schema = to.schema }
     end
-    if from.name ~= to.name then self:alter("tables_renamed", from, "RENAME TO " .. quote.name(to.name)) end
+    if from.name ~= to.name then list[#list + 1] = { from = from.name, to = to.name, schema = to.schema } end
   end
+  order.renames(list, function(item, name) return (item.schema or "") .. "\0" .. name end, function(from, to, item)
+    self:alter("tables_renamed", { name = from, schema = item.schema }, "RENAME TO " .. quote.name(to))
+  end)
 end
 
 local function drop_tables(self)
@@ -137,7 +141,7 @@ function plan.steps(changes, wanted, context, link, opts)
   opts = opts or {}
   local self = setmetatable({ changes = changes, wanted = wanted, context = context, link = link, phases = {},
     live = opts.live or false, reverse = opts.reverse, safe = opts.safe ~= false, entries = {},
-    schemas = {} }, Plan)
+    schemas = {}, names = {} }, Plan)
   for _, phase in ipairs(PHASES) do self.phases[phase] = {} end
   for _, changed in ipairs(changes.changed) do
     -- A foreign table is its server's.
@@ -151,6 +155,7 @@ function plan.steps(changes, wanted, context, link, opts)
     keys.plan(self, item)
   end
   keys.plan_foreign(self)
+  keys.plan_names(self)
   view_steps.plan(self)
   return collect(self)
 end

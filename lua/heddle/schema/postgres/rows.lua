@@ -21,14 +21,15 @@ end
 
 ---A column comes to a table that may have rows. Raises `migration` when it can hold nothing there.
 ---@param plan table
----@param t table as it is in the database
----@param now table the table as it shall be
+---@param changed table of `changes.changed`
 ---@param column table
-function rows.check_added(plan, t, now, column)
+function rows.check_added(plan, changed, column)
   if column.nullable or column.default or column.generated or column.autoincrement or plan.reverse then return end
-  if plan.live and not exists(plan.context, plan.link, t, "") then return end
-  refuse(plan.context, now, column, ("a NOT NULL column without a default cannot be added to table '%s'%s: %s"):format(
-    t.name, plan.live and ", which has rows" or " where it has rows", REMEDY))
+  if plan.live and not exists(plan.context, plan.link, changed.was, "") then return end
+  local hint = changed.hints and changed.hints[column.name]
+  refuse(plan.context, changed.now, column,
+    ("a NOT NULL column without a default cannot be added to table '%s'%s: %s%s"):format(changed.was.name,
+    plan.live and ", which has rows" or " where it has rows", REMEDY, hint and ". Or is it a rename? " .. hint or ""))
 end
 
 ---A column takes no NULL from now on. Raises `migration` when nothing fills those that are there. A migration that is

@@ -27,39 +27,12 @@ end
 
 -- Names --------------------------------------------------------------------------------------------------------
 
--- Renames one after the other, each to a name that is free by then; those that go round in a circle by way of a name
--- that nobody has.
-local function in_order(pairs_of_names, rename)
-  local left, taken = {}, {}
-  for _, pair in ipairs(pairs_of_names) do
-    left[#left + 1] = { from = pair.from, to = pair.to }
-    taken[fold(pair.from)] = true
-  end
-  while #left > 0 do
-    local moved = false
-    for i = #left, 1, -1 do
-      local pair = left[i]
-      if not taken[fold(pair.to)] or fold(pair.to) == fold(pair.from) then
-        rename(pair.from, pair.to)
-        taken[fold(pair.from)] = nil
-        table.remove(left, i)
-        moved = true
-      end
-    end
-    if not moved then
-      local pair = left[1]
-      local other = "heddle_old_" .. pair.from
-      rename(pair.from, other)
-      taken[fold(pair.from)] = nil
-      pair.from = other
-    end
-  end
-end
+local function key(_, name) return fold(name) end
 
 local function rename_tables(self)
   local names = {}
-  for _, pair in ipairs(self.changes.renamed) do names[#names + 1] = { from = pair.from.name, to = pair.to.name } end
-  in_order(names, function(from, to)
+  for i, pair in ipairs(self.changes.renamed) do names[i] = { from = pair.from.name, to = pair.to.name } end
+  order.renames(names, key, function(from, to)
     self:add(("ALTER TABLE %s RENAME TO %s"):format(quote.name(from), quote.name(to)))
   end)
 end
@@ -67,7 +40,7 @@ end
 -- By the table's new name.
 local function rename_columns(self)
   for _, entry in ipairs(self.changes.changed) do
-    in_order(entry.columns.renamed, function(from, to)
+    order.renames(entry.columns.renamed, key, function(from, to)
       self:add(("ALTER TABLE %s RENAME COLUMN %s TO %s"):format(quote.name(entry.now.name), quote.name(from),
         quote.name(to)))
     end)

@@ -25,8 +25,10 @@ end
 function rows.check_added(plan, entry, column)
   if column.nullable or column.default or column.generated or column.autoincrement or plan.reverse then return end
   if plan.live and not exists(plan, entry.was, "") then return end
-  refuse(plan.context, entry.now, column, ("a NOT NULL column without a default cannot be added to table '%s'%s: %s")
-    :format(entry.was.name, plan.live and ", which has rows" or " where it has rows", REMEDY))
+  local hint = entry.hints and entry.hints[column.name]
+  refuse(plan.context, entry.now, column, ("a NOT NULL column without a default cannot be added to table '%s'%s: %s%s")
+    :format(entry.was.name, plan.live and ", which has rows" or " where it has rows", REMEDY,
+    hint and ". Or is it a rename? " .. hint or ""))
 end
 
 ---A column takes no NULL from now on. Raises `migration` when nothing fills those that are there. A migration that is
