@@ -124,7 +124,8 @@ databases.each(function(db)
             end }]])
             local first = migrations.process(config, dir, "HANG = 60 instance.migrator:up()")
             first:expect "in the middle"
-            local second = migrations.process(config, dir, [[instance.migrator:resolve("a", "undone") print "resolved"]])
+            local second = migrations.process(config, dir,
+                [[instance.migrator:resolve("a", "undone") print "resolved"]])
             assert.is_falsy(second:output():find "resolved")
             require "heddle.core".sleep(0.5)
             assert.is_falsy(second:output():find "resolved")
@@ -172,6 +173,48 @@ databases.each(function(db)
             raises("migration", function() migrator:up() end, "would end the migration's own transaction")
             assert.is_false(pcall(rows, "SELECT * FROM a"))
             assert.equal("pending", migrator:status()[1].state)
+        end)
+    end)
+end)
+
+databases.on("sqlite", function(db)
+    describe("migrations and rows that refer to nothing", function()
+        local dir, migrator, raw
+
+        before_each(function()
+            dir = migrations.directory()
+            migrator = orm.init(db:config { migrations = dir.path }).migrator
+            raw = db:raw()
+            raw:exec "CREATE TABLE p (id integer PRIMARY KEY)"
+            raw:exec "CREATE TABLE c (id integer PRIMARY KEY, p integer REFERENCES p (id))"
+            raw:exec "INSERT INTO p VALUES (1)"
+            raw:exec "PRAGMA foreign_keys = OFF"
+            raw:exec "INSERT INTO c VALUES (1, 1), (2, 99), (3, 98)"
+        end)
+
+        after_each(function()
+            orm.close()
+            db:close()
+        end)
+
+        it("M6: what was broken before keeps nothing from running, what a migration breaks does", function()
+            dir:write("20260101000000_a.up.sql", "DELETE FROM c WHERE id = 2; DELETE FROM p WHERE id = 1")
+            raises("migration", function() migrator:up() end, "'c' row 1 refers to 'p'")
+            assert.equal("3", raw:value "SELECT count(*) FROM c")
+            dir:write("20260101000000_a.up.sql", "ALTER TABLE c RENAME TO d; DELETE FROM d WHERE id = 2")
+            assert.equal(1, #migrator:up())
+        end)
+
+        it("M6: a foreign key that leads to no key keeps neither migrations nor their checks from working", function()
+            raw:exec "CREATE TABLE x (n integer)"
+            raw:exec "CREATE TABLE y (n integer REFERENCES x (n))"
+            raw:exec "INSERT INTO y VALUES (1)"
+            dir:write("20260101000000_a.up.sql", "DELETE FROM p WHERE id = 1")
+            raises("migration", function() migrator:up() end, "'c' row 1 refers to 'p'")
+            dir:write("20260101000000_a.up.sql", "CREATE TABLE z (n REFERENCES x (n)); INSERT INTO z VALUES (1)")
+            raises("migration", function() migrator:up() end, "a foreign key of 'z' refers to columns that are no key")
+            dir:write("20260101000000_a.up.sql", "INSERT INTO p VALUES (5); INSERT INTO c VALUES (5, 5)")
+            assert.equal(1, #migrator:up())
         end)
     end)
 end)

@@ -1,6 +1,6 @@
---- Who is at a migration that runs without a transaction on SQLite, where nothing in the database is held from its first
---- statement to its last: a file beside the database, which is locked meanwhile. The system gives the lock back when a
---- process dies. On PostgreSQL the session's lock says it.
+--- Who is at a migration that runs without a transaction on SQLite, where nothing in the database is held from its
+--- first statement to its last: a file beside the database, which is locked meanwhile. The system gives the lock back
+--- when a process dies. On PostgreSQL the session's lock says it.
 local files = require("heddle.migrations.files")
 
 local at_work = {}
