@@ -31,6 +31,14 @@ local function check_foreign_keys(context, link, before)
     #broken == 1 and "" or "s", references.describe(broken[1])), { context = context.name, table = broken[1].table })
 end
 
+-- A migration that waited for its own end would never see it.
+local function refuse_migration(context)
+  if not context.migrating or not owner.is_here(context.migrating) then return end
+  errors.raise("busy", ("Context '%s' is being migrated, and a migration cannot update the schema beside itself: write "
+    .. "what changes with m:sql or its helpers"):format(context.name), { context = context.name })
+end
+
+-- Migrations and other updates are waited for, in no transaction.
 local function within_postgres(context, link, fn)
   lock.wait(function()
     link:begin("BEGIN")
