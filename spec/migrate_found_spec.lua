@@ -48,12 +48,14 @@ databases.each(function(db)
             db:raw():exec "CREATE VIEW names AS SELECT name FROM authors"
 
             local other = migrations.directory()
-            local log = orm.entity { name = "Log", { "id", type = "integer", primary = true } }
+            local log = orm.entity { name = "Log", { "id", type = "integer", primary = true },
+                { "name", type = "string" } }
             migrator = open({ log }, { context_name = "secondary", migrations = other.path }).migrator
             local made = migrator:create()
             assert.equal(1, #made.up)
             assert.matches('^CREATE TABLE "', made.up[1])
             assert.matches("table 'authors' is no entity's and stays", table.concat(made.left_out, "\n"))
+            assert.same({}, made.hints)
             migrator:up()
             migrator:fresh()
             assert.equal("Ann", rows "SELECT name FROM names")
@@ -141,6 +143,14 @@ databases.each(function(db)
             local wanted = "heddle migrate:resolve 20260101000000_a --done or --undone --context secondary"
             raises("migration", function() migrator:up() end, wanted)
             raises("migration", function() migrator:up() end, wanted)
+        end)
+
+        it("an error of Lua's in a migration tells its file and line", function()
+            local migrator = open({}).migrator
+            dir:write("20260101000000_a.lua", "return { up = function(m)\n local t = nil\n return t.x end }")
+            local err = raises("migration", function() migrator:up() end, "a.lua:3: attempt to index")
+            assert.equal(3, err.line)
+            assert.matches("20260101000000_a.lua$", err.file)
         end)
 
         it("a dry run writes nothing, whichever entity manager a migration asks for", function()

@@ -37,10 +37,11 @@ function failure.refuse(context_name, message, fields)
   errors.raise("migration", ("Migrations of context '%s': %s"):format(context_name, message), fields)
 end
 
--- A runtime error of Lua's says where it was.
+-- A runtime error of Lua's begins with where it was.
 local function words_of(err)
   if errors.is_error(err) then return err.message, err.where end
-  return tostring(err), nil
+  local where, message = tostring(err):match("^([^\n]-:%d+): (.*)$")
+  return message or tostring(err), where
 end
 
 ---What a migration raised, as an error of kind `migration`.

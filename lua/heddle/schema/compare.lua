@@ -29,28 +29,22 @@ local table_changes = require("heddle.schema.table_changes")
 
 local compare = {}
 
-local function by_key(list, driver)
-  local found = {}
-  for _, item in ipairs(list) do found[model.key(item.name, item.schema, driver)] = item end
-  return found
-end
-
-local function full_name(t)
-  return t.schema and t.schema .. "." .. t.name or t.name
-end
-
--- Whether a table or view that no entity describes goes.
-local function goes_whole(run, item, kind)
+-- Whether a table or view that no entity describes is ours to drop.
+local function is_ours(run, item, kind)
   local drops = run.opts.drop_tables
   if type(drops) == "function" then drops = drops(item, kind) end
-  return not run.safe and drops ~= false
+  return drops ~= false
+end
+
+local function goes_whole(run, item, kind)
+  return not run.safe and is_ours(run, item, kind)
 end
 
 local function drop_table(run, t)
   if run.opts.is_kept and run.opts.is_kept(t) then return end
   if t.kind or not goes_whole(run, t, "table") then
     run.changes.left_out[#run.changes.left_out + 1] = ("%s '%s' is no entity's and stays"):format(
-      t.kind and t.kind .. " table" or "table", full_name(t))
+      t.kind and t.kind .. " table" or "table", model.path(t))
   else
     run.changes.dropped[#run.changes.dropped + 1] = t
   end
@@ -58,7 +52,7 @@ end
 
 local function compare_tables(run)
   local changes, driver, seen = run.changes, run.driver, {}
-  local wanted = by_key(run.wanted.tables, driver)
+  local wanted = model.by_key(run.wanted.tables, driver)
   for _, was in ipairs(run.live.tables) do
     local key = model.key(was.name, was.schema, driver)
     local to = run.renames.tables[key]
@@ -93,7 +87,7 @@ end
 
 local function compare_views(run)
   local views, left_out = { added = {}, dropped = {}, changed = {} }, run.changes.left_out
-  local live, wanted = by_key(run.live.views, run.driver), by_key(run.wanted.views, run.driver)
+  local live, wanted = model.by_key(run.live.views, run.driver), model.by_key(run.wanted.views, run.driver)
   for _, now in ipairs(order.views(run.wanted.views)) do
     local was = live[model.key(now.name, now.schema, run.driver)]
     if not was then
@@ -107,7 +101,7 @@ local function compare_views(run)
     local was = sorted[i]
     if not wanted[model.key(was.name, was.schema, run.driver)] and not (run.opts.is_kept and run.opts.is_kept(was)) then
       if not goes_whole(run, was, "view") then
-        left_out[#left_out + 1] = ("view '%s' is no entity's and stays"):format(full_name(was))
+        left_out[#left_out + 1] = ("view '%s' is no entity's and stays"):format(model.path(was))
       else
         views.dropped[#views.dropped + 1] = was
       end
@@ -144,7 +138,7 @@ local function hint_columns(run, entry)
       if was.type == now.type then found[#found + 1] = now end
     end
     if #found == 1 then
-      local path = full_name(entry.was) .. "." .. was.name
+      local path = model.path(entry.was) .. "." .. was.name
       entry.hints[found[1].name] = hint(run, ("column '%s'"):format(path), path, found[1].name)
     end
   end
@@ -161,15 +155,16 @@ local function is_alike(a, b)
 end
 
 local function hint_tables(run)
-  local wanted = by_key(run.wanted.tables, run.driver)
+  local wanted = model.by_key(run.wanted.tables, run.driver)
   for _, was in ipairs(run.live.tables) do
     local key, found = model.key(was.name, was.schema, run.driver), {}
     local is_gone = not wanted[key] and not run.renames.tables[key]
       and not (run.opts.is_kept and run.opts.is_kept(was))
+      and (run.opts.drop_tables == false or is_ours(run, was, "table"))
     for _, now in ipairs(is_gone and run.changes.added or {}) do
       if was.schema == now.schema and is_alike(was, now) then found[#found + 1] = now end
     end
-    if #found == 1 then hint(run, ("table '%s'"):format(full_name(was)), full_name(was), found[1].name) end
+    if #found == 1 then hint(run, ("table '%s'"):format(model.path(was)), model.path(was), found[1].name) end
   end
 end
 
