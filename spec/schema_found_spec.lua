@@ -136,6 +136,20 @@ describe("schema changes", function()
             assert.matches("there already", err.message, 1, true)
         end)
 
+        it("M1: a check is of the column that it was of, also where another one has its name now", function()
+            local function kind(property, column)
+                return { property, type = "enum", enum = { "a", "b" }, nullable = true, column = column }
+            end
+            open({ entity("User", "users", { kind("x", "x") }) }):create()
+            exec("insert into users (x) values ('a')")
+            local schema = open { entity("User", "users", { kind("x", "z"), kind("y", "x") }) }
+            schema:update { rename = { ["users.x"] = "z" } }
+            assert.same({}, schema:diff { safe = false })
+            assert.is_false((pcall(exec, "insert into users (x) values ('c')")))
+            assert.is_false((pcall(exec, "insert into users (z) values ('c')")))
+            assert.equal("a", value("select z from users"))
+        end)
+
         it("a column does not take the name of one that goes in the same change", function()
             local model, compare = require "heddle.schema.model", require "heddle.schema.compare"
             open { two("a", "b") }
@@ -235,6 +249,63 @@ describe("schema changes", function()
             schema:update { rename = { authors = "people", books = "volumes" } }
             assert.same({}, schema:diff())
             assert.equal("99", db:raw(config):value("select author_id from volumes where id = 1"))
+        end)
+    end)
+
+    databases.on("postgres", function(db)
+        after_each(function()
+            orm.close()
+            db:close()
+        end)
+
+        it("a view that comes again has its options, triggers, rules, defaults, comments, grants and owner", function()
+            local config = db:config()
+            local function open(type, columns)
+                if orm.contexts()[1] then orm.close() end
+                local stock = { name = "Stock", table = "stock",
+                    expression = "SELECT " .. columns .. " FROM items WHERE id > 0",
+                    { "id", type = "integer", primary = true }, { "n", type = type, nullable = true } }
+                local made = { entities = { entity("Item", "items", { { "n", type = type, nullable = true },
+                    { "more", type = "text", nullable = true } }), orm.entity(stock) } }
+                for key, value in pairs(config) do made[key] = value end
+                return orm.init(made).schema
+            end
+            open("text", "id, n, more"):create()
+            local raw = db:raw(config)
+            raw:exec [[
+create role stock_owner;
+create function put_stock() returns trigger language plpgsql as $$ begin
+  insert into items (n) values (new.n); return new; end $$;
+create trigger put instead of insert on stock for each row execute function put_stock();
+create rule keep as on delete to stock do instead nothing;
+alter view stock set (security_barrier = true);
+alter view stock alter column n set default 'it''s';
+comment on view stock is 'what''s there';
+comment on column stock.n is 'n \ ?';
+comment on column stock.more is 'goes';
+grant select (id) on stock to public;
+grant update on stock to public;
+alter view stock owner to stock_owner]]
+            local function told()
+                return { raw:rows("select pg_get_triggerdef(oid) from pg_trigger where tgrelid = 'stock'::regclass"),
+                    raw:rows("select pg_get_ruledef(oid) from pg_rewrite where ev_class = 'stock'::regclass "
+                        .. "and rulename <> '_RETURN'"),
+                    raw:rows("select reloptions, relowner::regrole, relacl, obj_description(oid), "
+                        .. "col_description(oid, 2) from pg_class where oid = 'stock'::regclass"),
+                    raw:rows("select pg_get_expr(adbin, adrelid) from pg_attrdef where adrelid = 'stock'::regclass"),
+                    raw:rows("select attacl from pg_attribute where attrelid = 'stock'::regclass and attnum = 1") }
+            end
+            local before = told()
+            local schema = open("text", "id, n")
+            assert.is_true(#schema:update() > 0)
+            assert.same(before, told())
+            schema = open("string", "n, id")
+            assert.is_true(#schema:update() > 0)
+            assert.same(before[1], told()[1])
+            assert.same({}, schema:diff { safe = false })
+            raw:exec "insert into stock (id) values (9)"
+            assert.equal("it's", raw:value "select n from items")
+            raw:exec "drop owned by stock_owner cascade; drop role stock_owner"
         end)
     end)
 end)

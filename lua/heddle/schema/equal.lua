@@ -53,9 +53,8 @@ end
 ---@param now string|nil
 ---@return boolean
 function Equal:text(t, was, now)
-  if was == now then return true end
-  if not was or not now then return false end
-  if not self.renames.columns[model.key(t.name, t.schema, self.driver)] then return false end
+  -- The same words may be of another column now.
+  if not was or not now or not self.renames.columns[model.key(t.name, t.schema, self.driver)] then return was == now end
   return with_names(self, was, t) == with_names(self, now)
 end
 

@@ -67,30 +67,64 @@ function dependents.check(plan, going)
   end
 end
 
+-- The owner last: what he owns may be out of the session's hands.
 local BELONGINGS = [[
-select pg_catalog.format('GRANT %s ON %s TO %s%s', a.privilege_type, given.name,
-  case when a.grantee = 0 then 'PUBLIC' else pg_catalog.quote_ident(r.rolname) end,
-  case when a.is_grantable then ' WITH GRANT OPTION' else '' end) as sql
-from (select ?::text as name) given
-  join pg_catalog.pg_class c on c.oid = pg_catalog.to_regclass(given.name)
-  cross join pg_catalog.aclexplode(c.relacl) a left join pg_catalog.pg_roles r on r.oid = a.grantee
-where a.grantee <> c.relowner
+with v as (
+  select c.oid, c.relowner, c.relacl, c.reloptions, given.name,
+    case c.relkind when 'm' then 'MATERIALIZED VIEW' else 'VIEW' end as kind
+  from (select ?::text as name) given join pg_catalog.pg_class c on c.oid = pg_catalog.to_regclass(given.name)
+), a as (
+  select v.*, a.attname, a.attnum, a.attacl, pg_catalog.quote_ident(a.attname) as attribute
+  from v join pg_catalog.pg_attribute a on a.attrelid = v.oid and a.attnum > 0 and not a.attisdropped
+)
+select 1 as turn, pg_catalog.format('ALTER %s %s SET (%I = %L)', kind, name, option_name, option_value) as sql,
+  null as column
+from v cross join pg_catalog.pg_options_to_table(reloptions)
 union all
-select pg_catalog.format('COMMENT ON %s %s IS %L', case c.relkind when 'm' then 'MATERIALIZED VIEW' else 'VIEW' end,
-  given.name, pg_catalog.obj_description(c.oid, 'pg_class'))
-from (select ?::text as name) given join pg_catalog.pg_class c on c.oid = pg_catalog.to_regclass(given.name)
-where pg_catalog.obj_description(c.oid, 'pg_class') is not null
-order by 1]]
+select 2, pg_catalog.format('ALTER VIEW %s ALTER COLUMN %s SET DEFAULT %s', name, attribute,
+  pg_catalog.pg_get_expr(d.adbin, d.adrelid)), attname
+from a join pg_catalog.pg_attrdef d on d.adrelid = a.oid and d.adnum = a.attnum
+union all
+select 3, pg_catalog.pg_get_triggerdef(t.oid), null
+from v join pg_catalog.pg_trigger t on t.tgrelid = v.oid and not t.tgisinternal
+union all
+select 4, pg_catalog.pg_get_ruledef(r.oid), null
+from v join pg_catalog.pg_rewrite r on r.ev_class = v.oid and r.rulename <> '_RETURN'
+union all
+select 5, pg_catalog.format('COMMENT ON %s %s IS %L', kind, name, pg_catalog.obj_description(oid, 'pg_class')), null
+from v where pg_catalog.obj_description(oid, 'pg_class') is not null
+union all
+select 6, pg_catalog.format('COMMENT ON COLUMN %s.%s IS %L', name, attribute,
+  pg_catalog.col_description(oid, attnum)), attname
+from a where pg_catalog.col_description(oid, attnum) is not null
+union all
+select 7, pg_catalog.format('GRANT %s%s ON %s TO %s%s', g.privilege_type, g.attribute, g.name,
+  case when g.grantee = 0 then 'PUBLIC' else pg_catalog.quote_ident(r.rolname) end,
+  case when g.is_grantable then ' WITH GRANT OPTION' else '' end), g.attname
+from (
+  select v.name, v.relowner, '' as attribute, null::name as attname, x.*
+  from v cross join pg_catalog.aclexplode(v.relacl) x
+  union all
+  select a.name, a.relowner, ' (' || a.attribute || ')', a.attname, x.*
+  from a cross join pg_catalog.aclexplode(a.attacl) x
+) g left join pg_catalog.pg_roles r on r.oid = g.grantee
+where g.grantee <> g.relowner
+union all
+select 8, pg_catalog.format('ALTER %s %s OWNER TO %I', kind, name, pg_catalog.pg_get_userbyid(relowner)), null
+from v where pg_catalog.pg_get_userbyid(relowner) <> current_user
+order by 1, 2]]
 
----Who may read a view that comes again, and what is said of it, as statements.
+---What a view that comes again has beside its text, as statements: options, triggers and rules, comments, who may read
+---it and whose it is; of a column where the new view has it, too.
 ---@param plan table
 ---@param view table
 ---@return string[]
 function dependents.belongings(plan, view)
   local statements = {}
   if not plan.live then return statements end
-  local name = render.table(view)
-  for i, row in ipairs(catalog.ask(plan.context, plan.link, BELONGINGS, name, name)) do statements[i] = row.sql end
+  for _, row in ipairs(catalog.ask(plan.context, plan.link, BELONGINGS, render.table(view))) do
+    if not row.column or not view.columns or view.columns[row.column] then statements[#statements + 1] = row.sql end
+  end
   return statements
 end
 

@@ -15,7 +15,12 @@ local function wording(context, link, view)
     raw_sql.statement(context, link, ("CREATE VIEW pg_temp.%s AS %s"):format(DRAFT, view.sql))
     local row = catalog.ask(context, link,
       ("select pg_catalog.pg_get_viewdef('pg_temp.%s'::pg_catalog.regclass) as sql"):format(DRAFT))[1]
-    return row.sql:match("^%s*(.-)%s*;?%s*$")
+    local columns = {}
+    for _, column in ipairs(catalog.ask(context, link, ("select attname as name from pg_catalog.pg_attribute where "
+      .. "attrelid = 'pg_temp.%s'::pg_catalog.regclass and attnum > 0"):format(DRAFT))) do
+      columns[column.name] = true
+    end
+    return { sql = row.sql:match("^%s*(.-)%s*;?%s*$"), columns = columns }
   end)
 end
 
@@ -25,8 +30,8 @@ local function is_pending(err)
     and err.sqlstate ~= "42501"
 end
 
----The views as the server words them, `source` what was written (a `*` may mean more columns soon). One that cannot
----be made yet keeps its own words. Raises `metadata` for one that is no SELECT.
+---The views as the server words them, `columns` a set of names, `source` what was written (a `*` may mean more columns
+---soon). One that cannot be made yet keeps its own words. Raises `metadata` for one that is no SELECT.
 ---@param context table
 ---@param link userdata
 ---@param list table[] wanted
@@ -34,15 +39,15 @@ end
 function views.normal(context, link, list)
   local made = {}
   for i, view in ipairs(list) do
-    local ok, sql = compat.pcall(wording, context, link, view)
-    if not ok and not is_pending(sql) then
-      if not errors.is_error(sql, "syntax") then error(sql, 0) end
+    local ok, told = compat.pcall(wording, context, link, view)
+    if not ok and not is_pending(told) then
+      if not errors.is_error(told, "syntax") then error(told, 0) end
       errors.raise("metadata", ("%s: option 'expression': the database does not understand it"):format(
-        view.entity or view.name), { context = context.name, entity = view.entity, detail = sql.detail, cause = sql })
+        view.entity or view.name), { context = context.name, entity = view.entity, detail = told.detail, cause = told })
     end
     made[i] = {}
     for key, value in pairs(view) do made[i][key] = value end
-    made[i].sql, made[i].source = ok and sql or view.sql, view.sql
+    made[i].sql, made[i].columns, made[i].source = ok and told.sql or view.sql, ok and told.columns or nil, view.sql
   end
   return made
 end
