@@ -7,12 +7,6 @@ local suggest = require("heddle.suggest")
 
 local renames = {}
 
-local function by_key(list, driver)
-  local found = {}
-  for _, t in ipairs(list) do found[model.key(t.name, t.schema, driver)] = t end
-  return found
-end
-
 -- Tables or columns by what they are of, where that is one only.
 local function by_identity(list, field)
   local found = {}
@@ -63,14 +57,14 @@ end
 -- "users" or "crew.users"; a name with a dot in it is one, too.
 local function find_table(run, list, name)
   for _, t in ipairs(list) do
-    local full = t.schema and t.schema .. "." .. t.name or t.name
+    local full = model.path(t)
     if fold(run, full) == fold(run, name) or fold(run, t.name) == fold(run, name) then return t end
   end
 end
 
 local function table_names(list)
   local names = {}
-  for i, t in ipairs(list) do names[i] = t.schema and t.schema .. "." .. t.name or t.name end
+  for i, t in ipairs(list) do names[i] = model.path(t) end
   return names
 end
 
@@ -251,7 +245,7 @@ end
 function renames.of(live, wanted, asked)
   local driver = wanted.driver
   local run = { driver = driver, live = live, wanted = wanted, tables = {}, columns = {}, taken = {}, asked = {},
-    live_by_key = by_key(live.tables, driver), wanted_by_key = by_key(wanted.tables, driver) }
+    live_by_key = model.by_key(live.tables, driver), wanted_by_key = model.by_key(wanted.tables, driver) }
   ask(run, asked or {}, function()
     find_tables(run)
     settle_tables(run)
