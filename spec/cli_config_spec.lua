@@ -84,6 +84,38 @@ describe("configurations", function()
         says("migrate", "Entity 'User', property 'id': option 'type' must be", "did you mean 'integer'?", "e/user.lua:")
         project:write("e/user.lua", "return 5")
         says("migrate", "the file 'e/user.lua' must return an entity or a list of entities; it gave a number")
+        -- Said once: `require` names the file, too.
+        project:write("e/user.lua", "return {")
+        local _, err = project:expect(1, "migrate")
+        assert.is_nil(err:find("error loading module", 1, true))
+        assert.is_nil(err:find("cause", 1, true), err)
+    end)
+
+    it("with entities that do not fit together are told by the file that defines them, too", function()
+        local function define(rest)
+            project:write("e/post.lua", "local orm = require 'heddle'\n\nlocal Post = orm.entity { name = 'Post', "
+                .. "{ 'id', type = 'integer', primary = true }, " .. rest .. " }\nreturn Post")
+        end
+        project:write("orm.config.lua", "return { driver = 'sqlite', database = ':memory:', entities = { 'e/*.lua' } }")
+        project:entity("e/user.lua", "User", "table = 'users', { 'id', type = 'integer', primary = true }")
+        for rest, said in pairs {
+            ["{ 'user', many_to_one = 'Usr' }"] = "its target 'Usr' is not registered",
+            ["table = 'users'"] = "its table 'users' is the table of entity ",
+            ["extends = 'Bse'"] = "'Bse' is not registered",
+        } do
+            define(rest)
+            for _, line in ipairs { "migrate", "debug" } do
+                local out, err = project:expect(1, line)
+                assert.truthy((out .. err):find(said, 1, true), out .. err)
+                assert.truthy((out .. err):find("\n +at [^\n]*e/%a+%.lua"), out .. err)
+            end
+        end
+    end)
+
+    it("with a wrong option are told by the file that has it", function()
+        project:write("one.lua", "return " .. context "default")
+        project:write("two.lua", "return { context_name = 'two', driver = 'sqlite', databse = 'x' }")
+        says("migrate -c one.lua -c two.lua --context two", "did you mean 'database'?)\n  at two.lua\n")
     end)
 
     it("may be several files, each with its own directory, one context a name", function()
@@ -93,7 +125,7 @@ describe("configurations", function()
         assert.equal("second", acted_on(project, "-c deep/two.lua"))
         project:write("deep/mine/20260101000000_first.lua", "return { context = 'second', up = function() end }")
         assert.truthy(project:expect(0, "migrate:status -c deep/two.lua"):find("20260101000000_first", 1, true))
-        says("migrate -c one.lua -c one.lua", "context 'default' is configured twice: in one.lua and in one.lua")
+        says("migrate -c one.lua -c one.lua", "context 'default' is configured twice: both times in one.lua;")
         project:write("three.lua", "return { driver = 'sqlite', database = 'x.db', entities = {} }")
         says("migrate -c one.lua -c three.lua", "configured twice: in one.lua and in three.lua")
     end)

@@ -57,8 +57,22 @@ databases.each(function(db)
             project:write("migrations/20260101000000_a.lua", "return { context = 'default', up = function() end }")
             project:write("migrations/20260101000001_b.lua", "return {\n up = = 1 }")
             out = project:expect(1, "debug")
-            assert.truthy(out:find("wrong migrations    migrations/20260101000001_b.lua:2: unexpected symbol", 1, true),
-                out)
+            assert.truthy(out:find("wrong migrations    Migration '20260101000001_b' of context 'default' cannot be "
+                .. "loaded: migrations/20260101000001_b.lua:2: unexpected symbol", 1, true), out)
+        end)
+
+        it("M5: sees a pending migration that `heddle migrate` will refuse", function()
+            for text, said in pairs {
+                ["return 5"] = "the file gave a number; expected return { up = function(m) ... end }",
+                ["return { up = 5 }"] = "option 'up' must be a function",
+                ["return { context = 'other', up = function() end }"] = "is written for context 'other'",
+                ["error 'not now'"] = "20260101000000_a.lua:1: not now",
+            } do
+                project:write("migrations/20260101000000_a.lua", text)
+                local out = project:expect(1, "debug")
+                assert.matches("\n  wrong migrations    Migration '20260101000000_a'.-\n +%-> mend the file\n", out)
+                assert.truthy(out:find(said, 1, true), out)
+            end
         end)
 
         it("C5: looks at each context by itself", function()
@@ -73,7 +87,8 @@ databases.each(function(db)
             local out = project:expect(1, "debug --config orm.config.lua -c second.lua")
             local function part(name) return out:match("context '" .. name .. "'[^\n]*\n(.-)\n\n") end
             assert.matches("ok    connection", part "default")
-            assert.matches("wrong connection .-\n +%-> is the database there", part "down")
+            assert.matches("wrong connection .-\n +%-> " .. (db.name == "sqlite" and "is the path right"
+                or "is the database there"), part "down")
             assert.is_nil(part("down"):find("migrations", 1, true))
             assert.matches("wrong configuration .-no file matches 'nothing/%*%.lua'", part "broken")
             assert.matches("wrong configuration .-did you mean 'database'", part "wrong")

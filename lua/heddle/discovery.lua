@@ -105,8 +105,10 @@ local function add_file(into, path, context_name)
   local right, result = load_file(path, identity(path))
   if not right then
     if errors.is_error(result) then error(result, 0) end
-    local reason = tostring(result):gsub("%s+", " ")
-    fail("metadata", context_name, ("the file '%s' cannot be loaded: %s"):format(path, reason), result)
+    -- What `require` says before the fault itself names the file once more.
+    local cause = type(result) == "string" and result:gsub("^error loading module .- from file .-:%s+", "") or result
+    local reason = tostring(cause):gsub("%s+", " ")
+    fail("metadata", context_name, ("the file '%s' cannot be loaded: %s"):format(path, reason), cause)
   end
   add(into, result, function(what)
     fail("metadata", context_name, ("the file '%s' must return an entity or a list of entities; it gave %s")

@@ -21,7 +21,7 @@ local mapping = {}
 local function fail(map, property, message, kind)
   local where = property and (", property '" .. property .. "'") or ""
   errors.raise(kind or "metadata", "Entity '" .. map.name .. "'" .. where .. ": " .. message,
-    { context = map.context, entity = map.name, property = property })
+    { context = map.context, entity = map.name, property = property, source = map.meta and map.meta.source })
 end
 
 local function new_view(prop)

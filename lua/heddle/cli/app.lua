@@ -122,7 +122,10 @@ function App:instance(entry)
     require("heddle")
     local ok, result = xpcall(function() return require("heddle.context").init(entry.config, entry.base) end,
       function(err)
-        if errors.is_error(err) and not err.traceback then err.traceback = debug.traceback("", 2) end
+        if errors.is_error(err) then
+          err.traceback = err.traceback or debug.traceback("", 2)
+          if err.kind == "config" and not report.place_of(err) then err.where = entry.file end
+        end
         return err
       end)
     made = { ok = ok, result = result }

@@ -14,8 +14,8 @@ return {
     name = "console",
     summary = "Lua with the project's contexts and entities at hand.",
     description = "Reads Lua and shows what it gives. `em` is the entity manager of the context, `em_NAME` of each "
-      .. "other one, entities stand under their names; .help says more. Errors end --execute, FILE and input from a "
-      .. "pipe with exit code 1.",
+      .. "other one, entities stand under their names; .help says more. With --execute, FILE and a pipe, the exit "
+      .. "code is 1 when something has failed.",
     examples = {
       { "heddle console", "type, and see" },
       { "heddle console --execute 'em:count(User, {})'", "one result" },

@@ -1,6 +1,6 @@
 --- `heddle debug`: what is wrong with a project, and what to do about it.
-local compat = require("heddle.compat")
 local errors = require("heddle.errors")
+local migrations = require("heddle.migrations.files")
 local output = require("heddle.cli.output")
 local project = require("heddle.cli.project")
 local report = require("heddle.cli.report")
@@ -17,7 +17,8 @@ local function text_of(err)
   local more = err.cause or err.detail
   if errors.is_error(more) then more = more.message end
   more = type(more) == "string" and not err.message:find(more, 1, true) and ("\n" .. more) or ""
-  return err.message .. more:gsub("%s+$", "")
+  local place = report.place_of(err)
+  return err.message .. more:gsub("%s+$", "") .. (place and "\nat " .. place or "")
 end
 
 local function versions(app)
@@ -37,6 +38,11 @@ local VERSION_SQL = {
   sqlite = "SELECT 'SQLite ' || sqlite_version() AS version",
 }
 
+local CONNECTION_ADVICE = {
+  postgres = "is the database there, and are host, port, user and password right?",
+  sqlite = "is the path right, and may the file be read and written?",
+}
+
 local function check_connection(instance)
   local clock = require("heddle.core").clock
   local began = clock()
@@ -53,25 +59,20 @@ local function check_entities(instance)
   return "ok", ("%d: %s"):format(#names, shown)
 end
 
--- What keeps a file from being run at all, nil when nothing does.
-local function fault_of(path)
-  local file = path:find("%.lua$") and io.open(path, "rb")
-  if not file then return nil end
-  local text = file:read("*a")
-  file:close()
-  local _, problem = compat.load(text, "@" .. path)
-  return problem
+-- Raises what keeps a pending migration from being run at all: a file that is none, one of another context.
+local function check_files(instance, is_pending)
+  for _, entry in ipairs(migrations.list(migrations.directory(instance), instance.name)) do
+    if is_pending[entry.name] then migrations.load(entry, instance) end
+  end
 end
 
 local function check_migrations(instance)
-  local pending, wrong, done = 0, {}, 0
+  local pending, wrong, done, is_pending = 0, {}, 0, {}
   for _, one in ipairs(instance.migrator:status()) do
     if one.state == "done" then
       done = done + 1
     elseif one.state == "pending" then
-      pending = pending + 1
-      local fault = fault_of(one.path or "")
-      if fault then return "wrong", fault, "mend the file" end
+      pending, is_pending[one.name] = pending + 1, true
     else
       wrong[#wrong + 1] = one.name .. " is " .. one.state
     end
@@ -81,6 +82,7 @@ local function check_migrations(instance)
     return "wrong", table.concat(wrong, ", "), ("put the files back as they were when they ran, or see `heddle "
       .. "migrate:resolve --help`; heddle migrate:status%s shows them all"):format(context)
   elseif pending > 0 then
+    check_files(instance, is_pending)
     return "to do", ("%d pending, %d done"):format(pending, done), "heddle migrate" .. context, pending
   end
   return "ok", ("none pending, %d done"):format(done)
@@ -123,11 +125,12 @@ local function check_context(app, entry)
   end))
   if not instance then return false end
   note(try(app, "entities", nil, check_entities, instance))
-  local reached = try(app, "connection", "is the database there, and are host, port, user and password right?",
-    function() return "ok", check_connection(instance) end)
+  local reached = try(app, "connection", CONNECTION_ADVICE[instance.driver_name], function()
+    return "ok", check_connection(instance)
+  end)
   note(reached)
   if reached ~= "ok" then return false end
-  local state, pending = try(app, "migrations", nil, check_migrations, instance)
+  local state, pending = try(app, "migrations", "mend the file", check_migrations, instance)
   note(state)
   note(try(app, "schema", nil, check_schema, instance, pending))
   return all_good

@@ -106,8 +106,8 @@ function project.load(files)
       if name == nil then name = "default" end
       local other = by_name[name]
       if other then
-        fail(("context %s is configured twice: in %s and in %s; give one of them another context_name"):format(
-          errors.quote(name), other.file, path))
+        fail(("context %s is configured twice: %s; give one of them another context_name"):format(errors.quote(name),
+          other.file == path and "both times in " .. path or ("in %s and in %s"):format(other.file, path)))
       end
       local entry = { name = name, config = config, file = path, base = base_of(path) }
       by_name[name] = entry

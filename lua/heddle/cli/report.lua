@@ -4,10 +4,14 @@ local output = require("heddle.cli.output")
 
 local report = { INTERRUPTED = 130 }
 
--- A place in the command itself helps nobody.
-local function place_of(err)
-  if not err.where or err.where:find("heddle:%d+$") or err.message:find(err.where, 1, true) then return "" end
-  return "\n  at " .. err.where
+---Where the fault is, unless the message says so: the file of the entity instead of a place in the command itself,
+---which helps nobody.
+---@param err heddle.Error
+---@return string|nil
+function report.place_of(err)
+  local place = err.where
+  if not place or place:find("heddle:%d+$") then place = err.source end
+  return place and not err.message:find(place, 1, true) and place or nil
 end
 
 local function indented(text)
@@ -53,7 +57,8 @@ local function tell(streams, args, err, trace)
     return report.INTERRUPTED
   end
   if errors.is_error(err) then
-    write(err.message, more_of(err), place_of(err), "\n")
+    local place = report.place_of(err)
+    write(err.message, more_of(err), place and "\n  at " .. place or "", "\n")
   else
     write(tostring(err), "\n")
   end

@@ -9,7 +9,7 @@ local suggest = require("heddle.suggest")
 local lineage = {}
 
 local function fail_about(context, made, message)
-  context.fail({ name = made.name, context = context.name }, nil, message)
+  context.fail({ name = made.name, context = context.name, meta = made }, nil, message)
 end
 
 -- Names ----------------------------------------------------------------------------------------------------
