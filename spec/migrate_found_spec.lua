@@ -69,6 +69,20 @@ databases.each(function(db)
             assert.equal("Ann", rows "SELECT name FROM names")
         end)
 
+        it("M6: fresh of a table that another context describes, too, leaves tables and record", function()
+            local instance = open { author() }
+            orm.init((function(copy)
+                for key, value in pairs(config) do copy[key] = value end
+                return copy
+            end)({ context_name = "reports", entities = { author() } }))
+            instance.migrator:create()
+            instance.migrator:up()
+            instance.em:insert("Author", { name = "Ann" })
+            raises("migration", function() instance.migrator:fresh() end, "'authors' is another context's, too")
+            assert.equal("done", instance.migrator:status()[1].state)
+            assert.equal("Ann", rows "SELECT name FROM authors")
+        end)
+
         it("M4: a migration that was edited and is resolved keeps its place in the way back", function()
             local migrator = open({ author() }).migrator
             dir:write("20260101000000_a.up.sql", "CREATE TABLE a (n integer)")
@@ -225,6 +239,34 @@ databases.on("sqlite", function(db)
             raises("migration", function() migrator:up() end, "a foreign key of 'z' refers to columns that are no key")
             dir:write("20260101000000_a.up.sql", "INSERT INTO p VALUES (5); INSERT INTO c VALUES (5, 5)")
             assert.equal(1, #migrator:up())
+        end)
+    end)
+end)
+
+databases.on("postgres", function(db)
+    describe("migrations of two schemas in one database", function()
+        after_each(function()
+            orm.close()
+            db:close()
+        end)
+
+        it("tables of one name are each context's own: fresh makes one anew and leaves the other", function()
+            local config, made = db:config {}, {}
+            for _, name in ipairs { "one", "two" } do
+                local copy = { context_name = name, schema = name, migrations = migrations.directory().path,
+                    entities = { orm.entity { name = "Author", table = "authors",
+                        { "id", type = "integer", primary = true }, { "name", type = "string" } } } }
+                for key, value in pairs(config) do copy[key] = value end
+                made[name] = orm.init(copy)
+            end
+            for _, name in ipairs { "one", "two" } do
+                made[name].migrator:create()
+                made[name].migrator:up()
+                made[name].em:insert("Author", { name = name })
+            end
+            assert.equal(1, #made.one.migrator:fresh())
+            assert.equal("0", db:raw():value "SELECT count(*) FROM one.authors")
+            assert.equal("two", db:raw():value "SELECT name FROM two.authors")
         end)
     end)
 end)

@@ -80,7 +80,7 @@ local function from_database(context)
   local is_own
   return differ.others(context), function(item, kind)
     is_own = is_own or own.of(context)
-    return is_own(kind, item.name, item.schema)
+    return is_own(kind, item.name, item.schema) ~= nil
   end
 end
 

@@ -44,8 +44,12 @@ local function present_of(session, known)
   for _, kind in ipairs(ORDER) do found[kind] = {} end
   for _, row in ipairs(context:run_sql(session.link, PRESENT[context.driver_name], compat.pack())) do
     local is_own = row.schema == session.schema
-    local is_known = known(row.kind, row.name, row.schema) or is_own and known(row.kind, row.name)
-    if is_known and row.name ~= record.NAME and not is_other({ name = row.name }) then
+    local how = known(row.kind, row.name, row.schema) or is_own and known(row.kind, row.name)
+    local is_shared = how and is_other(row)
+    if is_shared and how == "described" then
+      failure.refuse(context.name, ("fresh drops nothing, since the %s '%s' is another context's, too; its migrations "
+        .. "could not make it anew"):format(row.kind, row.name), { table = row.name })
+    elseif how and not is_shared and row.name ~= record.NAME then
       local list = found[row.kind]
       list[#list + 1] = row.text or row.kind:upper() .. " " .. quote.name(row.name)
     end
@@ -95,7 +99,7 @@ function fresh.drop(migrator, opts, inside)
     local ok, err = compat.pcall(drop, session, known)
     if ok then return end
     session:rollback()
-    if not errors.is_error(err) then error(err, 0) end
+    if not errors.is_error(err) or errors.is_error(err, "migration") then error(err, 0) end
     failure.refuse(context.name, ("fresh drops nothing, since not all of it can be dropped: %s%s"):format(err.message,
       type(err.cause) == "string" and " (" .. (err.detail or err.cause):gsub("%s*\n%s*", "; ") .. ")" or ""),
       { sql = err.sql, sqlstate = err.sqlstate, detail = err.detail, hint = err.hint, cause = err.cause })

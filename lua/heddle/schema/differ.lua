@@ -23,18 +23,26 @@ end
 ---@param context table
 ---@return fun(item: table): boolean
 function differ.others(context)
-  local taken = {}
+  local taken, by_name = {}, {}
   for _, name in ipairs(registry.names()) do
     local other = registry.get(name)
     if is_same_database(context, other) then
       local wanted = model.of(other)
       for _, list in ipairs({ wanted.tables, wanted.views }) do
-        -- By name alone: what the other one takes for its own schema is not known here.
-        for _, item in ipairs(list) do taken[model.key(item.name, nil, context.driver_name)] = true end
+        for _, item in ipairs(list) do
+          taken[model.key(item.name, item.schema, context.driver_name)] = true
+          by_name[model.key(item.name, nil, context.driver_name)] = true
+        end
       end
     end
   end
-  return function(item) return taken[model.key(item.name, nil, context.driver_name)] or false end
+  -- Where one of the schemas is not known here, since it is the server that says which is the session's own, the name
+  -- is enough.
+  return function(item)
+    local schema, name = item.schema or context.config.schema, model.key(item.name, nil, context.driver_name)
+    return (schema and (taken[name] or taken[model.key(item.name, schema, context.driver_name)])
+      or not schema and by_name[name]) or false
+  end
 end
 
 local function schemas_of(wanted)
