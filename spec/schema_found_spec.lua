@@ -161,6 +161,26 @@ describe("schema changes", function()
             assert.matches("make two changes of it", err.message, 1, true)
         end)
 
+        it("a migration that makes a view anew says what goes with the old one", function()
+            local directory = os.tmpname()
+            os.remove(directory)
+            local function create(least)
+                open({ entity("Item", "items", {}), orm.entity { name = "Stock", table = "stock",
+                    expression = "SELECT id FROM items WHERE id > " .. least,
+                    { "id", type = "integer", primary = true } } }, { migrations = directory })
+                local path = orm.instance().migrator:create().path
+                local file = assert(io.open(path))
+                local text = file:read("*a")
+                file:close()
+                os.remove(path)
+                return text
+            end
+            assert.is_nil(create(0):find("made anew", 1, true))
+            assert.matches('View "?stock"? is made anew: triggers', create(1))
+            os.remove(directory .. "/.snapshot.json")
+            require("lfs").rmdir(directory)
+        end)
+
         it("M3: the refusal says when it looks like a rename", function()
             open({ entity("User", "users", { { "name", type = "string" } }) }):create()
             exec("insert into users (name) values ('Ann')")

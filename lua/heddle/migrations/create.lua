@@ -207,14 +207,6 @@ local function write_both(context, directory, made, words, opts, wanted)
   return name, written
 end
 
-local function notes_of(changes, problem)
-  local notes = {}
-  for _, sentence in ipairs(changes.hints) do notes[#notes + 1] = "Hint: " .. sentence end
-  for _, sentence in ipairs(changes.left_out) do notes[#notes + 1] = "Left out: " .. sentence end
-  if problem then notes[#notes + 1] = "No way down: " .. problem end
-  return notes
-end
-
 local function flat(steps)
   local list = {}
   for i, step in ipairs(steps or {}) do list[i] = type(step) == "string" and step or step.create end
@@ -231,7 +223,7 @@ local function finish(self, opts, up, down, changes, wanted, problem)
     refuse_rebuild(context, down)
   end
   local made = { context = context.name, driver = context.driver_name, up = up, down = down,
-    notes = notes_of(changes, problem) }
+    notes = text.notes(changes, problem, up) }
   local name, written = write_both(context, directory, made, words_for(opts, changes), opts, wanted)
   return { path = written[1], name = name, up = flat(up), down = flat(down), hints = changes.hints,
     left_out = changes.left_out, written = written }

@@ -117,4 +117,31 @@ function text.sql(made, steps, notes)
   return table.concat(parts, "\n")
 end
 
+-- What others have put on a view that comes again is known where the migration runs, not here.
+local function note_views(notes, up)
+  local goes = {}
+  for _, step in ipairs(up) do
+    local name = type(step) == "string" and (step:match("^DROP VIEW (.+)$") or step:match("^CREATE VIEW (.-) AS "))
+    if name and goes[name] then
+      notes[#notes + 1] = ("View %s is made anew: triggers, grants and the like that it was given otherwise go with "
+        .. "the old one; make them again behind it"):format(name)
+    end
+    if name then goes[name] = true end
+  end
+end
+
+---What stands at the top of the file, as sentences.
+---@param changes table see schema/compare.lua
+---@param problem string|nil why there is no way down
+---@param up table steps
+---@return string[]
+function text.notes(changes, problem, up)
+  local notes = {}
+  for _, sentence in ipairs(changes.hints) do notes[#notes + 1] = "Hint: " .. sentence end
+  for _, sentence in ipairs(changes.left_out) do notes[#notes + 1] = "Left out: " .. sentence end
+  note_views(notes, up)
+  if problem then notes[#notes + 1] = "No way down: " .. problem end
+  return notes
+end
+
 return text
