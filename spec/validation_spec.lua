@@ -176,16 +176,18 @@ databases.each(function(db)
         end
     end)
 
-    it("U4: an integer that a double cannot hold, in a double", function()
-        if doubles then return end
-        local e = em:create(Strict, { double = 9007199254740993 })
-        em:persist(e)
-        refused(em, "Strict", "double")
-        e.double = math.maxinteger
-        refused(em, "Strict", "double")
-        e.double = 9007199254740992
-        em:flush()
-    end)
+    -- Where numbers are doubles there is no such integer.
+    if not doubles then
+        it("U4: an integer that a double cannot hold, in a double", function()
+            local e = em:create(Strict, { double = 9007199254740993 })
+            em:persist(e)
+            refused(em, "Strict", "double")
+            e.double = math.maxinteger
+            refused(em, "Strict", "double")
+            e.double = 9007199254740992
+            em:flush()
+        end)
+    end
 
     it("U4: the message shows no value", function()
         em:persist(em:create(Strict, { int = "s3cret-token" }))
