@@ -278,6 +278,23 @@ describe("schema changes", function()
             db:close()
         end)
 
+        it("safe mode tells of comments that stay", function()
+            local config = db:config()
+            local function open(comment)
+                if orm.contexts()[1] then orm.close() end
+                local made = { entities = { entity("User", "users", { { "n", type = "text", comment = comment } },
+                    { comment = comment }) } }
+                for key, value in pairs(config) do made[key] = value end
+                return orm.init(made).schema
+            end
+            open("told"):create()
+            local planned = open(nil):diff()
+            assert.equal(0, #planned)
+            assert.same({ "table 'users': the comment of column 'n' is no property's any more and stays",
+                "table 'users': its comment is no entity's any more and stays" }, planned.left_out)
+            assert.same({}, open(nil):diff { safe = false }.left_out)
+        end)
+
         it("a view that comes again has its options, triggers, rules, defaults, comments, grants and owner", function()
             local config = db:config()
             local function open(type, columns)

@@ -66,6 +66,9 @@ local function compare_columns(run)
       -- What no entity says of a column stays.
       now.collation = now.collation or was.collation
       now.virtual = now.virtual or now.generated and was.generated and was.virtual
+      if run.safe and was.comment and not now.comment then
+        leave(run, ("the comment of column '%s' is no property's any more and stays"):format(was.name))
+      end
       if name ~= was.name then changes.renamed[#changes.renamed + 1] = { from = was.name, to = now.name } end
       local differs = run.same:differences(run.was, was, now, in_key(run, now.name), run.safe)
       if differs then
@@ -276,6 +279,7 @@ function table_changes.of(same, was, now, safe, left_out)
   entry.primary = not same:primary(was, was.primary, target.primary) or nil
   entry.comment = was.comment ~= target.comment and not (safe and target.comment == nil) or nil
   if not entry.primary then rename_key(run, entry.uniques.renamed) end
+  if safe and was.comment and not target.comment then leave(run, "its comment is no entity's any more and stays") end
   return not is_empty(entry) and entry or nil
 end
 
