@@ -426,6 +426,7 @@ build = {
         ["heddle.schema.renames"] = "lua/heddle/schema/renames.lua",
         ["heddle.schema.render"] = "lua/heddle/schema/render.lua",
         ["heddle.schema.sql"] = "lua/heddle/schema/sql.lua",
+        ["heddle.schema.sqlite.affinity"] = "lua/heddle/schema/sqlite/affinity.lua",
         ["heddle.schema.sqlite.ask"] = "lua/heddle/schema/sqlite/ask.lua",
         ["heddle.schema.sqlite.compose"] = "lua/heddle/schema/sqlite/compose.lua",
         ["heddle.schema.sqlite.constraints"] = "lua/heddle/schema/sqlite/constraints.lua",

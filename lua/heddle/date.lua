@@ -6,8 +6,12 @@ local date = {}
 
 local ISO = "^(%d%d%d%d)%-(%d%d)%-(%d%d)[T ](%d%d):(%d%d):?(%d*)(%.?%d*)(.*)$"
 
--- Days from 1970-01-01; years are counted from March, so that a leap day is a year's last.
-local function days_from_civil(year, month, day)
+---Days from 1970-01-01; years are counted from March, so that a leap day is a year's last.
+---@param year integer
+---@param month integer
+---@param day integer
+---@return integer
+function date.day_of(year, month, day)
   if month <= 2 then year = year - 1 end
   local era = math.floor(year / 400)
   local year_of_era = year - era * 400
@@ -20,7 +24,7 @@ local function is_date(year, month, day)
   if month < 1 or month > 12 or day < 1 then return false end
   local next_year, next_month = year, month + 1
   if month == 12 then next_year, next_month = year + 1, 1 end
-  return day <= days_from_civil(next_year, next_month, 1) - days_from_civil(year, month, 1)
+  return day <= date.day_of(next_year, next_month, 1) - date.day_of(year, month, 1)
 end
 
 -- Seconds that a zone is ahead of UTC: "Z", "+02", "+02:00", "-0530", or nothing, which is UTC.
@@ -40,7 +44,7 @@ local function read_iso(text)
   year, month, day = tonumber(year), tonumber(month), tonumber(day)
   hour, minute, second = tonumber(hour), tonumber(minute), tonumber(second) or 0
   if not offset or not is_date(year, month, day) or hour > 23 or minute > 59 or second > 59 then return nil end
-  local whole = days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset
+  local whole = date.day_of(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset
   return whole, tonumber((fraction:sub(2) .. "000000"):sub(1, 6))
 end
 

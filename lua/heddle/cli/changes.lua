@@ -33,6 +33,8 @@ function changes.add_yes(parser)
   parser:flag("-y --yes --run --force"):target("yes"):description("Do it without being asked.")
 end
 
+---Adds `--dry-run`.
+---@param parser table argparse's
 function changes.add_dry_run(parser)
   parser:flag("--dry-run"):description("Print the SQL, run nothing.")
 end
@@ -50,11 +52,15 @@ function changes.options(app, args, default)
 end
 
 ---Prints statements that can be given to a database's own program.
+---@param app heddle.cli.App
+---@param statements string[]
 function changes.print_sql(app, statements)
   for _, text in ipairs(statements) do app:say("%s;", (tostring(text):gsub("[;%s]+$", ""))) end
 end
 
 ---What safe mode left out and what looks like a rename.
+---@param app heddle.cli.App
+---@param made { left_out: string[]|nil, hints: string[]|nil }
 function changes.tell_rest(app, made)
   for _, text in ipairs(made.left_out or {}) do app:note("%s %s", app.err_style.yellow("left out:"), text) end
   for _, text in ipairs(made.hints or {}) do app:note("%s %s", app.err_style.yellow("hint:"), text) end

@@ -1,8 +1,8 @@
 --- The files of a new project: texts in which {{words}} are replaced.
-local scaffold = {}
+local scaffold, texts = {}, {}
 
 -- How each configuration begins.
-scaffold.head = [[
+texts.head = [[
 local orm = require "heddle"
 
 local here = debug.getinfo(1, "S").source:match "^@(.*/)" or ""
@@ -15,7 +15,7 @@ end
 
 -- The first database is the context "default"; each further one has a configuration, a directory of entities and one of
 -- migrations of its own name.
-scaffold.config = [[
+texts.config = [[
 -- The databases of this project. The heddle command reads this file; main.lua does too.
 {{head}}
 local config = orm.config_from_env("DB", {
@@ -25,7 +25,7 @@ local config = orm.config_from_env("DB", {
 {{result}}
 ]]
 
-scaffold.further_config = [[
+texts.further_config = [[
 -- The context "{{name}}". orm.config.lua loads this file; alone it is `--config={{file}}`.
 {{head}}
 local config = orm.config_from_env("{{prefix}}", {
@@ -36,7 +36,7 @@ local config = orm.config_from_env("{{prefix}}", {
 return config
 ]]
 
-scaffold.sqlite = [[
+texts.sqlite = [[
 
 -- A database file lies beside this one, wherever the program is started from.
 if config.driver == "sqlite" and config.database and not config.database:find "^[/:]" then
@@ -44,7 +44,7 @@ if config.driver == "sqlite" and config.database and not config.database:find "^
 end
 ]]
 
-scaffold.entity = [[
+texts.entity = [[
 local orm = require "heddle"
 
 return orm.entity {
@@ -56,7 +56,7 @@ return orm.entity {
 }
 ]]
 
-scaffold.further_entity = [[
+texts.further_entity = [[
 local orm = require "heddle"
 
 return orm.entity {
@@ -69,7 +69,7 @@ return orm.entity {
 }
 ]]
 
-scaffold.main = [[
+texts.main = [[
 -- Run it again and again: lua main.lua
 local here = debug.getinfo(1, "S").source:match "^@(.*/)" or ""
 package.path = here .. "?.lua;" .. package.path
@@ -91,14 +91,14 @@ orm.request_context(function()
 orm.close()
 ]]
 
-scaffold.work = [[
+texts.work = [[
 
   local logs = orm.em "{{name}}"
   logs:persist_and_flush(logs:create({{entity}}, { user_id = user.id, event = "user_created" }))
   print(("{{name}}: %d rows"):format(logs:count({{entity}}, {})))
 ]]
 
-scaffold.seed = [[
+texts.seed = [[
 -- `heddle seed` runs the files of this directory, in the order of their names; this one as often as you like.
 return function(em, seed)
   for n = 1, 5 do
@@ -107,7 +107,7 @@ return function(em, seed)
 end
 ]]
 
-scaffold.gitignore = [[
+texts.gitignore = [[
 .env
 *.db
 *.db-wal
@@ -115,7 +115,7 @@ scaffold.gitignore = [[
 *.db-journal
 ]]
 
-scaffold.env = {
+texts.env = {
   sqlite = [[
 # The context "{{name}}": a file beside the configuration.
 {{prefix}}_DRIVER=sqlite
@@ -132,11 +132,7 @@ scaffold.env = {
 ]],
 }
 
----A text with its {{words}} replaced.
----@param text string
----@param values table<string, string>
----@return string
-function scaffold.fill(text, values)
+local function fill(text, values)
   return (text:gsub("{{([%w_]+)}}", values))
 end
 
@@ -156,7 +152,7 @@ local function describe(names, driver)
     databases[i] = {
       name = i == 1 and "default" or name, database = name == "default" and "app" or name,
       prefix = i == 1 and "DB" or ("DB_" .. name:upper()), file = config_file(name),
-      entity = entity, table = table_name, head = scaffold.head, sqlite = driver == "sqlite" and scaffold.sqlite or "",
+      entity = entity, table = table_name, head = texts.head, sqlite = driver == "sqlite" and texts.sqlite or "",
     }
   end
   return databases
@@ -167,13 +163,13 @@ local function main_file(databases)
   for i = 2, #databases do
     local one = databases[i]
     requires[#requires + 1] = ("local %s = require \"entities.%s.%s_log\"\n"):format(one.entity, one.name, one.name)
-    work[#work + 1] = scaffold.fill(scaffold.work, one)
+    work[#work + 1] = fill(texts.work, one)
   end
   local init = "orm.init(dofile(here .. \"orm.config.lua\"))"
   if #databases > 1 then
     init = "for _, config in ipairs(dofile(here .. \"orm.config.lua\")) do orm.init(config) end"
   end
-  return scaffold.fill(scaffold.main, {
+  return fill(texts.main, {
     requires = table.concat(requires), init = init, work = table.concat(work),
   })
 end
@@ -186,27 +182,27 @@ function scaffold.files(names, driver)
   local databases, files, env, result = describe(names, driver), {}, {}, { "config" }
   local function add(path, text) files[#files + 1] = { path, text } end
   for i = 2, #databases do result[i] = ("dofile(here .. %q)"):format(databases[i].file) end
-  add("orm.config.lua", scaffold.fill(scaffold.config, {
-    head = scaffold.head, sqlite = databases[1].sqlite,
+  add("orm.config.lua", fill(texts.config, {
+    head = texts.head, sqlite = databases[1].sqlite,
     result = #databases == 1 and "return config" or ("return {\n  %s,\n}"):format(table.concat(result, ",\n  ")),
   }))
   for i, one in ipairs(databases) do
-    if i > 1 then add(one.file, scaffold.fill(scaffold.further_config, one)) end
-    env[i] = scaffold.fill(scaffold.env[driver], one)
+    if i > 1 then add(one.file, fill(texts.further_config, one)) end
+    env[i] = fill(texts.env[driver], one)
   end
-  add("entities/user.lua", scaffold.entity)
+  add("entities/user.lua", texts.entity)
   for i = 2, #databases do
     add(("entities/%s/%s_log.lua"):format(databases[i].name, databases[i].name),
-      scaffold.fill(scaffold.further_entity, databases[i]))
+      fill(texts.further_entity, databases[i]))
   end
   for i, one in ipairs(databases) do
     add((i == 1 and "migrations" or "migrations/" .. one.name) .. "/.gitkeep", "")
-    if i == 1 then add("seeds/users.lua", scaffold.seed) else add("seeds/" .. one.name .. "/.gitkeep", "") end
+    if i == 1 then add("seeds/users.lua", texts.seed) else add("seeds/" .. one.name .. "/.gitkeep", "") end
   end
   add("main.lua", main_file(databases))
   add(".env", table.concat(env, "\n"))
   add(".env.example", table.concat(env, "\n"))
-  add(".gitignore", scaffold.gitignore)
+  add(".gitignore", texts.gitignore)
   return files
 end
 

@@ -1,5 +1,6 @@
 --- The property type behind a column's type: a word of Heddle where its column would be the same, else an `orm.type`
 --- that names the database's own.
+local affinity = require("heddle.schema.sqlite.affinity")
 local heddle_types = require("heddle.types")
 local quote = require("heddle.quote")
 
@@ -49,30 +50,18 @@ end
 
 -- SQLite -------------------------------------------------------------------------------------------------------
 
----SQLite's affinity of a declared type: what decides how values are kept.
----@param text string
----@return "INTEGER"|"TEXT"|"BLOB"|"REAL"|"NUMERIC"
-function types.affinity(text)
-  text = text:upper()
-  if text:find("INT", 1, true) then return "INTEGER" end
-  if text:find("CHAR", 1, true) or text:find("CLOB", 1, true) or text:find("TEXT", 1, true) then return "TEXT" end
-  if text == "" or text:find("BLOB", 1, true) then return "BLOB" end
-  if text:find("REAL", 1, true) or text:find("FLOA", 1, true) or text:find("DOUB", 1, true) then return "REAL" end
-  return "NUMERIC"
-end
-
 local function of_sqlite(text)
-  local affinity, upper = types.affinity(text), text:upper()
-  if affinity == "INTEGER" then
+  local kind, upper = affinity.of(text), text:upper()
+  if kind == "INTEGER" then
     if upper:find("SMALLINT", 1, true) or upper:find("INT2", 1, true) then return { type = "smallint" } end
     return { type = (upper:find("BIG", 1, true) or upper:find("INT8", 1, true)) and "bigint" or "integer" }
-  elseif affinity == "TEXT" then
+  elseif kind == "TEXT" then
     local length = tonumber(upper:match("CHAR[%a ]*%(%s*(%d+)%s*%)"))
     if length and length > 0 then return { type = "string", length = length } end
     return { type = "text" }
-  elseif affinity == "BLOB" then
+  elseif kind == "BLOB" then
     return { type = "blob" }
-  elseif affinity == "REAL" then
+  elseif kind == "REAL" then
     return { type = "double" }
   end
   if upper:find("^BOOL") then return { type = "boolean" } end
@@ -95,7 +84,7 @@ end
 ---@param driver "postgres"|"sqlite"
 ---@return boolean
 function types.same(a, b, driver)
-  if driver == "sqlite" then return types.affinity(a) == types.affinity(b) end
+  if driver == "sqlite" then return affinity.of(a) == affinity.of(b) end
   return a == b
 end
 

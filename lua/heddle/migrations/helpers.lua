@@ -35,6 +35,9 @@ function methods:rename_table(from, to)
 end
 
 ---Usage: `m:rename_column("users", "name", "full_name")`
+---@param name string table
+---@param from string
+---@param to string
 function methods:rename_column(name, from, to)
   self:sql(("ALTER TABLE %s RENAME COLUMN %s TO %s"):format(table_sql(self, name, "m:rename_column"),
     column_sql(self, from, "m:rename_column"), column_sql(self, to, "m:rename_column")))
@@ -72,12 +75,15 @@ function methods:add_column(name, column, definition)
 end
 
 ---Usage: `m:drop_column("users", "age")`
+---@param name string table
+---@param column string
 function methods:drop_column(name, column)
   self:sql(("ALTER TABLE %s DROP COLUMN %s"):format(table_sql(self, name, "m:drop_column"),
     column_sql(self, column, "m:drop_column")))
 end
 
 ---Usage: `m:drop_table("users")`
+---@param name string
 function methods:drop_table(name)
   self:sql("DROP TABLE " .. table_sql(self, name, "m:drop_table"))
 end
@@ -116,11 +122,15 @@ function methods:create_index(name, columns, opts)
 end
 
 ---Usage: `m:drop_index("users_email_index")`
+---@param name string
 function methods:drop_index(name)
   self:sql("DROP INDEX " .. table_sql(self, name, "m:drop_index"))
 end
 
 ---Whether a table is there.
+---
+---Usage: `if not m:has_table("users") then m:sql(...) end`
+---@param name string
 ---@return boolean
 function methods:has_table(name)
   if self.driver == "postgres" then
@@ -131,6 +141,10 @@ function methods:has_table(name)
 end
 
 ---Whether a table has a column.
+---
+---Usage: `if m:has_column("users", "age") then m:drop_column("users", "age") end`
+---@param name string table
+---@param column string
 ---@return boolean
 function methods:has_column(name, column)
   check_name(self, column, "m:has_column")

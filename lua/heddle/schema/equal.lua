@@ -2,6 +2,7 @@
 --- what is renamed under its new name.
 ---
 --- What an entity cannot say is no difference where it says nothing: collations, operator classes, storage parameters.
+local affinity = require("heddle.schema.sqlite.affinity")
 local model = require("heddle.schema.model")
 
 local equal = {}
@@ -63,19 +64,18 @@ end
 -- NUMERIC does what INTEGER does. A date in a column of a type called so is the text that it was.
 local dates = { date = true, time = true, timestamp = true }
 
-local function affinity(type, kind)
+local function kept_as(type, kind)
+  local found = affinity.of(type)
+  if found == "INTEGER" then return "NUMERIC" end
+  if found ~= "NUMERIC" then return found end
   type = type:upper()
-  if type:find("INT", 1, true) then return "NUMERIC" end
-  if type:find("CHAR", 1, true) or type:find("CLOB", 1, true) or type:find("TEXT", 1, true) then return "TEXT" end
-  if type == "" or type:find("BLOB", 1, true) then return "BLOB" end
-  if type:find("REAL", 1, true) or type:find("FLOA", 1, true) or type:find("DOUB", 1, true) then return "REAL" end
   if dates[kind] and (type:find("DATE", 1, true) or type:find("TIME", 1, true)) then return "TEXT" end
   return kind == "uuid" and type == "UUID" and "TEXT" or "NUMERIC"
 end
 
 local function same_type(self, was, now)
   if self.driver ~= "sqlite" then return was.type == now.type end
-  return was.type:upper() == now.type:upper() or affinity(was.type, now.kind) == affinity(now.type)
+  return was.type:upper() == now.type:upper() or kept_as(was.type, now.kind) == kept_as(now.type)
 end
 
 local function default_of(column)

@@ -4,16 +4,6 @@ local errors = require("heddle.errors")
 
 local calendar = {}
 
----Days from 1970-01-01. Years are counted from March, so that a leap day is a year's last.
----@return integer
-function calendar.day_of(year, month, day)
-  if month <= 2 then year = year - 1 end
-  local era = math.floor(year / 400)
-  local of_era = year - era * 400
-  local of_year = math.floor((153 * ((month + 9) % 12) + 2) / 5) + day - 1
-  return era * 146097 + of_era * 365 + math.floor(of_era / 4) - math.floor(of_era / 100) + of_year - 719468
-end
-
 ---The date of a day, "2024-02-29".
 ---@param day integer
 ---@return string
@@ -42,7 +32,7 @@ function calendar.seconds(value, what)
   if type(value) ~= "string" or not ok then
     errors.raise("validation", what .. " takes times as seconds since 1970 or in ISO 8601, as in \"2024-01-31\"")
   end
-  return calendar.day_of(t.year, t.month, t.day) * 86400 + t.hour * 3600 + t.min * 60 + t.sec
+  return date.day_of(t.year, t.month, t.day) * 86400 + t.hour * 3600 + t.min * 60 + t.sec
 end
 
 return calendar

@@ -67,12 +67,6 @@ function fake.new(seed)
   return setmetatable({ seed = seed, random = random.new(seed), seen = {}, counts = {} }, Fake)
 end
 
----@param value any
----@return boolean
-function fake.is_fake(value)
-  return type(value) == "table" and getmetatable(value) == Fake
-end
-
 -- Numbers --------------------------------------------------------------------------------------------------
 
 ---A whole number within bounds, both included.

@@ -2,19 +2,14 @@
 ---
 --- SQLite would store what does not fit as it is (text in an INTEGER column), or the nearest thing. Here a value is
 --- converted when nothing of it is lost, and the change refused otherwise.
+local affinity = require("heddle.schema.sqlite.affinity")
+
 local convert = {}
 
----The affinity of a declared type, by SQLite's own rules; "NONE" where values stay as they are.
----@param type string
----@return "INTEGER"|"TEXT"|"REAL"|"BLOB"|"NUMERIC"|"NONE"
-function convert.affinity(type)
-  type = type:upper()
-  if type == "" or type == "ANY" then return "NONE" end
-  if type:find("INT", 1, true) then return "INTEGER" end
-  if type:find("CHAR", 1, true) or type:find("CLOB", 1, true) or type:find("TEXT", 1, true) then return "TEXT" end
-  if type:find("BLOB", 1, true) then return "BLOB" end
-  if type:find("REAL", 1, true) or type:find("FLOA", 1, true) or type:find("DOUB", 1, true) then return "REAL" end
-  return "NUMERIC"
+-- What values are made; nil where they stay as they are.
+local function made_of(type)
+  if type == "" or type:upper() == "ANY" then return nil end
+  return affinity.of(type)
 end
 
 -- `x` stands for the value; BINARY, because a column's own collation could take two texts for one.
@@ -62,8 +57,9 @@ end
 ---@return string|nil misfit SQL that is true for values that do not fit; nil when all do
 ---@return string|nil what they are called
 function convert.of(value, was, now)
-  local way = ways[convert.affinity(now)]
-  if not way or convert.affinity(was) == convert.affinity(now) then return value end
+  local kind = made_of(now)
+  local way = ways[kind]
+  if not way or made_of(was) == kind then return value end
   return over(way.sql, value), over("x IS NOT NULL AND NOT (" .. way.fits .. ")", value), way.what
 end
 
