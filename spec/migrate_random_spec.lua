@@ -3,23 +3,18 @@
 --
 -- HEDDLE_RUNS=5000 runs as often; what fails names its seed.
 
-local chance = require "spec.support.chance"
 local databases = require "spec.support.databases"
 local migrations = require "spec.support.migrations"
 local orm = require "heddle"
 local random_changes = require "spec.support.random_changes"
 local random_entities = require "spec.support.random_entities"
 local random_rows = require "spec.support.random_rows"
+local random_runs = require "spec.support.random_runs"
 local random_schema = require "spec.support.random_schema"
-
-local function words(err)
-    if type(err) ~= "table" then return debug.traceback(tostring(err)) end
-    return ("%s\n%s\n%s"):format(tostring(err), tostring(err.detail or err.cause), tostring(err.sql))
-end
+local reopen = require "spec.support.reopen"
 
 local function up_to_date(instance, when)
-    local statements = instance.schema:diff { safe = false }
-    if #statements > 0 then error(when .. " there is something to do:\n" .. table.concat(statements, ";\n"), 0) end
+    random_runs.up_to_date(instance, { safe = false }, when)
 end
 
 describe("migrations of a random schema", function()
@@ -27,10 +22,7 @@ describe("migrations of a random schema", function()
         local config, dir
 
         local function open(entities)
-            orm.close()
-            local made = { entities = entities, migrations = dir.path }
-            for key, value in pairs(config) do made[key] = value end
-            return orm.init(made)
+            return reopen(config, { entities = entities, migrations = dir.path })
         end
 
         -- Back to the former entities; where rows stand in the way nothing has changed.
@@ -79,15 +71,7 @@ describe("migrations of a random schema", function()
         end
 
         it("M1: M2: up makes what entities say and keeps rows, down makes what they said", function()
-            local first, rows = chance.seed(1), 0
-            for seed = first, first + chance.runs(db.name == "sqlite" and 150 or 30) - 1 do
-                local ok, result = xpcall(run, words, chance.generator(seed))
-                orm.close()
-                db:close()
-                if not ok then error(("seed %d on %s: %s"):format(seed, db.name, result), 0) end
-                rows = rows + result
-            end
-            assert.is_true(rows > 0)
+            assert.is_true(random_runs.each(db, db.name == "sqlite" and 150 or 30, run) > 0)
         end)
     end)
 end)

@@ -3,33 +3,23 @@
 --
 -- HEDDLE_RUNS=5000 runs as often; what fails names its seed.
 
-local chance = require "spec.support.chance"
 local databases = require "spec.support.databases"
 local orm = require "heddle"
 local random_changes = require "spec.support.random_changes"
 local random_entities = require "spec.support.random_entities"
 local random_rows = require "spec.support.random_rows"
+local random_runs = require "spec.support.random_runs"
 local random_schema = require "spec.support.random_schema"
+local reopen = require "spec.support.reopen"
 
-local function words(err)
-    if type(err) ~= "table" then return debug.traceback(tostring(err)) end
-    return ("%s\n%s\n%s"):format(tostring(err), tostring(err.detail or err.cause), tostring(err.sql))
-end
-
-local function up_to_date(instance, opts, when)
-    local statements = instance.schema:diff(opts)
-    if #statements > 0 then error(when .. " there is something to do:\n" .. table.concat(statements, ";\n"), 0) end
-end
+local up_to_date = random_runs.up_to_date
 
 describe("a random schema", function()
     databases.each(function(db)
         local config, world
 
         local function open()
-            local made = {}
-            for key, value in pairs(config) do made[key] = value end
-            made.entities = random_entities.of(world)
-            return orm.init(made)
+            return reopen(config, { entities = random_entities.of(world) })
         end
 
         local function keeps(before, instance)
@@ -67,22 +57,13 @@ describe("a random schema", function()
             up_to_date(instance, { safe = false }, "after create")
             local before = random_rows.read(instance, db:raw(config))
             for _ = 1, random(3) do
-                orm.close()
                 before = change(random, before)
             end
             return rows
         end
 
         it("M1: M2: is made, changed and then as the entities say, its rows kept", function()
-            local first, rows = chance.seed(1), 0
-            for seed = first, first + chance.runs(db.name == "sqlite" and 150 or 30) - 1 do
-                local ok, result = xpcall(function() return run(chance.generator(seed)) end, words)
-                orm.close()
-                db:close()
-                if not ok then error(("seed %d on %s: %s"):format(seed, db.name, result), 0) end
-                rows = rows + result
-            end
-            assert.is_true(rows > 0)
+            assert.is_true(random_runs.each(db, db.name == "sqlite" and 150 or 30, run) > 0)
         end)
     end)
 end)
