@@ -185,6 +185,12 @@ describe("relations", function()
             { column = "b_id" } } } } }))
     end)
 
+    it("options stand under each other, whatever letters names are made of", function()
+        local text = files_of({ table_of("sizes", { { "id" }, { "gr\195\182\195\159e" }, { "depth" } }) }).Size
+        assert.truthy(text:find('  { "gr\195\182\195\159e", type', 1, true), text)
+        assert.truthy(text:find('  { "depth", type', 1, true), text)
+    end)
+
     it("a table without a primary key becomes no entity, and that is told", function()
         local files, notes = files_of { table_of("a", { { "id" } }), table_of("log", { { "x" } }, { primary = false }) }
         assert.is_nil(files.Log)

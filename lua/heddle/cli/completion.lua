@@ -50,6 +50,15 @@ function values.MIGRATION(app)
   end)
 end
 
+---Names of the seeds of the context.
+function values.SEED(app)
+  return quietly(function()
+    local names = {}
+    for i, item in ipairs(app:contexts()[1].seeder:list()) do names[i] = item.name end
+    return names
+  end)
+end
+
 ---Names of the entities of the context.
 function values.ENTITY(app)
   return quietly(function()

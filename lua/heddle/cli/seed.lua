@@ -36,7 +36,7 @@ return {
       { "heddle seed --list", "which seeds there are" },
     },
     arguments = function(parser)
-      parser:argument("name"):args("*"):argname("NAME"):description("The seeds to run (default: all).")
+      parser:argument("name"):args("*"):argname("SEED"):description("The seeds to run (default: all).")
       parser:option("--seed"):argname("N"):description("What fake data is made from (default: 1).")
       parser:flag("--list"):description("Show the seeds, and run none.")
     end,

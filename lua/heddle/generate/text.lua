@@ -1,4 +1,5 @@
 --- The file of an entity, as a person would write it.
+local output = require("heddle.cli.output")
 local properties = require("heddle.generate.properties")
 local source = require("heddle.generate.source")
 
@@ -69,9 +70,9 @@ function text.entity(entity, env)
   if name == entity.name then lines[#lines + 1] = "---@class " .. name end
   lines[#lines + 1] = ("local %s = orm.entity {"):format(name)
   lines[#lines + 1] = head(entity, env)
-  for _, property in ipairs(entity.properties) do width = math.max(width, #property.name) end
+  for _, property in ipairs(entity.properties) do width = math.max(width, output.width(property.name)) end
   for _, property in ipairs(entity.properties) do
-    local begun = "  { " .. source.quoted(property.name) .. "," .. (" "):rep(width - #property.name + 1)
+    local begun = "  { " .. source.quoted(property.name) .. "," .. (" "):rep(width - output.width(property.name) + 1)
     lines[#lines + 1] = source.wrapped(begun, properties.options(entity, property, env), " },", "    ")
   end
   add_list(lines, "uniques", entity.uniques, unique_text)

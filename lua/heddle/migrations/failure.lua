@@ -37,9 +37,10 @@ function failure.refuse(context_name, message, fields)
   errors.raise("migration", ("Migrations of context '%s': %s"):format(context_name, message), fields)
 end
 
--- A runtime error of Lua's begins with where it was.
+-- A runtime error of Lua's begins with where it was. Where Ctrl-C met the program says nothing of the migration.
 local function words_of(err)
   if errors.is_error(err) then return err.message, err.where end
+  if tostring(err):find("interrupted!", 1, true) then return "interrupted" end
   local where, message = tostring(err):match("^([^\n]-:%d+): (.*)$")
   return message or tostring(err), where
 end
