@@ -4,6 +4,7 @@ local databases = require "spec.support.databases"
 local expect = require "spec.support.expect"
 local migrations = require "spec.support.migrations"
 local orm = require "heddle"
+local reopen = require "spec.support.reopen"
 
 local raises = expect.raises
 
@@ -54,11 +55,7 @@ databases.each(function(db)
         end)
 
         local function open(entities, more)
-            orm.close()
-            local copy = { entities = entities, migrations = dir.path }
-            for key, value in pairs(config) do copy[key] = value end
-            for key, value in pairs(more or {}) do copy[key] = value end
-            instance = orm.init(copy)
+            instance = reopen(config, { entities = entities, migrations = dir.path }, more)
             migrator = instance.migrator
         end
 

@@ -4,6 +4,7 @@ local databases = require "spec.support.databases"
 local expect = require "spec.support.expect"
 local migrations = require "spec.support.migrations"
 local orm = require "heddle"
+local reopen = require "spec.support.reopen"
 
 local raises = expect.raises
 
@@ -27,11 +28,7 @@ databases.each(function(db)
         end
 
         local function open(entities, more)
-            orm.close()
-            local copy = { entities = entities, migrations = dir.path }
-            for key, value in pairs(config) do copy[key] = value end
-            for key, value in pairs(more or {}) do copy[key] = value end
-            return orm.init(copy)
+            return reopen(config, { entities = entities, migrations = dir.path }, more)
         end
 
         local function rows(sql)

@@ -34,11 +34,7 @@ databases.each(function(db)
             return table.concat(list, ",")
         end
 
-        local function states()
-            local list = {}
-            for i, item in ipairs(migrator:status()) do list[i] = item.name:sub(16) .. " " .. item.state end
-            return table.concat(list, ", ")
-        end
+        local function states() return migrations.states(migrator) end
 
         local function write_some()
             migrator:create { name = "authors" }

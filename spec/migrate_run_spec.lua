@@ -48,11 +48,7 @@ databases.each(function(db)
             dir:write(BOOKS .. ".down.sql", "DROP TABLE books;")
         end
 
-        local function states()
-            local list = {}
-            for i, item in ipairs(migrator:status()) do list[i] = item.name:sub(16) .. " " .. item.state end
-            return table.concat(list, ", ")
-        end
+        local function states() return migrations.states(migrator) end
 
         local function recorded()
             local list = {}

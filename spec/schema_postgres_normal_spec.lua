@@ -4,6 +4,7 @@
 local databases = require "spec.support.databases"
 local expect = require "spec.support.expect"
 local orm = require "heddle"
+local reopen = require "spec.support.reopen"
 
 local raises = expect.raises
 
@@ -22,12 +23,7 @@ databases.on("postgres", function(db)
         end)
 
         local function schema(entities, overrides)
-            orm.close()
-            local made = {}
-            for key, value in pairs(config) do made[key] = value end
-            for key, value in pairs(overrides or {}) do made[key] = value end
-            made.entities = entities
-            return orm.init(made).schema
+            return reopen(config, overrides or {}, { entities = entities }).schema
         end
 
         local function thing(name, ...)

@@ -81,6 +81,13 @@ local function source_of(config)
     return "{ " .. table.concat(parts, ", ") .. " }"
 end
 
+--- "authors done, books pending": names without their times.
+function migrations.states(migrator)
+    local list = {}
+    for i, item in ipairs(migrator:status()) do list[i] = item.name:sub(16) .. " " .. item.state end
+    return table.concat(list, ", ")
+end
+
 local Process = {}
 Process.__index = Process
 
