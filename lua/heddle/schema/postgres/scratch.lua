@@ -6,6 +6,13 @@ local raw_sql = require("heddle.raw_sql")
 
 local scratch = {}
 
+-- A temporary table is a type of its name, which would hide one of the server's: "text", "date".
+local function work(context, link, fn, ...)
+  catalog.ask(context, link, [[select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp, '
+    || pg_catalog.current_setting('search_path'), true) as path]])
+  return fn(...)
+end
+
 ---Runs `fn(...)` and takes back whatever it did: in a transaction of its own, or in a savepoint of the open one. Gives
 ---what `fn` returns; its error is raised again.
 ---@param context table
@@ -19,7 +26,7 @@ function scratch.within(context, link, fn, ...)
     -- A session may be read only by default; nothing of this is kept.
     link:begin("BEGIN READ WRITE")
   end
-  local ok, result = compat.pcall(fn, ...)
+  local ok, result = compat.pcall(work, context, link, fn, ...)
   if depth > 0 then
     context:finish(link, link:rollback_to())
   else
