@@ -3,6 +3,7 @@
 local databases = require "spec.support.databases"
 local expect = require "spec.support.expect"
 local orm = require "heddle"
+local reopen = require "spec.support.reopen"
 
 local raises = expect.raises
 
@@ -25,12 +26,7 @@ describe("schema changes", function()
         end)
 
         local function open(entities, overrides)
-            if orm.contexts()[1] then orm.close() end
-            local made = {}
-            for key, value in pairs(config) do made[key] = value end
-            for key, value in pairs(overrides or {}) do made[key] = value end
-            made.entities = entities
-            return orm.init(made).schema
+            return reopen(config, overrides or {}, { entities = entities }).schema
         end
 
         local function exec(...)
@@ -206,12 +202,7 @@ describe("schema changes", function()
         local Author = entity("Author", "authors", { { "name", type = "string" } })
 
         local function open(entities, overrides)
-            if orm.contexts()[1] then orm.close() end
-            local made = {}
-            for key, value in pairs(config) do made[key] = value end
-            for key, value in pairs(overrides or {}) do made[key] = value end
-            made.entities = entities
-            return orm.init(made)
+            return reopen(config, overrides or {}, { entities = entities })
         end
 
         local function book(properties, name)
