@@ -137,6 +137,22 @@ describe("schema:update", function()
             raises("foreign_key_violation", function() em:insert(Post, { author = 7 }) end)
         end)
 
+        it("drops no table where a context has migrated that this process does not know", function()
+            local schema = open({ user { name }, other() })
+            schema:update()
+            db:raw(config):exec "create table heddle_migrations (context text not null, name text not null)"
+            db:raw(config):exec "insert into heddle_migrations (context, name) values ('far', '20260101000000_first')"
+            schema = open({ user { age } })
+            local changed = schema:update { safe = false }
+            assert.equal("age id", columns "users")
+            assert.equal("id", columns "other")
+            assert.matches("context 'far'", changed.left_out[1], 1, true)
+            assert.matches("table 'other'", changed.left_out[2], 1, true)
+            db:raw(config):exec "update heddle_migrations set context = 'default'"
+            schema:update { safe = false }
+            assert.equal("", columns "other")
+        end)
+
         it("never touches what another context has in the same database, nor Heddle's record", function()
             open({ user { name } }):create()
             local made = {}

@@ -81,6 +81,21 @@ function record.rows(place)
     .. " AS executed_at FROM " .. place.table .. " WHERE context = ? ORDER BY executed_at, name", place.context.name)
 end
 
+local HAS_CONTEXT = {
+  sqlite = "SELECT 1 AS found FROM pragma_table_info(?) WHERE name = 'context'",
+  postgres = "SELECT 1 AS found FROM pg_catalog.pg_attribute WHERE attrelid = to_regclass(?) AND attname = 'context' "
+    .. "AND NOT attisdropped",
+}
+
+---Whether the table is there and has what this room puts into it: the name alone may be somebody else's.
+---@param place table
+---@return boolean
+function record.is_ours(place)
+  if not place.is_there then return false end
+  local is_sqlite = place.context.driver_name == "sqlite"
+  return #query(place, HAS_CONTEXT[place.context.driver_name], is_sqlite and NAME or place.table) > 0
+end
+
 ---The names of the other contexts that the table knows.
 ---@return string[]
 function record.others(place)

@@ -89,6 +89,16 @@ function differ.steps(context, link, from, to, opts)
   return room(context, "plan").steps(changes, to, context, link, opts), changes
 end
 
+-- A context that has migrated this database, and of which nobody here knows what is its.
+local function stranger_of(context, link)
+  local record, place = require("heddle.migrations.record"), { context = context, link = link }
+  record.locate(place)
+  if not record.is_ours(place) then return nil end
+  for _, name in ipairs(record.others(place)) do
+    if not registry.has(name) then return name end
+  end
+end
+
 ---The steps that make the database what the entities say.
 ---@param context table
 ---@param link userdata
@@ -96,10 +106,18 @@ end
 ---@return table steps
 ---@return table changes
 function differ.update(context, link, opts)
-  return differ.steps(context, link, differ.live(context, link), differ.wanted(context, link), {
-    safe = opts.safe, rename = opts.rename, drop_tables = opts.drop_tables, is_kept = differ.others(context),
-    live = true,
+  local drops, stranger = opts.drop_tables, nil
+  if opts.safe == false and drops ~= false then stranger = stranger_of(context, link) end
+  if stranger then drops = false end
+  local steps, changes = differ.steps(context, link, differ.live(context, link), differ.wanted(context, link), {
+    safe = opts.safe, rename = opts.rename, drop_tables = drops,
+    is_kept = differ.others(context), live = true,
   })
+  if stranger and #changes.left_out > 0 then
+    table.insert(changes.left_out, 1, ("migrations of context '%s' have run in this database, and this process does not "
+      .. "know it: what no entity describes may be its"):format(stranger))
+  end
+  return steps, changes
 end
 
 ---The SQL of a step: one text, or on SQLite the several of a table that is made anew.
