@@ -1,6 +1,7 @@
 --- Who is at a migration that runs without a transaction on SQLite, where nothing in the database is held from its
 --- first statement to its last: a file beside the database, which is locked meanwhile. The system gives the lock back
---- when a process dies. On PostgreSQL the session's lock says it.
+--- when a process dies. The file stays: were it removed, one process could lock the one that is gone, another the next.
+--- On PostgreSQL the session's lock says it.
 local files = require("heddle.migrations.files")
 
 local at_work = {}
@@ -19,7 +20,7 @@ function at_work.take(session)
   local file = path and io.open(path, "ab")
   -- Nobody else can be there: it is this process's own, or cannot be written to.
   if not file then return {} end
-  if files.lfs(session.context.name).lock(file, "w") then return { file = file, path = path } end
+  if files.lfs(session.context.name).lock(file, "w") then return { file = file } end
   file:close()
   return nil
 end
@@ -27,7 +28,6 @@ end
 ---@param held table
 function at_work.leave(held)
   if not held.file then return end
-  os.remove(held.path)
   held.file:close()
 end
 

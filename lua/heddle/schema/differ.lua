@@ -114,8 +114,8 @@ function differ.update(context, link, opts)
     is_kept = differ.others(context), live = true,
   })
   if stranger and #changes.left_out > 0 then
-    table.insert(changes.left_out, 1, ("migrations of context '%s' have run in this database, and this process does not "
-      .. "know it: what no entity describes may be its"):format(stranger))
+    table.insert(changes.left_out, 1, ("migrations of context '%s' have run in this database, and this process does "
+      .. "not know it: what no entity describes may be its"):format(stranger))
   end
   return steps, changes
 end
