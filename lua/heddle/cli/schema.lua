@@ -82,7 +82,7 @@ return {
     examples = {
       { "heddle schema:update --dry-run", "what would be run" },
       { "heddle schema:update --rename users.name=full_name", "a column with another name" },
-      { "heddle schema:update --unsafe --run", "dropped columns and tables too, without a question" },
+      { "heddle schema:update --unsafe --yes", "dropped columns and tables too, without a question" },
     },
     arguments = function(parser)
       changes.add_options(parser, "safe")
@@ -106,8 +106,8 @@ return {
   {
     name = "schema:drop", tells_pending = true, run = drop,
     summary = "Drop the tables of the entities, with their rows.",
-    description = "Drops the tables of the entities, with their rows. Asks on a terminal; elsewhere it needs --run.",
-    examples = { { "heddle schema:drop --run" }, { "heddle schema:drop --dry-run", "the SQL, nothing is run" } },
+    description = "Drops the tables of the entities, with their rows. Asks on a terminal; elsewhere it needs --yes.",
+    examples = { { "heddle schema:drop --yes" }, { "heddle schema:drop --dry-run", "the SQL, nothing is run" } },
     arguments = function(parser)
       changes.add_dry_run(parser)
       changes.add_yes(parser)
