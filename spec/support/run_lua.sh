@@ -18,7 +18,7 @@ if [ -n "${SANITIZE:-}" ]; then
     # LuaJIT keeps its objects where the leak checker does not look.
     leaks=1
     if [ "$LUA" = luajit ]; then leaks=0; fi
-    ASAN_OPTIONS="detect_leaks=$leaks:detect_stack_use_after_return=0:${ASAN_OPTIONS:-}"
+    ASAN_OPTIONS="detect_leaks=$leaks:detect_stack_use_after_return=0:suppressions=$PWD/spec/support/addresses.supp:${ASAN_OPTIONS:-}"
     # Looking into the thread's storage of libraries that were loaded late, the checker itself crashes now and then
     # ("Tracer caught signal 11"); nothing of ours is there.
     LSAN_OPTIONS="use_tls=0:suppressions=$PWD/spec/support/leaks.supp:print_suppressions=0:${LSAN_OPTIONS:-}"
