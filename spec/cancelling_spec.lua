@@ -47,7 +47,7 @@ databases.each(function(db)
 
         local function running(what)
             return tonumber(db:raw():value(("select count(*) from pg_stat_activity where state = 'active' and "
-                .. "pid <> pg_backend_pid() and query like '%%%s%%'"):format(what)))
+                .. "datname = current_database() and pid <> pg_backend_pid() and query like '%%%s%%'"):format(what)))
         end
 
         -- Lets the loop run until the server is at it.
@@ -198,7 +198,8 @@ databases.each(function(db)
                     assert.is_false(ok)
                 end)
                 until_it_runs "pg_sleep"
-                db:raw():rows "select pg_cancel_backend(pid) from pg_stat_activity where query like 'select pg_sleep%'"
+                db:raw():rows [[select pg_cancel_backend(pid) from pg_stat_activity
+                    where query like 'select pg_sleep%' and datname = current_database()]]
                 loop.run()
                 assert.equal("dead", coroutine.status(co))
                 assert.is_true(orm.is_error(err, "canceled"))

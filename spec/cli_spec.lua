@@ -124,7 +124,7 @@ describe("tables", function()
     end)
 
     it("colour cells without moving the columns", function()
-        local style = output.style({ is_terminal = function() return true end }, "stdout")
+        local style = output.style({ is_terminal = function() return true end, getenv = function() end }, "stdout")
         local lines = output.table({ { "done", 1 }, { "x", 22 } },
             { { "State", style = function(text) return style.green(text) end }, "N" }, style)
         assert.equal("\27[1mState  N\27[0m", lines[1])

@@ -573,7 +573,8 @@ databases.on("postgres", function(db)
         it("see the newest state of what they waited for", function()
             local finish = elsewhere.run(work.config, "begin", "update authors set name = 'Anna' where id = 1", 0.5,
                 "commit")
-            local sleeping = "select count(*) from pg_stat_activity where query like 'select pg_sleep%'"
+            local sleeping = [[select count(*) from pg_stat_activity
+                where query like 'select pg_sleep%' and datname = current_database()]]
             while work.raw:value(sleeping) ~= "1" do work.raw:rows "select pg_sleep(0.01)" end
             local em, seen = work.em
             em:transactional(function()

@@ -145,6 +145,7 @@ function command.inside(words, opts)
     for i, text in ipairs(opts.answers or {}) do answers[i] = text end
     function streams.stdin.read() return table.remove(answers, 1) end
     function streams.is_terminal() return opts.terminal == true end
+    function streams.getenv() return nil end -- whatever the specs are run in
     local code = require("heddle.cli").main(words, streams)
     return table.concat(streams.stdout.parts), table.concat(streams.stderr.parts), code
 end

@@ -31,7 +31,8 @@ end
 ---Colours for a stream: where it is a terminal, and nobody asked for none (`--no-color`, NO_COLOR, TERM=dumb).
 ---@return table style functions of a text: bold, dim, red, green, yellow, blue, cyan
 function output.style(streams, name, is_plain)
-  local refused = is_plain or (os.getenv("NO_COLOR") or "") ~= "" or os.getenv("TERM") == "dumb"
+  local getenv = streams.getenv or os.getenv
+  local refused = is_plain or (getenv("NO_COLOR") or "") ~= "" or getenv("TERM") == "dumb"
   return make_style(not refused and output.is_terminal(streams, name))
 end
 
