@@ -36,12 +36,16 @@ local function has_script()
     return out:find("here", 1, true) ~= nil
 end
 
+-- A key that is typed too early meets another line than it is meant for.
+local slowness = require("spec.support.chance").is_sanitized and 4 or 2
+
 -- A console on a pseudo terminal. What is typed: { seconds to wait, what printf is given } each.
 local function typed(project, ...)
     local parts = {}
-    for i, item in ipairs { ... } do parts[i] = ("sleep %s; printf '%s'"):format(item[1], item[2]) end
-    local run = ("%s %s console"):format(os.getenv "HEDDLE_TEST_LUA", command.quote(command.script))
-    return project:shell(("(%s; sleep 0.5) | timeout 60 script -qec %s /dev/null"):format(
+    for i, item in ipairs { ... } do parts[i] = ("sleep %s; printf '%s'"):format(item[1] * slowness, item[2]) end
+    -- A shell that stays between would end as one that Ctrl-C was for.
+    local run = ("exec %s %s console"):format(os.getenv "HEDDLE_TEST_LUA", command.quote(command.script))
+    return project:shell(("(%s; sleep 0.5) | timeout 150 script -qec %s /dev/null"):format(
         table.concat(parts, "; "), command.quote(run)))
 end
 
