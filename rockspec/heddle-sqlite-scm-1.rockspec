@@ -483,6 +483,7 @@ build = {
         ["heddle.url"] = "lua/heddle/url.lua",
         ["heddle.version_sql"] = "lua/heddle/version_sql.lua",
         ["heddle.wait"] = "lua/heddle/wait.lua",
+        ["heddle.waiting"] = "lua/heddle/waiting.lua",
         ["heddle.write_lock"] = "lua/heddle/write_lock.lua",
     },
     install = {

@@ -26,6 +26,7 @@ local testing = require("heddle.testing")
 local to_table = require("heddle.to_table")
 local types = require("heddle.types")
 local wait = require("heddle.wait")
+local waiting = require("heddle.waiting")
 
 require("heddle.manager.by_key")
 require("heddle.manager.paging")
@@ -96,7 +97,7 @@ local orm = {
   bind = scope.bind,
   repository = repository.named,
   testing = testing.testing,
-  use = wait.use,
+  use = waiting.use,
   wrap = wait.wrap,
 }
 

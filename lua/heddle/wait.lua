@@ -1,11 +1,12 @@
 --- Waiting: one loop that carries a link's operation on, and what it waits with.
 ---
---- A link answers with a status and never blocks; the adapter decides what a wait is. The blocking one polls in C in
---- slices of 50 ms, so that Ctrl-C is heard. Any other is a function `(fd, events, timeout) -> ready`, which may yield.
+--- A link answers with a status and never blocks; the adapter (heddle.waiting) decides what a wait is. Where there is
+--- none, or nothing can be yielded, the core polls in slices of 50 ms, so that Ctrl-C is heard.
 local compat = require("heddle.compat")
 local core = require("heddle.core")
 local errors = require("heddle.errors")
 local owner = require("heddle.owner")
+local waiting = require("heddle.waiting")
 local write_lock = require("heddle.write_lock")
 
 local pcall = compat.pcall
@@ -15,9 +16,6 @@ local wait = {}
 -- Statuses of the core.
 wait.DONE, wait.ROW, wait.WAIT, wait.HOST, wait.FAILED = 0, 1, 2, 3, 4
 local WAIT, HOST = wait.WAIT, wait.HOST
-
--- nil: blocking.
-local adapter
 
 -- Coroutines made by wait.wrap: their waits are passed to whoever resumes them.
 local wrapped = setmetatable({}, { __mode = "k" })
@@ -29,63 +27,38 @@ local BLOCK = {}
 ---@type fun(): boolean
 wait.is_inner = function() return false end
 
-local warned = {}
-
-local function warn_polling(what, advice)
-  if warned[what] then return end
-  warned[what] = true
-  io.stderr:write("heddle: a wait inside ", what, " blocks the scheduler (", tostring(errors.where()), "); ", advice,
-    "\n")
-end
-
----Chooses how Heddle waits.
----
----Usage: `orm.use(function(fd, events, timeout) return scheduler.wait(fd, events, timeout) end)`
----
----Raises `config` for an unknown adapter, `unsupported` for one that is not there yet.
----@param given string|function "blocking", or a function: fd (nil: only a pause), events ("r", "w", "rw"), timeout
----in seconds (nil: none)
-function wait.use(given)
-  if given == "blocking" then
-    adapter = nil
-  elseif type(given) == "function" then
-    adapter = given
-  elseif given == "openresty" or given == "cqueues" or given == "luv" then
-    errors.raise("unsupported", "the adapter '" .. given .. "' is not there yet; give orm.use a function "
-      .. "(fd, events, timeout) that waits in your scheduler")
-  else
-    errors.raise("config", "orm.use takes \"blocking\" or a function, not " .. errors.quote(given))
-  end
-end
-
----Whether waits block the whole process.
-function wait.is_blocking()
-  return adapter == nil
-end
-
 -- Links that are waited for, and by whom.
 local waits = setmetatable({}, { __mode = "k" })
-
--- One wait through the adapter.
-local function pause(fd, events, timeout)
-  local co = compat.running()
-  if wrapped[co] then return coroutine.yield(PASS, fd, events, timeout) end
-  return adapter(fd, events, timeout)
-end
 
 -- Something runs out of which nothing can be yielded.
 local is_rigid = false
 
-local function blocks_here()
-  if adapter == nil then return true end
-  if is_rigid then
-    warn_polling("a generic for of Lua 5.1", "step the iterator with while")
-  elseif not wrapped[compat.running()] and wait.is_inner() then
-    warn_polling("a generator", "make the generator with orm.wrap")
-  else
-    return false
+-- Why nothing can be yielded here: true, or a text and what to do about it.
+local function obstacle(adapter)
+  if is_rigid then return "a generic for of Lua 5.1", "step the iterator with while" end
+  if wrapped[compat.running()] and not adapter.passes then return nil end -- whoever resumes it is asked
+  local what, advice
+  if adapter.blocks then what, advice = adapter.blocks() end
+  if not what and not adapter.passes and wait.is_inner() then
+    what, advice = "a generator", "make the generator with orm.wrap"
   end
-  return true
+  return what, advice
+end
+
+-- The adapter to wait with, nil where the wait has to block.
+local function adapter_here()
+  local adapter = waiting.here()
+  if not adapter then return nil end
+  local what, advice = obstacle(adapter)
+  if not what then return adapter end
+  if advice then waiting.warn(what, advice) end
+  return nil
+end
+
+-- One wait through the adapter.
+local function pause(adapter, fd, events, timeout)
+  if wrapped[compat.running()] and not adapter.passes then return coroutine.yield(PASS, fd, events, timeout) end
+  return adapter.wait(fd, events, timeout)
 end
 
 ---Calls a function whose waits block, because nothing can be yielded out of it.
@@ -99,7 +72,7 @@ function wait.rigidly(fn, ...)
   return compat.unpack(results, 1, results.n)
 end
 
--- Under the blocking adapter nobody else runs, so a place in the pool's queue would be waited for in vain. Garbage may
+-- While a wait blocks nobody else runs, so a place in the pool's queue would be waited for in vain. Garbage may
 -- hold a connection; when it does not, nothing will give one back.
 local function fail_queue(link, context)
   collectgarbage()
@@ -130,14 +103,16 @@ local function wait_once(link, context, fd, events, timeout)
   -- A full pool is not the file's lock: others may give a connection back. In memory there is but one.
   local locked = queued and context.config.memory or fd == nil and not queued
   if locked and context.driver_name == "sqlite" then write_lock.check(context, link) end
-  if not blocks_here() then
+  local adapter = adapter_here()
+  if adapter then
+    if adapter.own then adapter.own(link) end
     -- When this coroutine is never resumed, and collected, what it waits for is given up with it.
     local guard = core.guard(link)
-    local answer = pause(fd, events, timeout)
+    local answer = pause(adapter, fd, events, timeout)
     guard:release()
     if answer ~= BLOCK then return link:step() end
   end
-  if queued and (adapter == nil or is_rigid) then return fail_queue(link, context) end
+  if queued then return fail_queue(link, context) end
   return link:block()
 end
 
@@ -222,7 +197,8 @@ end
 ---Waits for a time, as the adapter waits.
 ---@param seconds number
 function wait.sleep(seconds)
-  if blocks_here() or pause(nil, nil, seconds) == BLOCK then core.sleep(seconds) end
+  local adapter = adapter_here()
+  if not adapter or pause(adapter, nil, nil, seconds) == BLOCK then core.sleep(seconds) end
 end
 
 ---A `coroutine.wrap` whose body may use Heddle under a scheduler: its waits are passed on to the scheduler, not to the
@@ -239,8 +215,9 @@ function wait.wrap(fn)
   wrapped[co] = true
   -- Whoever consumes may be a generator too.
   local function pause_outside(...)
-    if blocks_here() then return BLOCK end
-    return pause(...)
+    local adapter = adapter_here()
+    if not adapter then return BLOCK end
+    return pause(adapter, ...)
   end
   local function pass(ok, first, ...)
     if not ok then error(first, 0) end

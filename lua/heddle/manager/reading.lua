@@ -15,7 +15,7 @@ local options = require("heddle.options")
 local populate = require("heddle.populate")
 local routing = require("heddle.routing")
 local select = require("heddle.select")
-local wait = require("heddle.wait")
+local waiting = require("heddle.waiting")
 
 require("heddle.relations.loading")
 require("heddle.joined")
@@ -188,7 +188,7 @@ end
 function Manager:check_global()
   if self.context.global ~= self then return end
   local allowed = self.context.config.allow_global_context
-  if allowed == nil then allowed = wait.is_blocking() end
+  if allowed == nil then allowed = not waiting.is_scheduled() end
   if not allowed then
     errors.raise("global_context",
       ("The global entity manager of context '%s' would be shared by everybody: work inside "

@@ -13,6 +13,7 @@ local record = require("heddle.migrations.record")
 local references = require("heddle.schema.sqlite.references")
 local transaction = require("heddle.transaction")
 local wait = require("heddle.wait")
+local waiting = require("heddle.waiting")
 local write_lock = require("heddle.write_lock")
 
 local pcall = compat.pcall
@@ -115,7 +116,7 @@ end
 -- holds has no code.
 local function is_taken(self, err)
   if self.context.driver_name ~= "sqlite" then return false end
-  local holder = wait.is_blocking() and write_lock.holder(self.context, self.link)
+  local holder = not waiting.here() and write_lock.holder(self.context, self.link)
   if holder then
     errors.raise("lock_timeout", ("'%s' is being written by %s, of a coroutine that stands still while this one waits: "
       .. "finish it first"):format(self.context.config.database, holder), { context = self.context.name })
