@@ -56,6 +56,7 @@ build = {
                 "csrc/binding/member.c",
                 "csrc/binding/model.c",
                 "csrc/binding/module.c",
+                "csrc/binding/poller.c",
                 "csrc/binding/pool.c",
                 "csrc/binding/push_value.c",
                 "csrc/binding/query.c",
@@ -84,6 +85,7 @@ build = {
                 "csrc/core/link.c",
                 "csrc/core/link_break.c",
                 "csrc/core/link_transaction.c",
+                "csrc/core/poller.c",
                 "csrc/core/pool.c",
                 "csrc/core/session.c",
                 "csrc/core/spare.c",
@@ -99,7 +101,7 @@ build = {
             },
             defines = { "_GNU_SOURCE" },
             incdirs = { "csrc/core", "csrc" },
-            libraries = { "m" },
+            libraries = { "pthread", "m" },
         },
         ["heddle.postgres"] = {
             sources = {
@@ -134,7 +136,7 @@ build = {
             },
             defines = { "_GNU_SOURCE" },
             incdirs = { "csrc/core", "csrc", "$(PQ_INCDIR)", "$(PQ_INCDIR)/postgresql" },
-            libraries = { "pq", "m" },
+            libraries = { "pq", "pthread", "m" },
             libdirs = { "$(PQ_LIBDIR)" },
         },
         ["heddle.sqlite"] = {
@@ -174,7 +176,7 @@ build = {
             },
             defines = { "_GNU_SOURCE" },
             incdirs = { "csrc/core", "csrc", "$(SQLITE_INCDIR)" },
-            libraries = { "sqlite3", "m" },
+            libraries = { "sqlite3", "pthread", "m" },
             libdirs = { "$(SQLITE_LIBDIR)" },
         },
         ["heddle.apart"] = "lua/heddle/apart.lua",
@@ -366,6 +368,7 @@ build = {
         ["heddle.normal_form"] = "lua/heddle/normal_form.lua",
         ["heddle.null"] = "lua/heddle/null.lua",
         ["heddle.op"] = "lua/heddle/op.lua",
+        ["heddle.openresty"] = "lua/heddle/openresty.lua",
         ["heddle.options"] = "lua/heddle/options.lua",
         ["heddle.order"] = "lua/heddle/order.lua",
         ["heddle.outcome"] = "lua/heddle/outcome.lua",
@@ -521,6 +524,7 @@ build = {
         ["heddle.version_sql"] = "lua/heddle/version_sql.lua",
         ["heddle.wait"] = "lua/heddle/wait.lua",
         ["heddle.waiting"] = "lua/heddle/waiting.lua",
+        ["heddle.waiting.openresty"] = "lua/heddle/waiting/openresty.lua",
         ["heddle.write_lock"] = "lua/heddle/write_lock.lua",
     },
     install = {

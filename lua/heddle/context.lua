@@ -16,6 +16,7 @@ local raw_sql = require("heddle.raw_sql")
 local registry = require("heddle.registry")
 local replicas = require("heddle.replicas")
 local wait = require("heddle.wait")
+local waiting = require("heddle.waiting")
 
 local pcall = compat.pcall
 
@@ -139,6 +140,7 @@ Context.is_logged, Context.log, Context.comment = logging.is_on, logging.log, lo
 ---A new way to the database, one operation at a time.
 function Context:link()
   if self.closed then self:raise_closed() end
+  waiting.refuse(self)
   local link = self.pool:link()
   link:want_on_connect(self.config.on_connect ~= nil)
   return link

@@ -178,4 +178,7 @@ setmetatable(orm, {
 
 unguard()
 
+-- Where requests are worlds of their own, they are so from the first scope on.
+waiting.here()
+
 return orm

@@ -13,10 +13,16 @@ local function is_main(co)
   return type(co) ~= "thread"
 end
 
+---Set where requests have coroutines of their own, which are no longer known when their request has ended: the running
+---request, an object with `ended(self)`; nil outside of any.
+---@type fun(): userdata|nil
+owner.request = function() return nil end
+
 ---The running coroutine.
 ---@return table mark
 function owner.new()
-  return setmetatable({ (compat.running()) }, WEAK_VALUES)
+  local request = owner.request()
+  return setmetatable({ (compat.running()), request = request, of_request = request ~= nil }, WEAK_VALUES)
 end
 
 ---Whether it is the running coroutine.
@@ -34,7 +40,12 @@ end
 ---Whether it has ended, or was given up by everybody.
 function owner.is_gone(mark)
   local co = mark[1]
-  return co == nil or not is_main(co) and coroutine.status(co) == "dead"
+  if co == nil then return true end
+  if mark.of_request and mark.request ~= owner.request() then
+    -- Only its own request knows how it is with a coroutine.
+    return mark.request == nil or mark.request:ended()
+  end
+  return not is_main(co) and coroutine.status(co) == "dead"
 end
 
 return owner

@@ -3,6 +3,7 @@
 local compat = require("heddle.compat")
 local core = require("heddle.core")
 local errors = require("heddle.errors")
+local waiting = require("heddle.waiting")
 
 local replicas = {}
 
@@ -46,6 +47,7 @@ end
 ---@param replica table
 ---@return userdata
 function replicas.link(context, replica)
+  waiting.refuse(context)
   local link = replica.pool:link()
   link:want_on_connect(context.config.on_connect ~= nil)
   of[link] = replica

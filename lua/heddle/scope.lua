@@ -4,6 +4,9 @@
 --- Of all coroutines only ancestors of the running one are "normal", which is how it is found. A *request* scope
 --- holds a fork for each context, made at first use; an *override* says that one context's entity manager is a
 --- certain one (inside `transactional`), and asks the scope below for all others.
+---
+--- Coroutines live in a *world*: the process, or in nginx the request, whose light threads nobody resumes that could
+--- be asked; they share the request's outermost scope, its `base`.
 local compat = require("heddle.compat")
 local errors = require("heddle.errors")
 local owner = require("heddle.owner")
@@ -13,9 +16,18 @@ local pcall = compat.pcall
 
 local scope = {}
 
--- Coroutine -> its innermost scope. Entries are removed by whoever made them; weak for coroutines that are never
--- resumed again.
-local scopes = setmetatable({}, { __mode = "k" })
+---`scopes` is coroutine -> its innermost scope. Entries are removed by whoever made them; weak for coroutines that are
+---never resumed again. `request`, if there is one, ends everything (see heddle.owner).
+---@param request? userdata
+function scope.new_world(request)
+  return { scopes = setmetatable({}, { __mode = "k" }), request = request }
+end
+
+local process = scope.new_world()
+
+---Set where requests are worlds of their own.
+---@type fun(): table
+scope.world = function() return process end
 
 local function is_ancestor(co, main_is_ancestor)
   if type(co) ~= "thread" then return main_is_ancestor end -- 5.1's main coroutine, which is everybody's
@@ -23,9 +35,9 @@ local function is_ancestor(co, main_is_ancestor)
 end
 
 -- The innermost scope among the ancestors: scopes that were opened inside others are deeper.
-local function inherited()
+local function inherited(world)
   local best
-  for co, item in pairs(scopes) do
+  for co, item in pairs(world.scopes) do
     if is_ancestor(co, true) and (not best or item.depth > best.depth) then best = item end
   end
   return best
@@ -33,17 +45,19 @@ end
 
 ---The scope in force, nil when there is none.
 function scope.current()
-  local own = scopes[compat.running()]
+  local world = scope.world()
+  local own = world.scopes[compat.running()]
   if own then return own end
-  if next(scopes) == nil then return nil end
-  return inherited()
+  if next(world.scopes) == nil then return world.base end
+  return inherited(world) or world.base
 end
 
 -- A wait in a coroutine that inherits its scope from another one is a wait inside somebody's generator. What inherits
 -- it from the main one, which nobody resumes, is a scheduler's own coroutine.
 wait.is_inner = function()
-  if next(scopes) == nil or scopes[compat.running()] then return false end
-  local item = inherited()
+  local world = scope.world()
+  if next(world.scopes) == nil or world.scopes[compat.running()] then return false end
+  local item = inherited(world)
   return item ~= nil and not item.of_main
 end
 
@@ -51,22 +65,37 @@ end
 ---@param item table { forks = {} } or { overrides = {} }, each by context
 function scope.enter(item)
   local co, is_main = compat.running()
-  local below = scope.current()
-  item.below, item.depth = below, (below and below.depth or 0) + 1
-  item.former, item.owner, item.of_main = scopes[co], owner.new(), is_main
-  scopes[co] = item
+  local world, below = scope.world(), scope.current()
+  item.below, item.depth, item.world = below, (below and below.depth or 0) + 1, world
+  item.former, item.owner, item.of_main = world.scopes[co], owner.new(), is_main
+  world.scopes[co] = item
+  if item.forks and world.request and not world.base then world.base = item end
   return item
+end
+
+---Opens a scope that no coroutine has, for everything that runs in this world until its end.
+---@param item table { forks = {} }
+---@return table item the one that is in force: there may be one already
+function scope.enter_base(item)
+  local world = scope.world()
+  if not world.base then
+    item.depth, item.world = 1, world
+    world.base = item
+  end
+  return world.base
 end
 
 ---Closes a scope, and with it whatever was opened inside and not closed.
 function scope.leave(item)
-  local co = item.owner[1]
-  if co and scopes[co] then scopes[co] = item.former end
+  local co, world = item.owner[1], item.world
+  if world.base == item then world.base = nil end
+  if co and world.scopes[co] then world.scopes[co] = item.former end
 end
 
 ---Takes a scope away from under those that were opened inside it.
 function scope.remove(item)
-  local co = item.owner[1]
+  local co, scopes = item.owner[1], item.world.scopes
+  if item.world.base == item then item.world.base = nil end
   if not co then return end
   if scopes[co] == item then
     scopes[co] = item.former
@@ -112,11 +141,20 @@ local function finish_forks(item)
   return first
 end
 
+---Set where nobody may see an error that leaves a request scope.
+---@type fun(err: any)
+scope.tell = function() end
+
+local function raise_outside(err)
+  scope.tell(err)
+  error(err, 0)
+end
+
 local function end_request(item, ok, ...)
   scope.leave(item)
   local failure = finish_forks(item)
-  if not ok then error((...), 0) end
-  if failure then error(failure, 0) end
+  if not ok then raise_outside((...)) end
+  if failure then raise_outside(failure) end
   return ...
 end
 
@@ -164,7 +202,7 @@ function scope.find(context)
   while item do
     local em = item.overrides and item.overrides[context]
     if em then return em, true end
-    if item.ended then
+    if item.ended or item.world.request and item.world.request:ended() then
       errors.raise("no_request_context", ("Cannot get context '%s': the request scope that this function was bound to "
         .. "has ended; finish it before the request does, or open a scope of its own"):format(context.name),
         { context = context.name })

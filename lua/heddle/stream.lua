@@ -25,6 +25,7 @@ local routing = require("heddle.routing")
 local transaction = require("heddle.transaction")
 local transaction_options = require("heddle.transaction_options")
 local wait = require("heddle.wait")
+local waiting = require("heddle.waiting")
 
 local pcall = compat.pcall
 
@@ -126,6 +127,7 @@ local function start_apart(em, like, self, send, ...)
   local replica = like and replicas.of(like)
   local link = replica and replicas.link(em.context, replica) or em.context:link()
   link:label(("a stream of %s begun at %s"):format(self.name, tostring(errors.where() or "?")))
+  waiting.own(link)
   link:begin((transaction_options.begin_text(em, READING)))
   self.own_link, em.chunk_link = link, link
   open_cursor(self, link)

@@ -9,6 +9,7 @@ local owner = require("heddle.owner")
 local transaction_options = require("heddle.transaction_options")
 local undo = require("heddle.undo")
 local wait = require("heddle.wait")
+local waiting = require("heddle.waiting")
 local write_lock = require("heddle.write_lock")
 
 local pcall = compat.pcall
@@ -55,6 +56,7 @@ function transaction.begin(em, opts)
   local link = em:open_link()
   local nested = transaction.depth(em) > 0
   if not nested then
+    waiting.own(link)
     holding(em, "a transaction begun at " .. tostring(errors.where() or "?"), opts and opts.read_only)
     hold(em)
   end

@@ -57,6 +57,19 @@ function waiting.is_scheduled()
   return scheduled or waiting.here() ~= nil
 end
 
+---Notes on whose behalf a link waits, or begins a transaction.
+function waiting.own(link)
+  local adapter = waiting.here()
+  if adapter and adapter.own then adapter.own(link) end
+end
+
+---Raises where no connection may be made.
+---@param context table
+function waiting.refuse(context)
+  local adapter = waiting.here()
+  if adapter and adapter.refuse then adapter.refuse(context) end
+end
+
 local NAMED = { openresty = true, cqueues = true, luv = true }
 
 local function named(name)
@@ -73,8 +86,8 @@ end
 ---Usage: `orm.use(function(fd, events, timeout) return scheduler.wait(fd, events, timeout) end)`
 ---
 ---Raises `config` for an unknown adapter and for one whose library is not there.
----@param given? string|function "blocking", "openresty", "cqueues", "luv", or a function: fd (nil: only a pause), events
----("r", "w", "rw"), timeout in seconds (nil: none); it gives back whether the fd is ready
+---@param given? string|function "blocking", "openresty", "cqueues", "luv", or a function: fd (nil: only a pause),
+---events ("r", "w", "rw"), timeout in seconds (nil: none); it gives back whether the fd is ready
 function waiting.use(given)
   if given == nil then
     chosen, scheduled = nil, false

@@ -1,0 +1,263 @@
+--- Waiting in nginx (OpenResty, or stock nginx with its Lua module), without a directive of its own.
+---
+--- nginx's event loop knows nothing of libpq's descriptors, and its Lua module lets nobody add any. So each worker has
+--- a thread with an epoll set (heddle.core.poller) and one light thread, the *reader*, that reads from it through a
+--- cosocket which wait is over, and posts the semaphore of whoever waits. The reader lives while there are waits and
+--- about a second longer; where every request has a Lua state of its own (`lua_code_cache off`) it ends with the waits,
+--- because the state lives as long as its timers.
+---
+--- A request is a *world* (heddle.scope) in its `ngx.ctx`, with the list of links that wait or have a transaction for
+--- it (heddle.core.request). nginx's own list of what to do when a request ends gives them up, however it ended: its
+--- Lua code is simply not resumed any more when the client goes away or `ngx.exit` is called.
+local core = require("heddle.core")
+local errors = require("heddle.errors")
+local owner = require("heddle.owner")
+local scope = require("heddle.scope")
+
+local ngx = package.loaded.ngx
+if type(ngx) ~= "table" or not ngx.get_phase or ngx.config.subsystem ~= "http" then
+  error("this is not the http subsystem of nginx with its Lua module")
+end
+
+local base = require("resty.core.base")
+local ffi = require("ffi")
+local semaphore = require("ngx.semaphore")
+
+local get_phase = ngx.get_phase
+
+local adapter = { name = "openresty", passes = true }
+
+-- Requests ----------------------------------------------------------------------------------------------------
+
+-- The name is ours: whoever else declares nginx's function may do so in other words.
+ffi.cdef([[
+void *heddle_ngx_cleanup_add(void *request, size_t size) __asm__("ngx_http_cleanup_add");
+struct heddle_ngx_cleanup { void (*handler)(void *); void *data; void *next; };
+]])
+local cleanup_type = ffi.typeof("struct heddle_ngx_cleanup *")
+local handler_type = ffi.typeof("void (*)(void *)")
+local pointer_type = ffi.typeof("void *")
+
+local KEY = "heddle"
+
+-- Phases that have no request: what they open is the process's.
+local OUTSIDE = { init = true, init_worker = true, exit_worker = true }
+
+-- Whether requests share this Lua state, as they do unless `lua_code_cache` is off: a second one has come.
+local first_address, first_request, is_shared
+
+local function notice(r, request, phase)
+  if is_shared or phase == "timer" or ngx.is_subrequest then return end
+  local address = tonumber(ffi.cast("uintptr_t", r))
+  if first_request and (address ~= first_address or first_request:ended()) then
+    is_shared, first_request = true, nil
+  else
+    first_address, first_request = address, first_request or request
+  end
+end
+
+local function open_world(ctx, phase)
+  local r = base.get_request()
+  local request = core.request()
+  local cleanup = ffi.cast(cleanup_type, ffi.C.heddle_ngx_cleanup_add(ffi.cast(pointer_type, r), 0))
+  if cleanup == nil then errors.raise("driver", "nginx has no memory left for the end of the request") end
+  local handler, data = request:cleanup()
+  cleanup.data = ffi.cast(pointer_type, data)
+  cleanup.handler = ffi.cast(handler_type, handler)
+  notice(r, request, phase)
+  local world = scope.new_world(request)
+  ctx[KEY] = world
+  return world
+end
+
+local outside = scope.world()
+
+-- What is done in log_by_lua comes after the request's end, and is nobody's.
+local function open_afterworld(ctx)
+  local world = scope.new_world()
+  ctx[KEY] = world
+  return world
+end
+
+local function world()
+  local phase = get_phase()
+  if OUTSIDE[phase] then return outside end
+  local ctx = ngx.ctx
+  local item = ctx[KEY]
+  if not item then
+    if phase == "log" then return open_afterworld(ctx) end
+    return open_world(ctx, phase)
+  end
+  if item.request and item.request:ended() then return open_afterworld(ctx) end
+  return item
+end
+
+scope.world = world
+
+owner.request = function() return world().request end
+
+local told = setmetatable({}, { __mode = "k" })
+
+-- nginx itself would log an error that is no string as "unknown reason".
+scope.tell = function(err)
+  if not errors.is_error(err) or told[err] then return end
+  told[err] = true
+  ngx.log(ngx.ERR, tostring(err))
+end
+
+---What the link holds is the request's, and ends with it.
+---@param link userdata
+function adapter.own(link)
+  local request = world().request
+  if request then request:own(link) end
+end
+
+-- The reader --------------------------------------------------------------------------------------------------
+
+-- What the reader and those who wait share; one at a time in each worker.
+local channel
+
+local TICK = 0
+-- The thread gives a sign of life once a second; times in milliseconds.
+local CONNECT, SILENCE = 1000, 10000
+
+local function has_waits(of)
+  for id, entry in pairs(of.waits) do
+    -- A light thread that was killed takes nothing out.
+    if entry.request and entry.request:ended() then
+      of.waits[id] = nil
+    else
+      return true
+    end
+  end
+  return false
+end
+
+local function post(of, id)
+  local entry = of.waits[id]
+  if not entry then return end
+  of.waits[id] = nil
+  entry.semaphore:post(1)
+end
+
+-- Four bytes each, least significant first.
+local function take_ids(of, data)
+  local quiet = false
+  for at = 1, #data - 3, 4 do
+    local a, b, c, d = data:byte(at, at + 3)
+    local id = a + b * 256 + c * 65536 + d * 16777216
+    if id == TICK then quiet = true else post(of, id) end
+  end
+  return data:sub(#data - #data % 4 + 1), quiet
+end
+
+local function read_all(of, sock)
+  local rest = ""
+  while true do
+    local data, err = sock:receiveany(16384)
+    if not data then return err end
+    local ticked
+    rest, ticked = take_ids(of, rest .. data)
+    if (ticked or not is_shared) and not has_waits(of) then return nil end
+  end
+end
+
+local function read(_, of)
+  local sock = ngx.socket.tcp()
+  sock:settimeouts(CONNECT, CONNECT, SILENCE)
+  local ok, err = sock:connect("unix:" .. of.poller:path())
+  if ok then err = read_all(of, sock) end
+  if channel == of then channel = nil end
+  if err then ngx.log(ngx.ERR, "heddle: waiting broke off, and begins anew: ", err) end
+  sock:close()
+  of.poller:close()
+  -- Whoever waits still looks for himself, and arms his descriptor anew.
+  for id in pairs(of.waits) do post(of, id) end
+end
+
+local function open_channel()
+  local pid = ngx.worker.pid()
+  if channel and channel.pid == pid then return channel end
+  local of = { pid = pid, poller = core.poller(), waits = {}, last = 0 }
+  local ok, err = ngx.timer.at(0, read, of)
+  if not ok then
+    of.poller:close()
+    errors.raise("driver", "nginx starts no timer for Heddle's waits: " .. tostring(err))
+  end
+  channel = of
+  return of
+end
+
+-- Waits -------------------------------------------------------------------------------------------------------
+
+local WAITS = { rewrite = true, server_rewrite = true, access = true, content = true, timer = true, ssl_cert = true,
+  ssl_client_hello = true, ssl_session_fetch = true }
+-- Nobody is kept waiting there.
+local SILENT = { init = true, init_worker = true, exit_worker = true }
+
+---Why nothing can be yielded here.
+function adapter.blocks()
+  local phase = get_phase()
+  if WAITS[phase] then return nil end
+  if SILENT[phase] then return true end
+  return phase .. "_by_lua", "do it in a phase that can wait, or in a timer (ngx.timer.at)"
+end
+
+---Raises `unsupported` in `init_by_lua`: what is opened there would be shared by all workers.
+function adapter.refuse(context)
+  if get_phase() == "init" then
+    errors.raise("unsupported", ("Context '%s' cannot be connected in init_by_lua: the workers do not exist yet, and "
+      .. "would share its connection; do it in init_worker_by_lua, or at the first request"):format(context.name),
+      { context = context.name })
+  end
+end
+
+function adapter.log(text)
+  ngx.log(ngx.WARN, text)
+end
+
+local spare, spare_count = {}, 0
+
+local function take_semaphore()
+  if spare_count == 0 then return assert(semaphore.new(0)) end
+  local item = spare[spare_count]
+  spare[spare_count] = nil
+  spare_count = spare_count - 1
+  return item
+end
+
+local function keep_semaphore(item)
+  if spare_count == 100 then return end
+  spare_count = spare_count + 1
+  spare[spare_count] = item
+end
+
+-- Seconds after which a wait looks for itself, should its event have got lost.
+local SLICE = 5
+local LEAST = 0.001
+
+---@param fd integer|nil nil: only a pause
+---@param events string|nil
+---@param timeout number|nil seconds
+---@return boolean ready
+function adapter.wait(fd, events, timeout)
+  timeout = math.max(math.min(timeout or SLICE, SLICE), LEAST)
+  if not fd then
+    ngx.sleep(timeout)
+    return false
+  end
+  local of, waiter = open_channel(), take_semaphore()
+  local id = of.last % 4294967295 + 1
+  of.last = id
+  of.waits[id] = { semaphore = waiter, request = world().request }
+  of.poller:arm(fd, events, id)
+  local ok, err = waiter:wait(timeout)
+  of.waits[id] = nil
+  keep_semaphore(waiter)
+  if ok then return true end
+  if channel == of then of.poller:disarm(fd) end
+  if err ~= "timeout" then error("ngx.semaphore: " .. tostring(err), 0) end
+  return false
+end
+
+return adapter
