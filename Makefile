@@ -39,7 +39,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes $(if $(WERRO
 SANITIZERS := $(if $(SANITIZE),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 COMPILE = $(CC) -std=c11 -D_GNU_SOURCE $(CFLAGS) $(WARNINGS) $(SANITIZERS) -fPIC -fvisibility=hidden -MMD -MP \
     -Icsrc/core -Icsrc
-LINK = $(CC) $(CFLAGS) $(SANITIZERS) $(LDFLAGS)
+LINK = $(CC) -pthread $(CFLAGS) $(SANITIZERS) $(LDFLAGS)
 
 # One short line for each file; V=1 shows the commands, -s nothing.
 ifeq ($(V),)

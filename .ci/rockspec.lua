@@ -34,7 +34,7 @@ local function c_module(name, paths, more)
             },
             defines = { "_GNU_SOURCE" },
             incdirs = { "csrc/core", "csrc"%s },
-            libraries = { %s"m" },
+            libraries = { %s"pthread", "m" },
 %s        },
 ]]):format(name, paths, more.incdirs or "", more.libraries or "", more.libdirs or "")
 end
