@@ -102,7 +102,7 @@ local told = setmetatable({}, { __mode = "k" })
 scope.tell = function(err)
   if not errors.is_error(err) or told[err] then return end
   told[err] = true
-  ngx.log(ngx.ERR, tostring(err))
+  ngx.log(ngx.ERR, "heddle: ", err.kind, ": ", tostring(err))
 end
 
 ---What the link holds is the request's, and ends with it.
