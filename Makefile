@@ -64,7 +64,7 @@ HELPERS := $(patsubst spec/c/%.c,$(BUILD)/obj/spec/c/%.o,$(filter-out %_test.c,$
 SUPPORT := build/support/relay build/support/keep_loaded.so
 LUA_FILES := $(shell find lua -name '*.lua' 2>/dev/null)
 
-.PHONY: all demo test test-all test-c test-lua test-build test-run sanitize bench bench-build lint format deps rockspec rock install clean
+.PHONY: all demo test test-all test-c test-lua test-nginx test-nginx-run test-build test-run sanitize bench bench-build lint format deps rockspec rock install clean
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -142,8 +142,8 @@ demo:
 	@$(LUA) examples/multi_database/main.lua
 
 test:
-	@.ci/deps build $(LUA) test
-	@spec/support/with_postgres.sh $(SUBMAKE) test-run
+	@.ci/deps build $(LUA) luajit test nginx
+	@spec/support/with_postgres.sh sh -e -c '$(SUBMAKE) test-run; $(SUBMAKE) test-nginx'
 
 test-build: all $(TESTS) $(SUPPORT)
 
@@ -154,8 +154,8 @@ test-run:
 
 # The specs on every interpreter, one server for all.
 test-all:
-	@.ci/deps build $(INTERPRETERS) test
-	@spec/support/with_postgres.sh sh -e -c '$(SUBMAKE) test-run; \
+	@.ci/deps build $(INTERPRETERS) test nginx
+	@spec/support/with_postgres.sh sh -e -c '$(SUBMAKE) test-run; $(SUBMAKE) test-nginx; \
 	    for lua in $(filter-out $(LUA),$(INTERPRETERS)); do $(SUBMAKE) LUA=$$lua test-lua; done'
 
 test-c: $(TESTS)
@@ -166,6 +166,14 @@ SPECS ?= spec
 test-lua: all $(SUPPORT)
 	@spec/support/with_postgres.sh env $(RUN_ENV) SANITIZE=$(SANITIZE) CC="$(CC)" \
 	    spec/support/run_lua.sh $(BUSTED) $(SPECS)
+
+# What nginx does with the LuaJIT build, whatever LUA is. SPECS and BUSTED as above.
+test-nginx:
+	@$(MAKE) --no-print-directory $(JOBS) LUA=luajit SANITIZE= test-nginx-run
+
+test-nginx-run: all $(SUPPORT)
+	@spec/support/with_postgres.sh env $(RUN_ENV) SPEC_RESULTS=nginx spec/support/run_lua.sh $(BUSTED) \
+	    $(if $(filter spec,$(SPECS)),spec/nginx,$(SPECS))
 
 sanitize:
 	@.ci/deps build $(LUA) test

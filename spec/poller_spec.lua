@@ -1,7 +1,6 @@
 -- The poller as an adapter sees it: what core.poller() arms is told of on the connection that it accepts.
 
 local orm = require "heddle"
-
 local core = require "heddle.core"
 local socket = require "socket"
 local unix = require "socket.unix"

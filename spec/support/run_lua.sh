@@ -1,5 +1,7 @@
 #!/bin/sh
-# Runs the specs: LUA BUILD RESULTS [SANITIZE CC] run_lua.sh [busted's arguments]
+# Runs the specs: LUA BUILD RESULTS [SPEC_RESULTS SANITIZE CC] run_lua.sh [busted's arguments]
+#
+# What became of each stands in $RESULTS/$SPEC_RESULTS.tsv afterwards (specs.tsv).
 #
 # Specs find in the environment: HEDDLE_TEST_TMP (a directory for each process, removed afterwards),
 # HEDDLE_TEST_LUA (the command of an interpreter that can load this build, for child processes), and the
@@ -7,7 +9,8 @@
 set -eu
 
 mkdir -p "$RESULTS"
-rm -f "$RESULTS/specs.tsv"
+results="$RESULTS/${SPEC_RESULTS:-specs}.tsv"
+rm -f "$results"
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/heddle-spec.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT
@@ -47,7 +50,7 @@ run() {
         printf 'error\t-\t0\tthe interpreter ended with status %d\n' "$status" >>"$SPEC_PART"
         echo "Every spec passed, but the interpreter ended with status $status." >&2
     fi
-    sed '/^end$/d' "$SPEC_PART" >>"$RESULTS/specs.tsv"
+    sed '/^end$/d' "$SPEC_PART" >>"$results"
     rm -f "$SPEC_PART"
     if [ "$status" != 0 ]; then failed=1; fi
 }
