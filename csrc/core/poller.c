@@ -219,7 +219,8 @@ hd_poller *hd_poller_new(const hd_allocator *mem, hd_error *err) {
     }
     p->mem = mem;
     p->process = getpid();
-    p->epoll = p->listener = p->peer = -1;
+    p->epoll = -1;
+    p->listener = p->peer = -1;
     hd_wake_init(&p->stop);
     if (open_set(p, err) == HD_OK && listen_privately(p, err) == HD_OK) {
         if (start(p, err) == HD_OK) return p;

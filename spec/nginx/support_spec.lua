@@ -107,7 +107,10 @@ describe("nginx for specs", function()
     end)
 
     it("reloads: others serve, and what was begun is finished", function()
-        start { workers = 2, locations = { ["/pid"] = "ngx.sleep(tonumber(ngx.var.arg_s)) ngx.print(ngx.worker.pid())" } }
+        start {
+            workers = 2,
+            locations = { ["/pid"] = "ngx.sleep(tonumber(ngx.var.arg_s)) ngx.print(ngx.worker.pid())" },
+        }
         local before = server:workers()
         assert.equal(2, #before)
         local slow = server:send "/pid?s=0.5"
