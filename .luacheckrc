@@ -7,5 +7,6 @@ files["lua/heddle/compat.lua"] = { std = "max" }
 files["spec"] = {
     std = "max+busted",
 }
+files["spec/nginx/handlers"] = { read_globals = { ngx = { read_only = false, other_fields = true } } }
 files["bench"] = { std = "max" }
 files[".ci"] = { std = "max" }

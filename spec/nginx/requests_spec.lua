@@ -146,8 +146,8 @@ describe("nginx: the end of a request:", function()
         assert.equal(500, (server:get "/twice"))
         assert.equal(500, (server:get "/fail"))
         local log = server:errors()
-        for _, pattern in ipairs { "heddle: table_not_found:[^\n]*nothing_of_the_kind", "heddle: unknown_property:[^\n]*nme",
-            "heddle: validation:[^\n]*name" } do
+        for _, pattern in ipairs { "heddle: table_not_found:[^\n]*nothing_of_the_kind",
+            "heddle: unknown_property:[^\n]*nme", "heddle: validation:[^\n]*name" } do
             assert.equal(1, select(2, log:gsub(pattern, "")), pattern .. "\n" .. log)
         end
     end)

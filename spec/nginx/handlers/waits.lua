@@ -106,7 +106,9 @@ function handlers.stream()
     orm.request_context(function()
         local count = 0
         for _ in orm.em():stream(User, {}) do count = count + 1 end
-        for _ in orm.em():stream(User, {}) do break end
+        for user in orm.em():stream(User, {}) do
+            if user then break end
+        end
         say(count, orm.em():count(User, {}))
     end)
 end
