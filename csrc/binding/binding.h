@@ -81,6 +81,7 @@ int hdl_raise_value(lua_State *L, hd_error *err, const char *entity, const char 
 #define HDL_LINK     "heddle.link"
 #define HDL_GUARD    "heddle.guard"
 #define HDL_POLLER   "heddle.poller"
+#define HDL_REQUEST  "heddle.request"
 #define HDL_QUERY    "heddle.query"
 #define HDL_SESSION  "heddle.session"
 #define HDL_SHELF    "heddle.shelf"
@@ -179,6 +180,7 @@ void hdl_open_pool(lua_State *L);
 void hdl_open_link(lua_State *L);
 void hdl_open_guard(lua_State *L);
 void hdl_open_poller(lua_State *L);
+void hdl_open_request(lua_State *L);
 void hdl_open_interrupt(lua_State *L);
 void hdl_open_cursor(lua_State *L);
 void hdl_open_query(lua_State *L);

@@ -4,6 +4,7 @@
  * when it has run, so that a BEGIN which met a busy database is sent again with the next batch. */
 #include "cursor.h"
 #include "link_parts.h"
+#include "owner.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -40,6 +41,7 @@ int hd_link_keep(hd_link *link, const char *restore) {
 
 void hd_link_free(hd_link *link) {
     if (!link->mem) return;
+    hd_owner_leave(link);
     hd_link_reset(link);
     hd_link_forget_transaction(link);
     hd_ticket_free(&link->ticket);

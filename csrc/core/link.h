@@ -42,6 +42,8 @@ enum hd_run_flags {
 #define HD_LINK_XID     24
 #define HD_LINK_COMMENT 128
 
+struct hd_owner;
+
 typedef struct hd_link {
     const hd_allocator *mem;
     hd_pool *pool;
@@ -88,6 +90,8 @@ typedef struct hd_link {
     hd_time parked_limit;
     char parked_comment[HD_LINK_COMMENT];
     hd_arena parked_arena;
+    struct hd_owner *owner; /* on whose behalf it works, or NULL; the fields are owner.c's */
+    struct hd_link *owned_prev, *owned_next;
 } hd_link;
 
 void hd_link_init(hd_link *link, hd_pool *pool);

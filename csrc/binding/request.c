@@ -1,0 +1,79 @@
+/* Request: what the links of a web server's request belong to, and end with. The server calls the clean-up from its own
+ * code, when and however the request ends; this state may be closed by then, or the request's object collected. So both
+ * sides hold a reference to the core's owner, and the clean-up touches nothing of Lua. */
+#include "base/pin.h"
+#include "binding.h"
+#include "owner.h"
+
+typedef struct request {
+    hd_owner *owner;
+    bool pinned;
+} request;
+
+static hd_owner *check_owner(lua_State *L) {
+    return ((request *)luaL_checkudata(L, 1, HDL_REQUEST))->owner;
+}
+
+static void clean_up(void *data) {
+    hd_owner *owner = data;
+    hd_owner_end(owner);
+    hd_owner_unref(owner);
+}
+
+/* core.request() */
+static int request_new(lua_State *L) {
+    request *r = hdl_new_userdata(L, sizeof *r, HDL_REQUEST);
+    r->owner = hd_owner_new(&hd_allocator_libc);
+    if (!r->owner) return luaL_error(L, "out of memory");
+    return 1;
+}
+
+/* request:own(link) */
+static int request_own(lua_State *L) {
+    hd_owner_own(check_owner(L), hdl_check_link(L, 2));
+    return 0;
+}
+
+/* request:ended() */
+static int request_ended(lua_State *L) {
+    lua_pushboolean(L, check_owner(L)->ended);
+    return 1;
+}
+
+/* request:finish(): what its links have under way is given up. */
+static int request_finish(lua_State *L) {
+    hd_owner_end(check_owner(L));
+    return 0;
+}
+
+/* request:cleanup() -> function, argument: two light userdata, for whoever calls `function(argument)` once when the
+ * request ends, in this process and thread, while no Lua runs. */
+static int request_cleanup(lua_State *L) {
+    request *r = luaL_checkudata(L, 1, HDL_REQUEST);
+    if (!r->pinned && hd_pin(clean_up) != 0)
+        return luaL_error(L, "this library cannot be kept loaded");
+    r->pinned = true;
+    hd_owner_ref(r->owner);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)clean_up);
+    lua_pushlightuserdata(L, r->owner);
+    return 2;
+}
+
+static int request_free(lua_State *L) {
+    request *r = luaL_checkudata(L, 1, HDL_REQUEST);
+    if (r->owner) hd_owner_unref(r->owner);
+    r->owner = NULL;
+    return 0;
+}
+
+static const luaL_Reg methods[] = {{"own", request_own},
+                                   {"ended", request_ended},
+                                   {"finish", request_finish},
+                                   {"cleanup", request_cleanup},
+                                   {NULL, NULL}};
+static const luaL_Reg functions[] = {{"request", request_new}, {NULL, NULL}};
+
+void hdl_open_request(lua_State *L) {
+    hdl_new_class(L, HDL_REQUEST, methods, request_free);
+    luaL_setfuncs(L, functions, 0);
+}
