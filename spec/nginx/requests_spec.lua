@@ -28,6 +28,11 @@ describe("nginx: the end of a request:", function()
         sqlite:close()
     end)
 
+    local function answers(body, path)
+        local status, got = server:get(path)
+        assert.same({ 200, body }, { status, got })
+    end
+
     local function stats(context)
         return cjson.decode((select(2, server:get("/stats?on=" .. context))))
     end
@@ -43,7 +48,7 @@ describe("nginx: the end of a request:", function()
                 where datname = current_database() and pid <> pg_backend_pid() and xact_start is not null]] == "0"
         end)
         assert.equal("0", tostring(raw[context]:value "select count(*) from users"))
-        assert.same({ 200, "written" }, { server:get("/write?id=1&on=" .. context) })
+        answers("written", "/write?id=1&on=" .. context)
     end
 
     local function begun(context)
@@ -104,7 +109,7 @@ describe("nginx: the end of a request:", function()
             end)
 
             it("ngx.exec begins anew", function()
-                assert.same({ 200, "written" }, { server:get("/exec?id=4") })
+                answers("written", "/exec?id=4")
                 server:await("the first part is given up", function()
                     return raw.default:value "select count(*) from users where id = 4" == "0"
                         and stats("default").in_use == 0
@@ -128,7 +133,7 @@ describe("nginx: the end of a request:", function()
     end)
 
     it("a subrequest has a scope and a connection of its own", function()
-        assert.same({ 200, "written true" }, { server:get "/capture" })
+        answers("written true", "/capture")
         assert.same({ { "2" } }, raw.default:rows "select id from users")
     end)
 
@@ -139,7 +144,7 @@ describe("nginx: the end of a request:", function()
     end)
 
     it("a light thread that is killed leaves its transaction to be rolled back", function()
-        assert.same({ 200, "false busy 1" }, { server:get "/kill_thread" })
+        answers("false busy 1", "/kill_thread")
     end)
 
     it("an error that leaves a scope is in nginx's log, once, with its kind and its property", function()
