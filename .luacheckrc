@@ -9,4 +9,6 @@ files["spec"] = {
 }
 files["spec/nginx/handlers"] = { read_globals = { ngx = { read_only = false, other_fields = true } } }
 files["bench"] = { std = "max" }
+files["bench/openresty"] = { std = "max+ngx_lua" }
+files["bench/openresty/wrk.lua"] = { globals = { "init", "request", "done" }, read_globals = { "wrk" } }
 files[".ci"] = { std = "max" }

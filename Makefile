@@ -64,7 +64,8 @@ HELPERS := $(patsubst spec/c/%.c,$(BUILD)/obj/spec/c/%.o,$(filter-out %_test.c,$
 SUPPORT := build/support/relay build/support/keep_loaded.so
 LUA_FILES := $(shell find lua -name '*.lua' 2>/dev/null)
 
-.PHONY: all demo test test-all test-c test-lua test-nginx test-nginx-run test-build test-run sanitize bench bench-build lint format deps rockspec rock install clean
+.PHONY: all demo test test-all test-c test-lua test-nginx test-nginx-run test-build test-run sanitize bench bench-build bench-openresty soak-openresty \
+    lint format deps rockspec rock install clean
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -200,6 +201,12 @@ bench:
 	@.ci/deps build $(LUA) bench
 	@$(SUBMAKE) $(JOBS) bench-build
 	@spec/support/with_postgres.sh $(LUA) bench/main.lua $(BENCH)
+
+# nginx under load: how fast, and whether anything grows.
+bench-openresty soak-openresty:
+	@.ci/deps build luajit bench nginx
+	@$(MAKE) --no-print-directory $(JOBS) LUA=luajit SANITIZE= all
+	@bench/openresty/run.sh $(if $(filter soak-%,$@),soak,main).lua $(BENCH)
 
 lint:
 	@.ci/lint

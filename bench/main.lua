@@ -24,7 +24,7 @@ local CONTENDERS = { "floor", "luasql", "luadbi", "heddle" }
 local SLOW_FLOOR = 1.6 -- LuaSQL's W1 must be this much slower, or the floor is none
 
 local function fail(...)
-  io.stderr:write("bench: ", ..., "\n")
+  io.stderr:write("bench: ", table.concat({ ... }), "\n")
   os.exit(2)
 end
 
