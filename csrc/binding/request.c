@@ -7,8 +7,10 @@
 
 typedef struct request {
     hd_owner *owner;
-    bool pinned;
 } request;
+
+/* Key of the registry: this library is pinned. */
+static const char PINNED[] = "heddle.pinned";
 
 static hd_owner *check_owner(lua_State *L) {
     return ((request *)luaL_checkudata(L, 1, HDL_REQUEST))->owner;
@@ -18,6 +20,16 @@ static void clean_up(void *data) {
     hd_owner *owner = data;
     hd_owner_end(owner);
     hd_owner_unref(owner);
+}
+
+static void pin(lua_State *L) {
+    lua_getfield(L, LUA_REGISTRYINDEX, PINNED);
+    if (lua_isnil(L, -1)) {
+        if (hd_pin(clean_up) != 0) luaL_error(L, "this library cannot be kept loaded");
+        lua_pushboolean(L, 1);
+        lua_setfield(L, LUA_REGISTRYINDEX, PINNED);
+    }
+    lua_pop(L, 1);
 }
 
 /* core.request() */
@@ -50,9 +62,7 @@ static int request_finish(lua_State *L) {
  * request ends, in this process and thread, while no Lua runs. */
 static int request_cleanup(lua_State *L) {
     request *r = luaL_checkudata(L, 1, HDL_REQUEST);
-    if (!r->pinned && hd_pin(clean_up) != 0)
-        return luaL_error(L, "this library cannot be kept loaded");
-    r->pinned = true;
+    pin(L);
     hd_owner_ref(r->owner);
     lua_pushlightuserdata(L, (void *)(uintptr_t)clean_up);
     lua_pushlightuserdata(L, r->owner);

@@ -16,14 +16,15 @@ local pcall = compat.pcall
 
 local scope = {}
 
----`scopes` is coroutine -> its innermost scope. Entries are removed by whoever made them; weak for coroutines that are
----never resumed again. `request`, if there is one, ends everything (see heddle.owner).
+---`scopes` is coroutine -> its innermost scope. Entries are removed by whoever made them. `request` ends everything (see
+---heddle.owner).
 ---@param request? userdata
 function scope.new_world(request)
-  return { scopes = setmetatable({}, { __mode = "k" }), request = request }
+  return { scopes = {}, request = request }
 end
 
-local process = scope.new_world()
+-- It does not end: coroutines that are never resumed again are forgotten.
+local process = { scopes = setmetatable({}, { __mode = "k" }) }
 
 ---Set where requests are worlds of their own.
 ---@type fun(): table
