@@ -174,9 +174,11 @@ static void hold(hd_pool *pool, hd_ticket *ticket) {
     pool->holders = ticket;
 }
 
+/* A descriptor is scarce; garbage may be collected late. */
 static void leave_queue(hd_pool *pool, hd_ticket *ticket) {
     list_remove(&pool->first, &pool->last, ticket);
     pool->waiting--;
+    hd_wake_close(&ticket->wake);
 }
 
 static hd_step enqueue(hd_pool *pool, hd_ticket *ticket, hd_error *err) {
@@ -331,7 +333,6 @@ static hd_step step_queued(hd_pool *pool, hd_ticket *ticket, hd_time now, hd_wai
                            hd_error *err) {
     if (ticket->conn || ticket->granted) {
         bool granted = ticket->granted;
-        hd_wake_lower(&ticket->wake);
         leave_queue(pool, ticket);
         ticket->granted = false;
         return granted ? open_conn(pool, ticket, now, err) : lend(pool, ticket);
@@ -415,7 +416,6 @@ static void give_up_waiting(hd_pool *pool, hd_ticket *ticket) {
     leave_queue(pool, ticket);
     ticket->conn = NULL;
     ticket->granted = false;
-    hd_wake_lower(&ticket->wake);
     if (conn) put_back(pool, conn);
     if (granted) free_place(pool);
 }

@@ -222,6 +222,8 @@ static void the_queue_is_fair(void **state) {
     assert_int_equal(acquire(&t[1]), HD_WAIT);
     assert_int_equal(acquire(&t[3]), HD_WAIT);
     assert_int_equal(acquire(&t[2]), HD_DONE);
+    assert_int_equal(t[2].wake.read_fd, -1); /* whoever waits no more needs no descriptor */
+    assert_true(t[4].wake.read_fd >= 0);
     hd_pool_release(&t[0]);
     hd_pool_release(&t[2]);
     assert_int_equal(acquire(&t[4]), HD_DONE);
