@@ -14,7 +14,7 @@
 #include "base/value.h"
 #include "step.h"
 
-#define HD_DRIVER_ABI 3
+#define HD_DRIVER_ABI 4
 
 typedef struct hd_conn hd_conn;
 typedef struct hd_driver hd_driver;
@@ -86,6 +86,13 @@ typedef enum hd_conn_status {
     HD_CONN_BUSY         /* a batch is running */
 } hd_conn_status;
 
+/* What the core sent on a connection that was given up, to bring it to rest (rinse.h). */
+typedef struct hd_rinse {
+    hd_statement statement;
+    hd_time until; /* for the answer */
+    bool runs;
+} hd_rinse;
+
 /* Every connection begins with this; drivers embed it as their first member. The pool's fields are the
  * pool's, a driver leaves them alone. */
 struct hd_conn {
@@ -102,6 +109,7 @@ struct hd_conn {
         deadline; /* link: when the batch shall end, HD_NEVER. Whoever waits looks at it; a driver whose step
                          itself takes long ends it then, as HD_E_CANCELED */
     hd_cursor *cursors; /* core: those that stand open on it */
+    hd_rinse rinse;     /* core */
 };
 
 typedef struct hd_services {

@@ -112,8 +112,8 @@ hd_step hd_link_step(hd_link *link, hd_wait *wait);
 int hd_link_keep(hd_link *link, const char *restore);
 /* Stops reading a result (rows left are dropped) and ends the operation. */
 void hd_link_finish(hd_link *link);
-/* Gives up whatever runs: the server is told to stop, the connection closed where it is not quiet at once. A transaction
- * that was open there is over; only rollback is taken. */
+/* Gives up whatever runs: the server is told to stop, the connection closed where it does not at once. A transaction that
+ * was open there is rolled back, on a connection where nothing runs without closing it; only rollback is taken. */
 void hd_link_reset(hd_link *link);
 bool hd_link_is_queued(const hd_link *link); /* waiting for somebody else's connection */
 /* A statement of one short value that the next batch takes along; the text is the caller's and lives as long. */

@@ -1,13 +1,14 @@
 /* How an operation ends before its time: its limit is over, its reader has enough, its waiter is gone, or the process is
  * not the one that began it. Two rules. What runs on a server is told to stop before its connection is let go, so that
  * nobody's statement goes on. And a connection is kept where that is safe: after a limit when the database answers within
- * a short grace, after everything else when it is quiet without any waiting (SQLite always: a database in memory would
- * die with its connection).
+ * a short grace, after everything else when nothing runs on it any more without any waiting (SQLite always: a database
+ * in memory would die with its connection); a transaction that is open there is ended by rinsing (rinse.h).
  *
  * A statement that ends all the same, because the limit met it on its last steps, has ended: its rows are given, its
  * commit is one. */
 #include "cursor.h"
 #include "link_parts.h"
+#include "rinse.h"
 
 #include <stdio.h>
 
@@ -18,7 +19,8 @@ enum { GRACE = 1000000 };
 
 void hd_link_drop(hd_link *link) {
     hd_conn *conn = hd_link_conn(link);
-    if (conn && conn->driver->status(conn, false) == HD_CONN_BUSY) conn->driver->cancel(conn);
+    if (conn && !conn->rinse.runs && conn->driver->status(conn, false) == HD_CONN_BUSY)
+        conn->driver->cancel(conn);
     hd_pool_give_up(&link->ticket);
 }
 
@@ -32,17 +34,15 @@ static bool run_at_once(hd_link *link, const char *text) {
            conn->driver->step(conn, &wait, &link->error) == HD_DONE;
 }
 
-/* Brings a connection whose user is gone back to rest, as far as that needs no waiting (SQLite: always; an
- * in-memory database would die with its connection). False: only closing helps. */
+/* Brings a connection whose user is gone back to rest, without waiting: what ends its transaction is sent at least. False:
+ * only closing helps. So it does where a changed session could not be put right at once. */
 static bool settle(hd_link *link) {
     hd_conn *conn = hd_link_conn(link);
     if (!conn) return false;
-    const hd_driver *driver = conn->driver;
-    if (driver->status(conn, false) == HD_CONN_BUSY) driver->abandon(conn);
-    if (driver->status(conn, false) == HD_CONN_TRANSACTION && !run_at_once(link, "ROLLBACK"))
-        return false;
-    if (link->keep && !run_at_once(link, link->keep)) return false;
-    return driver->status(conn, false) == HD_CONN_IDLE;
+    if (conn->driver->status(conn, false) == HD_CONN_BUSY) conn->driver->abandon(conn);
+    hd_step step = hd_rinse_begin(conn);
+    if (step != HD_DONE || !link->keep) return step != HD_FAILED && !link->keep;
+    return run_at_once(link, link->keep) && conn->driver->status(conn, false) == HD_CONN_IDLE;
 }
 
 /* A transaction that the database knew is over, and says so until it is rolled back; one that it never saw begins with

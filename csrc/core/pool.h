@@ -35,6 +35,7 @@ enum hd_ticket_state {
     HD_TICKET_PASSWORD,
     HD_TICKET_CONNECTING,
     HD_TICKET_QUEUED,
+    HD_TICKET_RINSING, /* the connection is the ticket's, once the database has ended what was open on it */
     HD_TICKET_HELD
 };
 
@@ -72,7 +73,7 @@ void hd_ticket_check(hd_ticket *ticket);
 /* DONE: ticket->conn is lent (fresh: its first loan). WAIT. HOST: call hd_ticket_password first. FAILED. */
 hd_step hd_pool_acquire(hd_ticket *ticket, hd_wait *wait, hd_error *err);
 int hd_ticket_password(hd_ticket *ticket, const char *password, size_t len); /* -1: out of memory */
-/* Ends the loan. Kept when it is idle, young, of this process and the pool is open; closed otherwise. */
+/* Ends the loan. Kept when it is idle or rinsing, young, of this process and the pool is open; closed otherwise. */
 void hd_pool_release(hd_ticket *ticket);
 void hd_pool_give_up(hd_ticket *ticket); /* whatever its state; a held connection is closed */
 
