@@ -162,17 +162,23 @@ local function read_all(of, sock)
   end
 end
 
+-- Whoever waits still looks for himself, and arms his descriptor anew.
+local function close_channel(of)
+  if channel == of then channel = nil end
+  of.poller:close()
+  for id in pairs(of.waits) do post(of, id) end
+end
+
 local function read(_, of)
+  if channel ~= of then return end -- it came too late
+  of.is_read = true
   local sock = ngx.socket.tcp()
   sock:settimeouts(CONNECT, CONNECT, SILENCE)
   local ok, err = sock:connect("unix:" .. of.poller:path())
   if ok then err = read_all(of, sock) end
-  if channel == of then channel = nil end
   if err then ngx.log(ngx.ERR, "heddle: waiting broke off, and begins anew: ", err) end
   sock:close()
-  of.poller:close()
-  -- Whoever waits still looks for himself, and arms his descriptor anew.
-  for id in pairs(of.waits) do post(of, id) end
+  close_channel(of)
 end
 
 local function open_channel()
@@ -255,7 +261,11 @@ function adapter.wait(fd, events, timeout)
   of.waits[id] = nil
   keep_semaphore(waiter)
   if ok then return true end
-  if channel == of then of.poller:disarm(fd) end
+  if channel == of then
+    of.poller:disarm(fd)
+    -- nginx has too many timers that run (lua_max_running_timers): another one is asked for.
+    if not of.is_read and timeout == SLICE then close_channel(of) end
+  end
   if err ~= "timeout" then error("ngx.semaphore: " .. tostring(err), 0) end
   return false
 end
