@@ -1,7 +1,7 @@
 --- Waiting under cqueues: `cqueues.poll` on the descriptor itself.
 ---
---- A controller remembers descriptors by their numbers, and libpq closes and opens its own as it likes; a number that comes
---- again would be taken for the old one. So each wait ends with `cqueues.cancel`.
+--- A controller remembers descriptors by their numbers, and libpq closes and opens its own as it likes; a number that
+--- comes again would be taken for the old one. So each wait ends with `cqueues.cancel`.
 local cqueues = require("cqueues")
 
 local adapter = { name = "cqueues" }

@@ -1,5 +1,5 @@
---- Waiting under luv: a poll handle for the descriptor, and a timer where there is a limit, for each wait. Both are closed
---- before the coroutine goes on, because libpq may close the descriptor then, and libuv wants one handle for each.
+--- Waiting under luv: a poll handle for the descriptor, and a timer where there is a limit, for each wait. Both are
+--- closed before the coroutine goes on: libpq may close the descriptor then, and libuv wants one handle for each.
 local compat = require("heddle.compat")
 
 local uv = package.loaded.luv or package.loaded.uv or require("luv")
