@@ -8,6 +8,7 @@ files["spec"] = {
     std = "max+busted",
 }
 files["spec/nginx/handlers"] = { read_globals = { ngx = { read_only = false, other_fields = true } } }
+files["examples/openresty"] = { std = "min+ngx_lua" }
 files["bench"] = { std = "max" }
 files["bench/openresty"] = { std = "max+ngx_lua" }
 files["bench/openresty/wrk.lua"] = { globals = { "init", "request", "done" }, read_globals = { "wrk" } }

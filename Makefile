@@ -1,6 +1,7 @@
 # Heddle's build.
 #
 #   make demo              the example of the README, on SQLite
+#   make openresty-demo    an API and a page on nginx and two databases, until Ctrl-C
 #   make test              C tests and specs, on both databases
 #   make LUA=luajit test   the same for another interpreter: lua5.4 (default), lua5.3, lua5.1, luajit
 #
@@ -64,7 +65,7 @@ HELPERS := $(patsubst spec/c/%.c,$(BUILD)/obj/spec/c/%.o,$(filter-out %_test.c,$
 SUPPORT := build/support/relay build/support/keep_loaded.so
 LUA_FILES := $(shell find lua -name '*.lua' 2>/dev/null)
 
-.PHONY: all demo test test-all test-c test-lua test-nginx test-nginx-run test-build test-run sanitize bench bench-build bench-openresty soak-openresty \
+.PHONY: all demo openresty-demo test test-all test-c test-lua test-nginx test-nginx-run test-build test-run sanitize bench bench-build bench-openresty soak-openresty \
     lint format deps rockspec rock install clean
 .DEFAULT_GOAL := all
 .SECONDARY:
@@ -142,8 +143,14 @@ demo:
 	@$(SUBMAKE) $(JOBS) all
 	@$(LUA) examples/multi_database/main.lua
 
+# nginx runs LuaJIT. PORT, DB_URL, DB_SECONDARY_URL, DEMO_SECONDS: see examples/openresty/run.sh.
+openresty-demo:
+	@.ci/deps build luajit nginx openresty-demo
+	@$(MAKE) --no-print-directory $(JOBS) LUA=luajit SANITIZE= all
+	@examples/openresty/run.sh
+
 test:
-	@.ci/deps build $(LUA) luajit test nginx
+	@.ci/deps build $(LUA) luajit test nginx browser
 	@spec/support/with_postgres.sh sh -e -c '$(SUBMAKE) test-run; $(SUBMAKE) test-nginx'
 
 test-build: all $(TESTS) $(SUPPORT)
@@ -155,7 +162,7 @@ test-run:
 
 # The specs on every interpreter, one server for all.
 test-all:
-	@.ci/deps build $(INTERPRETERS) test nginx
+	@.ci/deps build $(INTERPRETERS) test nginx browser
 	@spec/support/with_postgres.sh sh -e -c '$(SUBMAKE) test-run; $(SUBMAKE) test-nginx; \
 	    for lua in $(filter-out $(LUA),$(INTERPRETERS)); do $(SUBMAKE) LUA=$$lua test-lua; done'
 
