@@ -486,7 +486,7 @@ databases.each(function(db)
                 orm.use(loop.wait)
                 local place
                 loop.spawn(function()
-                    place = here():gsub("%d+$", function(line) return line + 1 end)
+                    place = here():gsub("%d+$", function(line) return tonumber(line) + 1 end)
                     em:execute "select pg_sleep(0.3)"
                 end)
                 local seen
