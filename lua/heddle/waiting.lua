@@ -79,19 +79,22 @@ local function named(name)
   errors.raise("config", ("orm.use %q: it is not there"):format(name), { cause = adapter })
 end
 
----Chooses how Heddle waits. Without it, or with no argument, the running environment is recognised: nginx, a cqueues
----controller, a luv loop that runs, otherwise blocking.
+---Forgets what was chosen: the running environment is recognised again.
+function waiting.forget()
+  chosen, scheduled = nil, false
+end
+
+---Chooses how Heddle waits. Without it the running environment is recognised: nginx, a cqueues controller, a luv loop
+---that runs, otherwise blocking.
 ---
 ---Usage: `orm.use "cqueues"`
 ---Usage: `orm.use(function(fd, events, timeout) return scheduler.wait(fd, events, timeout) end)`
 ---
 ---Raises `config` for an unknown adapter and for one whose library is not there.
----@param given? string|function "blocking", "openresty", "cqueues", "luv", or a function: fd (nil: only a pause),
+---@param given string|function "blocking", "openresty", "cqueues", "luv", or a function: fd (nil: only a pause),
 ---events ("r", "w", "rw"), timeout in seconds (nil: none); it gives back whether the fd is ready
 function waiting.use(given)
-  if given == nil then
-    chosen, scheduled = nil, false
-  elseif given == "blocking" then
+  if given == "blocking" then
     chosen, scheduled = false, false
   elseif type(given) == "function" then
     chosen, scheduled = { name = "function", wait = given }, true
