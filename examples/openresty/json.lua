@@ -1,6 +1,5 @@
 -- JSON in and out. A list says that it is one (`json.list`): an empty Lua table could be an object as well.
-local cjson = require("cjson.safe").new()
-cjson.encode_number_precision(16)    -- the microseconds of a timestamp
+local cjson = require("cjson.safe")
 
 local json = {}
 
@@ -25,8 +24,8 @@ end
 function json.body()
   ngx.req.read_body()
   local data = cjson.decode(ngx.req.get_body_data() or "")
-  if type(data) ~= "table" then error({ status = 400, kind = "bad_request", message = "The body is no JSON object" }, 0) end
-  return data
+  if type(data) == "table" then return data end
+  error({ status = 400, kind = "bad_request", message = "The body is no JSON object" }, 0)
 end
 
 return json

@@ -24,9 +24,8 @@ end
 -- GET /api/users?first=20&after=<next of the page before>
 function users.list()
   local args = ngx.req.get_uri_args()
-  local page = em:find_by_cursor(User, {}, {
-    order_by = { "id desc" }, first = math.min(tonumber(args.first) or 20, LARGEST_PAGE), after = args.after, count = true,
-  })
+  local size = math.min(tonumber(args.first) or 20, LARGEST_PAGE)
+  local page = em:find_by_cursor(User, {}, { order_by = { "id desc" }, first = size, after = args.after, count = true })
   local items = json.list(orm.to_table(page.items))
   return 200, { items = items, total = page.total, next = page.has_next and page.end_cursor or nil }
 end
