@@ -2,6 +2,7 @@
 
 local command = require "spec.support.command"
 local databases = require "spec.support.databases"
+local typist = require "spec.support.typist"
 
 local config = [[
 local orm = require "heddle"
@@ -28,25 +29,19 @@ local function source_of(made)
     return "{ " .. table.concat(parts, ", ") .. " }"
 end
 
--- Whether there is a `script` that takes a command and what is typed from a pipe.
-local function has_script()
-    local pipe = io.popen "script -qec 'echo here' /dev/null </dev/null 2>/dev/null"
-    local out = pipe:read "*a"
-    pipe:close()
-    return out:find("here", 1, true) ~= nil
+local function start(project)
+    -- A shell that stays between would end as one that Ctrl-C was for.
+    local screen = typist.start(project, ("exec %s %s console"):format(os.getenv "HEDDLE_TEST_LUA",
+        command.quote(command.script)))
+    screen:expect "heddle> "
+    return screen
 end
 
--- A key that is typed too early meets another line than it is meant for.
-local slowness = require("spec.support.chance").is_sanitized and 4 or 2
-
--- A console on a pseudo terminal. What is typed: { seconds to wait, what printf is given } each.
-local function typed(project, ...)
-    local parts = {}
-    for i, item in ipairs { ... } do parts[i] = ("sleep %s; printf '%s'"):format(item[1] * slowness, item[2]) end
-    -- A shell that stays between would end as one that Ctrl-C was for.
-    local run = ("exec %s %s console"):format(os.getenv "HEDDLE_TEST_LUA", command.quote(command.script))
-    return project:shell(("(%s; sleep 0.5) | timeout 150 script -qec %s /dev/null"):format(
-        table.concat(parts, "; "), command.quote(run)))
+-- Types a line, and sees what it gives and the next prompt.
+local function answers(screen, line, answer)
+    screen:types(line .. "\n")
+    screen:expect("\r\n" .. answer .. "\r\n")
+    screen:expect "heddle> "
 end
 
 describe("heddle console", function()
@@ -89,21 +84,31 @@ describe("heddle console", function()
         assert.truthy(err:find("'third'", 1, true))
     end)
 
-    if has_script() then
+    if typist.is_there() then
         it("prompts on a terminal, and Ctrl-C ends a line, a loop, a statement, again and again, but not it", function()
-            local slow = "em:execute([[with recursive c(x) as (select 1 union all select x + 1 from c where x < 4e9) "
-                .. "select count(*) as n from c]])"
-            local out, _, code = typed(project, { 1, "1 + 1\\n" }, { 0.3, "x = {\\n" }, { 0.3, "\\003" },
-                { 0.3, "2 + 2\\n" },
-                { 0.3, "while true do end\\n" }, { 0.6, "\\003" }, { 0.6, "3 + 3\\n" },
-                { 0.3, slow .. "\\n" }, { 0.6, "\\003" }, { 0.6, "4 + 4\\n" }, { 0.3, "\\003" },
-                { 0.3, "5 + 5\\n" }, { 0.3, "\\004" })
-            assert.equal(0, code)
-            out = out:gsub("\27%[%d*m", "")
-            for _, word in ipairs { "heddle> ", "\r\n2\r\n", "\r\n4\r\n", "\r\n6\r\n", "\r\n8\r\n", "10\r\n" } do
-                assert.truthy(out:find(word, 1, true), word .. "\n" .. out)
+            local screen = start(project)
+            answers(screen, "1 + 1", "2")
+            screen:types "x = {\n"
+            screen:expect ">> "
+            screen:interrupts()
+            screen:expect "heddle> "
+            answers(screen, "2 + 2", "4")
+            for _, what in ipairs { "while true do end", "em:execute([[with recursive c(x) as (select 1 union all "
+                .. "select x + 1 from c where x < 4e9) select count(*) as n from c]])" } do
+                screen:types("print('be' .. 'gun') " .. what .. "\n")
+                screen:expect "\r\nbegun\r\n"
+                screen:interrupts()
+                screen:expect "interrupted"
+                screen:expect "heddle> "
+                answers(screen, "3 + 3", "6")
             end
-            local _, times = out:gsub("interrupted", "")
+            screen:interrupts()
+            screen:expect "heddle> "
+            answers(screen, "5 + 5", "10")
+            screen:types "\4"
+            local code, text = screen:finish()
+            assert.equal(0, code)
+            local _, times = text:gsub("interrupted", "")
             assert.equal(2, times)
         end)
     end
@@ -119,21 +124,32 @@ databases.on("postgres", function(db)
             db:close()
         end)
 
-        if not has_script() then return end
+        if not typist.is_there() then return end
 
         it("Ctrl-C stops what runs on the server, and an open transaction with it", function()
             project.variables.XDG_STATE_HOME = project.dir .. "/state"
             project:write("orm.config.lua", "return " .. source_of(db:config()))
-            local out, _, code = typed(project, { 1, "em:execute([[create table t (n integer)]])\\n" },
-                { 0.3, "begin()\\nem:execute([[insert into t values (1)]])\\n" },
-                { 0.3, "em:execute([[select pg_sleep(50)]])\\n" }, { 1, "\\003" }, { 1, "rollback()\\n" },
-                { 0.3, "em:execute([[select count(*) + 70 as n from t]])[1].n\\n" }, { 0.5, "\\004" })
-            assert.equal(0, code)
-            assert.truthy(out:find("interrupted", 1, true), out)
-            assert.truthy(out:find("70\r\n", 1, true), out)
-            local left = db:raw():rows [[select count(*) from pg_stat_activity
-                where query like 'select pg_sleep%']]
-            assert.same({ { "0" } }, left)
+            local function running()
+                return db:raw():value [[select count(*) from pg_stat_activity where state = 'active'
+                    and datname = current_database() and query like 'select pg_sleep%']]
+            end
+            local screen = start(project)
+            for _, line in ipairs { "em:execute([[create table t (n integer)]])", "begin()",
+                "em:execute([[insert into t values (1)]])" } do
+                screen:types(line .. "\n")
+                screen:expect "heddle> "
+            end
+            screen:types "em:execute([[select pg_sleep(50)]])\n"
+            screen:waits(function() return running() == "1" end, "the statement does not run")
+            screen:interrupts()
+            screen:expect "interrupted"
+            screen:expect "heddle> "
+            screen:types "rollback()\n"
+            screen:expect "heddle> "
+            answers(screen, "em:execute([[select count(*) + 70 as n from t]])[1].n", "70")
+            assert.equal("0", running())
+            screen:types "\4"
+            assert.equal(0, (screen:finish()))
         end)
     end)
 end)
