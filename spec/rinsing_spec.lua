@@ -192,7 +192,7 @@ describe("rinsing:", function()
                 local fork = em:fork()
                 fork:begin()
                 fork:execute "set local work_mem = '7MB'"
-                fork:execute "set local statement_timeout = 1"
+                fork:execute "set local statement_timeout = 60000"
                 fork:execute "create temporary table mine (id integer) on commit drop"
                 fork:execute "declare hd_c1 cursor for select 1"
             end)
