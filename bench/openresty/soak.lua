@@ -14,7 +14,7 @@ local nginx = require "spec.support.nginx"
 local raw = require "spec.support.raw"
 local socket = require "socket"
 
-local ROWS, WORKERS, CONNECTIONS = 1000, 2, 24
+local ROWS, WORKERS, CONNECTIONS, POOL = 1000, 2, 24, 8
 local QUIET = 2.5 -- seconds: waits are over, and the thread of waits has ended
 
 local TABLE = "CREATE TABLE accounts (id integer PRIMARY KEY, owner text NOT NULL UNIQUE, balance integer NOT NULL)"
@@ -54,8 +54,7 @@ local function databases()
   return { server = server, file = file, path = path }
 end
 
-local SERVER_CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'heddle_soak' "
-  .. "AND pid <> pg_backend_pid()"
+local OTHERS = " FROM pg_stat_activity WHERE datname = 'heddle_soak' AND pid <> pg_backend_pid()"
 
 --- What is wrong with what the databases hold; nil when nothing is.
 local function damage(dbs)
@@ -65,8 +64,9 @@ local function damage(dbs)
       return ("%s holds %s rows and a sum of %s, not %d and %d"):format(name, count, sum, ROWS, ROWS * 100)
     end
   end
-  local left = tonumber(dbs.server:value(SERVER_CONNECTIONS .. " AND state <> 'idle'"))
-  return left > 0 and left .. " connections of the server are in the middle of something" or nil
+  local left = dbs.server:value("SELECT string_agg(state || ' for ' || now() - state_change || ': ' || query, ', ')"
+    .. OTHERS .. " AND state <> 'idle'")
+  return left and left ~= raw.null and "in the middle of something: " .. left
 end
 
 -- Load --------------------------------------------------------------------------------------------------------
@@ -79,7 +79,7 @@ local function start(dbs)
     locations = { ["/any"] = call "any", ["/hold"] = { directives = "lua_check_client_abort on;", lua = call "hold" } },
     env = {
       BENCH_HOST = env "_SOCKET", BENCH_PORT = env "_PORT", BENCH_USER = env "_USER", BENCH_DATABASE = "heddle_soak",
-      SOAK_FILE = dbs.path, SOAK_ROWS = ROWS,
+      BENCH_POOL = POOL, SOAK_FILE = dbs.path, SOAK_ROWS = ROWS,
     },
   }
 end
@@ -134,7 +134,7 @@ local function measure(server, dbs)
   server:settle()
   socket.sleep(QUIET)
   local sample = { memory = 0, descriptors = 0, threads = 0 }
-  sample.connections = tonumber(dbs.server:value(SERVER_CONNECTIONS))
+  sample.connections = tonumber(dbs.server:value("SELECT count(*)" .. OTHERS))
   for _, pid in ipairs(server:workers()) do
     sample.memory = sample.memory + status(pid, "VmRSS") / 1024
     sample.descriptors = sample.descriptors + count_of(("ls /proc/%d/fd | wc -l"):format(pid))
@@ -149,16 +149,19 @@ local function highest(samples, first, last, field)
   return best
 end
 
--- The last third beside the one before it, in which all has been used once: so much more may be.
-local ALLOWED = { memory = 1.05, descriptors = 1, threads = 1, connections = 1 }
+-- The last third beside the one before it, in which all has been used once: so much more may be. What is lost with each
+-- request, or each hundredth, is far more.
+local ALLOWED = { memory = 4, descriptors = 12, threads = 0 }
 
 local function growth(samples)
   local third, found = math.floor(#samples / 3), {}
   for field, allowed in pairs(ALLOWED) do
     local before = highest(samples, third + 1, 2 * third, field)
     local after = highest(samples, 2 * third + 1, #samples, field)
-    if after > before * allowed then found[#found + 1] = ("%s grew from %.1f to %.1f"):format(field, before, after) end
+    if after > before + allowed then found[#found + 1] = ("%s grew from %.1f to %.1f"):format(field, before, after) end
   end
+  local connections = highest(samples, 1, #samples, "connections")
+  if connections > WORKERS * POOL then found[#found + 1] = connections .. " connections, more than the pools have" end
   return found
 end
 
@@ -180,7 +183,7 @@ local function main()
     io.stdout:flush()
     -- nginx closes idle connections when it reloads, and a client may have sent something meanwhile.
     if errors > (reloads and CONNECTIONS or 0) then broken = broken + errors end
-    problems[#problems + 1] = damage(dbs)
+    problems[#problems + 1] = damage(dbs) or nil
   end
   for line in server:errors():gmatch "[^\n]*soak: [^\n]*" do
     if #problems < 10 then problems[#problems + 1] = line end
