@@ -40,6 +40,7 @@ build = {
                 "csrc/core/base/value.c",
                 "csrc/binding/columns.c",
                 "csrc/binding/cursor.c",
+                "csrc/binding/descriptor.c",
                 "csrc/binding/flush.c",
                 "csrc/binding/flush_apply.c",
                 "csrc/binding/flush_express.c",

@@ -76,18 +76,19 @@ int hdl_raise_value(lua_State *L, hd_error *err, const char *entity, const char 
 
 /* ---- Userdata ---- */
 
-#define HDL_MODEL    "heddle.model"
-#define HDL_POOL     "heddle.pool"
-#define HDL_LINK     "heddle.link"
-#define HDL_GUARD    "heddle.guard"
-#define HDL_POLLER   "heddle.poller"
-#define HDL_REQUEST  "heddle.request"
-#define HDL_QUERY    "heddle.query"
-#define HDL_SESSION  "heddle.session"
-#define HDL_SHELF    "heddle.shelf"
-#define HDL_HYDRATOR "heddle.hydrator"
-#define HDL_FLUSH    "heddle.flush"
-#define HDL_CURSOR   "heddle.cursor"
+#define HDL_MODEL      "heddle.model"
+#define HDL_POOL       "heddle.pool"
+#define HDL_LINK       "heddle.link"
+#define HDL_GUARD      "heddle.guard"
+#define HDL_DESCRIPTOR "heddle.descriptor"
+#define HDL_POLLER     "heddle.poller"
+#define HDL_REQUEST    "heddle.request"
+#define HDL_QUERY      "heddle.query"
+#define HDL_SESSION    "heddle.session"
+#define HDL_SHELF      "heddle.shelf"
+#define HDL_HYDRATOR   "heddle.hydrator"
+#define HDL_FLUSH      "heddle.flush"
+#define HDL_CURSOR     "heddle.cursor"
 
 /* One of several entities that share a table: which columns are its own, and which of them it must have though the
  * table takes NULL. */
@@ -179,6 +180,7 @@ void hdl_open_model(lua_State *L);
 void hdl_open_pool(lua_State *L);
 void hdl_open_link(lua_State *L);
 void hdl_open_guard(lua_State *L);
+void hdl_open_descriptor(lua_State *L);
 void hdl_open_poller(lua_State *L);
 void hdl_open_request(lua_State *L);
 void hdl_open_interrupt(lua_State *L);

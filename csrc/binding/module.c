@@ -137,6 +137,7 @@ int luaopen_heddle_core(lua_State *L) {
     hdl_open_model(L);
     hdl_open_pool(L);
     hdl_open_link(L);
+    hdl_open_descriptor(L);
     hdl_open_poller(L);
     hdl_open_request(L);
     hdl_open_interrupt(L);

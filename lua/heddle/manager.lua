@@ -44,7 +44,8 @@ local function new(item, opts)
   local self = setmetatable({
     context = item, context_name = item.name, instance = item, transactions = {}, scope = opts.scope,
     flush_mode = opts.flush_mode or item.config.flush_mode, link = opts.link, borrowed = opts.link ~= nil,
-    test = opts.test, filter_states = opts.filter_states or item.global and item.global.filter_states or {},
+    test = opts.test, maker = opts.maker,
+    filter_states = opts.filter_states or item.global and item.global.filter_states or {},
   }, Manager)
   if item.replicas then self.writes = opts.writes or own_writes.of_scope(item, opts.scope) or own_writes.mark() end
   reset(self)
@@ -199,7 +200,7 @@ end
 
 ---The way to the database, made at first use.
 function Manager:open_link()
-  if not self.link then self.link = self.context:link() end
+  if not self.link then self.link = wait.made_by(self.context:link(), self.maker) end
   return self.link
 end
 
@@ -238,7 +239,7 @@ local fork_rules = { flush_mode = options.one_of({ "auto", "commit", "always" })
 function Manager:fork(opts)
   opts = options.given(opts, fork_rules, "em:fork", self.context_name)
   return new(self.context, { flush_mode = opts.flush_mode, link = self.test and self.link, test = self.test,
-    writes = own_writes.mark(self.writes), filter_states = self.filter_states })
+    writes = own_writes.mark(self.writes), filter_states = self.filter_states, maker = owner.new() })
 end
 
 ---An entity manager with its own identity map on the same connection and transaction.

@@ -22,7 +22,8 @@ owner.request = function() return nil end
 ---@return table mark
 function owner.new()
   local request = owner.request()
-  return setmetatable({ (compat.running()), request = request, of_request = request ~= nil }, WEAK_VALUES)
+  local co, main = compat.running()
+  return setmetatable({ co, main = main, request = request, of_request = request ~= nil }, WEAK_VALUES)
 end
 
 ---Whether it is the running coroutine.
@@ -35,6 +36,12 @@ end
 function owner.is_here(mark)
   local co = mark[1]
   return co ~= nil and (co == compat.running() or is_main(co) or coroutine.status(co) == "normal")
+end
+
+---Whether it resumed the running coroutine, directly or not, and is not the main one.
+function owner.is_above(mark)
+  local co = mark[1]
+  return co ~= nil and not mark.main and co ~= compat.running() and coroutine.status(co) == "normal"
 end
 
 ---Whether it has ended, or was given up by everybody.

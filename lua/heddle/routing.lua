@@ -8,6 +8,7 @@ local core = require("heddle.core")
 local errors = require("heddle.errors")
 local own_writes = require("heddle.own_writes")
 local replicas = require("heddle.replicas")
+local wait = require("heddle.wait")
 
 local pcall = compat.pcall
 
@@ -55,7 +56,7 @@ local function take_replica(em, tried)
   local link = em.replica_link
   if not link or replicas.of(link) ~= replica then
     if link then link:close() end
-    em.replica_link = replicas.link(em.context, replica)
+    em.replica_link = wait.made_by(replicas.link(em.context, replica), em.maker)
   end
   em.replica = replica
   return replica, em.replica_link

@@ -27,37 +27,51 @@ local BLOCK = {}
 ---@type fun(): boolean
 wait.is_inner = function() return false end
 
+-- Links, and which coroutine made the fork that each is of.
+local makers = setmetatable({}, { __mode = "k" })
+
 -- Links that are waited for, and by whom.
 local waits = setmetatable({}, { __mode = "k" })
 
 -- Something runs out of which nothing can be yielded.
 local is_rigid = false
 
+-- Whether the running coroutine is a generator of somebody who has a scope, or who made the fork.
+local function is_generator(link)
+  return wait.is_inner() or makers[link] ~= nil and owner.is_above(makers[link])
+end
+
+-- Whether a C function is in between; Lua 5.1 does not know.
+local is_yieldable = coroutine.isyieldable or function() return true end
+
 -- Why nothing can be yielded here: true, or a text and what to do about it.
-local function obstacle(adapter)
+-- An adapter that `knows_generators` has looked for one itself.
+local function obstacle(adapter, link)
   if is_rigid then return "a generic for of Lua 5.1", "step the iterator with while" end
-  if wrapped[compat.running()] and not adapter.passes then return nil end -- whoever resumes it is asked
+  local co, is_main = compat.running()
+  local is_passed = wrapped[co] and not adapter.passes -- whoever resumes it is asked
   local what, advice
-  if adapter.blocks then what, advice = adapter.blocks() end
-  if not what and not adapter.passes and wait.is_inner() then
-    what, advice = "a generator", "make the generator with orm.wrap"
-  end
-  return what, advice
+  if adapter.blocks and not is_passed then what, advice = adapter.blocks() end
+  if what or is_main or adapter.passes then return what, advice end
+  if not is_yieldable() then return "a function that C calls", "take it out of table.sort, string.gsub and the like" end
+  if is_passed or adapter.knows_generators then return nil end
+  if is_generator(link) then return "a generator", "make the generator with orm.wrap" end
+  return nil
 end
 
 -- The adapter to wait with, nil where the wait has to block.
-local function adapter_here()
+local function adapter_here(link)
   local adapter = waiting.here()
   if not adapter then return nil end
-  local what, advice = obstacle(adapter)
+  local what, advice = obstacle(adapter, link)
   if not what then return adapter end
   if advice then waiting.warn(what, advice) end
   return nil
 end
 
 -- One wait through the adapter.
-local function pause(adapter, fd, events, timeout)
-  if wrapped[compat.running()] and not adapter.passes then return coroutine.yield(PASS, fd, events, timeout) end
+local function pause(adapter, link, fd, events, timeout)
+  if wrapped[compat.running()] and not adapter.passes then return coroutine.yield(PASS, link, fd, events, timeout) end
   return adapter.wait(fd, events, timeout)
 end
 
@@ -103,12 +117,12 @@ local function wait_once(link, context, fd, events, timeout)
   -- A full pool is not the file's lock: others may give a connection back. In memory there is but one.
   local locked = queued and context.config.memory or fd == nil and not queued
   if locked and context.driver_name == "sqlite" then write_lock.check(context, link) end
-  local adapter = adapter_here()
+  local adapter = adapter_here(link)
   if adapter then
     if adapter.own then adapter.own(link) end
     -- When this coroutine is never resumed, and collected, what it waits for is given up with it.
     local guard = core.guard(link)
-    local answer = pause(adapter, fd, events, timeout)
+    local answer = pause(adapter, link, fd, events, timeout)
     guard:release()
     if answer ~= BLOCK then return link:step() end
   end
@@ -162,6 +176,13 @@ function wait.drive(link, context, status, fd, events, timeout)
   return result
 end
 
+---Notes the coroutine that made the entity manager whose link it is.
+---@param maker table|nil a mark as heddle.owner makes it
+function wait.made_by(link, maker)
+  makers[link] = maker
+  return link
+end
+
 ---Who waits for a link's operation: a mark as heddle.owner makes it, nil when nobody does.
 function wait.waiter(link)
   return waits[link]
@@ -196,9 +217,10 @@ end
 
 ---Waits for a time, as the adapter waits.
 ---@param seconds number
-function wait.sleep(seconds)
-  local adapter = adapter_here()
-  if not adapter or pause(adapter, nil, nil, seconds) == BLOCK then core.sleep(seconds) end
+---@param link userdata whose operation is put off
+function wait.sleep(seconds, link)
+  local adapter = adapter_here(link)
+  if not adapter or pause(adapter, link, nil, nil, seconds) == BLOCK then core.sleep(seconds) end
 end
 
 ---A `coroutine.wrap` whose body may use Heddle under a scheduler: its waits are passed on to the scheduler, not to the
@@ -214,10 +236,10 @@ function wait.wrap(fn)
   local co = coroutine.create(fn)
   wrapped[co] = true
   -- Whoever consumes may be a generator too.
-  local function pause_outside(...)
-    local adapter = adapter_here()
+  local function pause_outside(link, ...)
+    local adapter = adapter_here(link)
     if not adapter then return BLOCK end
-    return pause(adapter, ...)
+    return pause(adapter, link, ...)
   end
   local function pass(ok, first, ...)
     if not ok then error(first, 0) end

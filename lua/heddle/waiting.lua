@@ -3,6 +3,7 @@
 --- An adapter is `{ name, wait(fd, events, timeout) -> ready }` and where it needs them
 ---   blocks()          why nothing can be yielded here (true, or a text and advice, which are logged once); nil: it can
 ---   passes            its waits come through generators by themselves
+---   knows_generators  blocks() tells them from coroutines that the scheduler resumes
 ---   refuse(context)   raises where no connection may be made
 ---   own(link)         the link waits, or begins a transaction, on behalf of whatever runs
 ---   log(text)         where warnings go

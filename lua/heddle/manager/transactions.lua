@@ -173,7 +173,7 @@ function Manager:transactional(fn, opts)
   local results = compat.pack(pcall(is_apart and aside or how, self, fn, opts, how))
   for try = 1, tries do
     if results[1] or not can_retry(results[2]) then break end
-    wait.sleep(0.01 * 2 ^ try * (0.5 + math.random()))
+    wait.sleep(0.01 * 2 ^ try * (0.5 + math.random()), self.link)
     results = compat.pack(pcall(aside, self, fn, opts, how))
   end
   if not results[1] then error(results[2], 0) end
