@@ -35,7 +35,7 @@ end
 
 --- Runs a chunk in an interpreter of its own; gives whether it ended by itself, with status 0.
 local function ends_well(chunk)
-    local command = ("timeout 60 %s -e '%s'"):format(os.getenv "LUA", chunk)
+    local command = ("timeout 60 %s -e '%s'"):format(os.getenv "HEDDLE_TEST_LUA", chunk)
     local a, _, c = os.execute(command)
     return a == true and c == 0 or a == 0
 end
