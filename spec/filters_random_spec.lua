@@ -154,9 +154,7 @@ local function found_keys(em, name, where)
     return keys_of(rows)
 end
 
-local seeds = {}
-local first, runs = tonumber(os.getenv "HEDDLE_SEED"), chance.runs(3)
-for i = 1, first and 1 or runs do seeds[i] = first or i end
+local first, last = chance.range(3)
 
 databases.each(function(db)
     describe("random filters", function()
@@ -167,7 +165,7 @@ databases.each(function(db)
             db:close()
         end)
 
-        for _, seed in ipairs(seeds) do
+        for seed = first, last do
             it("Q2, Q5, Q7: find what three-valued logic finds, seed " .. seed, function()
                 work = unit.open(db, { Team, User, Badge, Tag, Cell })
                 local random = chance.generator(seed)

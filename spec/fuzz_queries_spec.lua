@@ -10,7 +10,7 @@ local json_like = require "spec.support.json_like"
 local orm = require "heddle"
 
 local op = orm.op
-local first = tonumber(os.getenv "HEDDLE_SEED" or "1") or 1
+local first = chance.seed(1)
 local runs = chance.runs(math.floor(100000 / #databases.names()))
 
 local has_cjson, cjson = pcall(require, "cjson")

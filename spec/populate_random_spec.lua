@@ -8,7 +8,7 @@ local orm = require "heddle"
 local unit = require "spec.support.unit"
 
 local op = orm.op
-local runs, only = chance.runs(12), tonumber(os.getenv "HEDDLE_SEED")
+local first_seed, last_seed = chance.range(12)
 local id = { "id", type = "integer", primary = true }
 
 local Author = orm.entity { name = "Author", table = "authors", id, { "n", type = "integer", nullable = true },
@@ -321,7 +321,7 @@ local function text_of_tables(raw)
 end
 
 local function each_seed(body)
-    for seed = only or 1, only or runs do
+    for seed = first_seed, last_seed do
         local ok, err = pcall(body, seed, chance.generator(seed))
         if not ok then error(("HEDDLE_SEED=%d: %s"):format(seed, tostring(err)), 0) end
     end

@@ -301,10 +301,8 @@ databases.each(function(db)
             instance.schema:create()
             local sent = {}
             instance:on("query", function(entry) sent[#sent + 1] = entry.sql end)
-            local first = tonumber(os.getenv "HEDDLE_SEED")
-            local runs = first and 1 or chance.runs(40)
-            first = first or 1
-            for seed = first, first + runs - 1 do
+            local first, last = chance.range(40)
+            for seed = first, last do
                 local self = setmetatable({ made = made, em = orm.em():fork(), raw = db:raw(), sent = sent }, Run)
                 run(self, seed)
                 self.em:drop()

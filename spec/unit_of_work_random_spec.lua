@@ -11,11 +11,6 @@ local run = require("spec.model.run")
 local schema = require("spec.model.schema")
 local unit = require("spec.support.unit")
 
-local seed = tonumber(os.getenv("HEDDLE_SEED"))
-
--- Every interpreter has runs of its own.
-local first = rawget(_G, "jit") and 100001 or _VERSION == "Lua 5.1" and 200001 or 1
-
 -- What at least 1 % of the runs have to need. On SQLite any foreign key can be deferred, so that no statement has to
 -- hold a ring of rows.
 local runs = { sqlite = 1500, postgres = 1000 }
@@ -41,10 +36,10 @@ databases.each(function(db)
     local work = unit.open(db, schema.entities, options[db.name])
     inject.prepare(work)
     local stats = run.stats()
-    local last = seed or first + chance.runs(runs[db.name]) - 1
-    for each = seed or first, last do run.seed(work, each, stats) end
+    local first, last = chance.range(runs[db.name])
+    for each = first, last do run.seed(work, each, stats) end
     print(("\n%s: %d runs, seeds %d to %d; needed: %s; flushes failed by: %s"):format(db.name, stats.runs,
-      seed or first, last, shares(stats.plans, stats.runs), shares(stats.failures, stats.runs)))
+      first, last, shares(stats.plans, stats.runs), shares(stats.failures, stats.runs)))
     for _, name in ipairs(stats.runs >= 500 and needed[db.name] or {}) do
       assert.is_true((stats.plans[name] or 0) >= stats.runs / 100, name .. " in less than 1 % of the runs")
     end

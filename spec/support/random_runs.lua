@@ -13,14 +13,9 @@ local function words(err)
     return ("%s\n%s\n%s"):format(tostring(err), tostring(err.detail or err.cause), tostring(err.sql))
 end
 
--- What a schema becomes does not depend on the interpreter: the others than 5.4 run a third.
-local function share(runs)
-    return _VERSION == "Lua 5.4" and runs or math.ceil(runs / 3)
-end
-
 --- The sum of what `run(random)` gave, and how many runs there were.
 function random_runs.each(db, runs, run)
-    local first, sum, count = chance.seed(1), 0, chance.runs(share(runs))
+    local first, sum, count = chance.seed(1), 0, chance.runs(runs)
     for seed = first, first + count - 1 do
         -- Lua 5.1 hands no arguments through xpcall.
         local ok, result = xpcall(function() return run(chance.generator(seed)) end, words)
