@@ -1,5 +1,5 @@
---- A program on a pseudo terminal of script(1). What is typed waits for what the screen shows, so that nothing depends on
---- haste.
+--- A program on a pseudo terminal of script(1). What is typed waits for what the screen shows, so that nothing depends
+--- on haste.
 --
 --     local screen = typist.start(project, "exec heddle console")
 --     screen:expect "heddle> "                 -- until that stands behind what was expected before, or it fails
