@@ -31,7 +31,7 @@ ifeq ($(LUA_ABI),)
 $(error LUA=$(LUA) is not known here: use lua5.4, lua5.3, lua5.1 or luajit, or give LUA_ABI and LUA_INCDIR too)
 endif
 
-INTERPRETERS := lua5.4 luajit lua5.1
+INTERPRETERS := lua5.4 lua5.3 luajit lua5.1
 BUILD := build/$(LUA)$(if $(SANITIZE),-asan)
 RESULTS := $(BUILD)/results
 
