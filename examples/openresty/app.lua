@@ -11,7 +11,8 @@ local ROUTES = {
 }
 
 local STATUS = {
-  validation = 422, not_found = 404, unique_violation = 409, optimistic_lock = 409, connection = 503, pool_timeout = 503,
+  validation = 422, not_found = 404, unique_violation = 409, optimistic_lock = 409,
+  connection = 503, pool_timeout = 503,
 }
 
 local function problem(status, kind, message, property)
