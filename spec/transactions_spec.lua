@@ -354,7 +354,7 @@ databases.each(function(db)
                         assert.is_truthy(err.message:find("coroutine", 1, true))
                         assert.is_true(tx:in_transaction())
                     end)
-                    assert.is_true(os.time() - start <= 1)
+                    assert.is_true(os.time() - start < 4) -- who waits does so for 5 s
                     assert.same({ { "a" }, { "outer" } }, raw:rows "select name from items order by name")
                 end)
 
