@@ -280,8 +280,10 @@ databases.each(function(db)
                 ]]):format(config.host, config.port, config.user, config.database))
                 file:close()
                 local began = socket.gettime()
-                local pipe = io.popen(("%s %s 2>&1 & pid=$!; sleep 0.7; kill -INT $pid; wait $pid"):format(
-                    os.getenv "HEDDLE_TEST_LUA", script))
+                local pipe = io.popen(("echo $$; exec %s %s 2>&1"):format(os.getenv "HEDDLE_TEST_LUA", script))
+                local pid = tonumber(pipe:read "*l")
+                until_it_runs "pg_sleep"
+                os.execute("kill -INT " .. pid)
                 local output = pipe:read "*a"
                 pipe:close()
                 os.remove(script)

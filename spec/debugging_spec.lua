@@ -174,19 +174,19 @@ databases.each(function(db)
 
         -- Who hears what ---------------------------------------------------------------------------------------------
 
-        local slow_sql = db.name == "postgres" and "select pg_sleep(0.06)" or [[with recursive c(n) as
-            (select 1 union all select n + 1 from c where n < 2000000) select max(n) from c]]
+        local slow_sql = db.name == "postgres" and "select pg_sleep(0.15)" or [[with recursive c(n) as
+            (select 1 union all select n + 1 from c where n < 3000000) select max(n) from c]]
 
-        local function run()
+        local function run(overrides)
             em:count(Team, {})
-            em:execute(slow_sql)
+            em:execute(overrides.slow_query and slow_sql or "select 1")
         end
 
         -- How many lines, and how many entries of the logger's, the quick and the slow statement make.
         local function told(overrides)
             heard(open, overrides)
             entries = {}
-            local _, lines = heard(run):gsub("\n", "")
+            local _, lines = heard(run, overrides):gsub("\n", "")
             orm.close()
             db:close()
             return lines, #entries
@@ -198,25 +198,25 @@ databases.each(function(db)
             end
             is(0, 0, {})
             is(0, 2, { logger = keep })
-            is(1, 0, { slow_query = 0.05 })
-            is(0, 1, { slow_query = 0.05, logger = keep })
+            is(1, 0, { slow_query = 0.1 })
+            is(0, 1, { slow_query = 0.1, logger = keep })
             is(2, 0, { debug = true })
-            is(2, 0, { debug = true, slow_query = 0.05 })
+            is(2, 0, { debug = true, slow_query = 0.1 })
             is(0, 2, { debug = true, logger = keep })
-            is(0, 2, { debug = true, slow_query = 0.05, logger = keep })
+            is(0, 2, { debug = true, slow_query = 0.1, logger = keep })
             is(0, 0, { debug = { traceback = true, comments = true } })
             is(0, 2, { debug = { comments = true }, logger = keep })
         end)
 
         it("what is slow says so, and where it comes from", function()
-            open { slow_query = 0.05, logger = keep }
+            open { slow_query = 0.1, logger = keep }
             local listened = {}
             instance:on("query", function(entry) listened[#listened + 1] = entry end)
             em:count(Team, {})
             em:execute(slow_sql) local place = here()
             assert.equal(1, #entries)
             assert.is_true(entries[1].slow)
-            assert.is_true(entries[1].duration >= 0.05)
+            assert.is_true(entries[1].duration >= 0.1)
             assert.equal(place, entries[1].where)
             assert.equal(2, #listened)
             assert.is_nil(listened[1].slow)
