@@ -176,6 +176,20 @@ describe("examples/openresty:", function()
         assert.is_truthy(log:find("no event 'user_created' of user 1", 1, true), log)
     end)
 
+    it("while the users' database is away the other one goes on, and afterwards both do", function()
+        create "Ann"
+        local name = postgres.made[1].config.database
+        local admin = postgres:raw(postgres:config())
+        admin:exec(("alter database %s allow_connections false"):format(name))
+        admin:rows(("select pg_terminate_backend(pid) from pg_stat_activity where datname = '%s'"):format(name))
+        for _ = 1, 3 do
+            fails(503, "connection", nil, "GET", "users")
+            assert.equal(1, (select(2, call("GET", "statistics"))).counts[1].count)
+        end
+        admin:exec(("alter database %s allow_connections true"):format(name))
+        assert.equal("Ann", (select(2, call("GET", "users"))).items[1].name)
+    end)
+
     it("ends by itself after DEMO_SECONDS, can be run again, and leaves nothing behind", function()
         create "Ann"
         stop()

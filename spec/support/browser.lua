@@ -26,12 +26,13 @@ local ELEMENT = "element-6066-11e4-a52e-4f735466cecf" -- the name that the stand
 local FLAGS = { "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
     "--window-size=1100,800" }
--- Ends with its standard input: with the process that started it.
+-- Ends with its standard input, with the process that started it, and so does a browser that is still there.
 local DRIVER = [[
 cd '%s' && export HOME="$PWD" TMPDIR="$PWD" && unset XDG_CONFIG_HOME XDG_CACHE_HOME
 chromedriver --port=0 >output 2>&1 </dev/null &
 cat >/dev/null
-kill $! && wait]]
+kill $(cat browser.pid 2>/dev/null) $! 2>/dev/null
+wait]]
 
 local Page = {}
 Page.__index = Page
@@ -86,6 +87,9 @@ local function open_session(self)
         browserName = "chrome", ["goog:chromeOptions"] = { args = flags } } } })
     if problem then error("browser: " .. problem.message, 0) end
     self.session = "/session/" .. value.sessionId
+    local file = assert(io.open(self.dir .. "/browser.pid", "w"))
+    file:write(("%d\n"):format(value.capabilities["goog:processID"]))
+    file:close()
 end
 
 function browser.start()
