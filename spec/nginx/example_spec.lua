@@ -25,14 +25,18 @@ local EVENTS = "select event, user_id from analytics_logs order by id"
 describe("examples/openresty:", function()
     local postgres, sqlite, users, analytics, demo, address, tmp
 
+    -- The command `env` with what the example is told, and more.
+    local function environment(...)
+        local words = { "DB_URL=" .. postgres_url(postgres.made[1].config),
+            "DB_SECONDARY_URL=sqlite:" .. sqlite.made[1].config.database, ... }
+        for i, word in ipairs(words) do words[i] = quote(word) end
+        return "env " .. table.concat(words, " ")
+    end
+
     -- Runs the script until it says where the page is.
     local function start(seconds)
-        local words = { "PORT=" .. address.port, "TMPDIR=" .. tmp, "DEMO_SECONDS=" .. seconds,
-            "DB_URL=" .. postgres_url(postgres.made[1].config),
-            "DB_SECONDARY_URL=sqlite:" .. sqlite.made[1].config.database }
-        for i, word in ipairs(words) do words[i] = quote(word) end
-        local pipe = assert(io.popen(("echo $$; exec env %s examples/openresty/run.sh 2>&1"):format(
-            table.concat(words, " "))))
+        local pipe = assert(io.popen(("echo $$; exec %s examples/openresty/run.sh 2>&1"):format(
+            environment("PORT=" .. address.port, "TMPDIR=" .. tmp, "DEMO_SECONDS=" .. seconds))))
         local pid, said = pipe:read "*l", {}
         repeat
             said[#said + 1] = pipe:read "*l"
@@ -87,6 +91,14 @@ describe("examples/openresty:", function()
         for i, user in ipairs(list) do found[i] = user.name end
         return table.concat(found, " ")
     end
+
+    it("its migrations make what its entities say", function()
+        local heddle = ("%s/%s/bin/heddle"):format(lfs.currentdir(), os.getenv "BUILD")
+        local pipe = io.popen(("cd examples/openresty && %s %s schema:diff --all 2>/dev/null"):format(environment(), quote(heddle)))
+        local said = pipe:read "*a"
+        pipe:close()
+        assert.equal("-- context 'default'\n-- context 'secondary'\n", said)
+    end)
 
     it("every change is in one database, and told in the other", function()
         local ann = create "Ann"

@@ -6,7 +6,7 @@ return {
       { "id",         type = "integer", primary = true },
       { "name",       type = "string", length = 60 },
       { "email",      type = "string", length = 255, unique = true },
-      { "version",    type = "integer", default = 1 },
+      { "version",    type = "integer" },
       { "created_at", type = "timestamp" },
     })
   end,
