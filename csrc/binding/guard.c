@@ -33,6 +33,7 @@ static int guard_new(lua_State *L) {
     lua_pop(L, 1);
     g->link = link;
     g->serial = link->serial;
+    link->offload = true;
     return 1;
 }
 

@@ -31,7 +31,7 @@ static void on_signal(int number) {
     }
     lua_sethook(listener, raise_interrupted, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
     hd_conn *conn = stepping ? stepping->ticket.conn : NULL;
-    if (conn && conn->driver->cancels_at_once) conn->driver->cancel(conn);
+    if (conn && conn->driver->cancels_at_once) conn->driver->cancel(conn, false);
 }
 
 hd_step hdl_step(hd_link *link, hd_wait *wait) {

@@ -102,6 +102,7 @@ static void poll_once(const hd_wait *wait, hd_time slice) {
 static int link_block(lua_State *L) {
     hd_link *link = open_link(L);
     hd_time end = hd_now() + 50000;
+    link->offload = false;
     for (;;) {
         hd_wait wait = no_wait();
         hd_step step = hdl_step(link, &wait);

@@ -162,8 +162,9 @@ struct hd_driver {
     /* Where it stands. With `probe` it also looks, without waiting, whether the peer has closed it. */
     hd_conn_status (*status)(hd_conn *conn, bool probe);
     /* Asks the server to stop what runs, which a step then reports (HD_E_CANCELED); may be called at any time.
-     * PostgreSQL's blocks for a round trip or two: libpq has no other way before 17. */
-    void (*cancel)(hd_conn *conn);
+     * PostgreSQL's takes a round trip or two: with `offload` they are a thread's, and what runs is not done
+     * before that is; without, they are waited for here. */
+    void (*cancel)(hd_conn *conn, bool offload);
     bool
         cancels_at_once; /* cancel waits for nothing: a signal's handler may call it while a step runs */
     void (*close)(hd_conn *conn); /* goodbye, free; any state */

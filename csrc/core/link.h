@@ -54,6 +54,8 @@ typedef struct hd_link {
     uint8_t state, need;
     bool waited;  /* the last step answered HD_WAIT on the connection */
     bool watched; /* by the host: somebody waits for what runs */
+    bool
+        offload; /* by the host: it waited in a scheduler last, where others run that must not be kept waiting */
     unsigned flags;
     uint32_t serial;  /* counts operations: what was meant for one does not meet the next */
     hd_time limit;    /* how long the batch may run, HD_NEVER */

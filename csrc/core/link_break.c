@@ -20,7 +20,7 @@ enum { GRACE = 1000000 };
 void hd_link_drop(hd_link *link) {
     hd_conn *conn = hd_link_conn(link);
     if (conn && !conn->rinse.runs && conn->driver->status(conn, false) == HD_CONN_BUSY)
-        conn->driver->cancel(conn);
+        conn->driver->cancel(conn, link->offload);
     hd_pool_give_up(&link->ticket);
 }
 
@@ -108,7 +108,7 @@ void hd_link_finish(hd_link *link) {
 bool hd_link_is_overdue(hd_link *link) {
     if (!link->canceled) {
         hd_conn *conn = hd_link_conn(link);
-        conn->driver->cancel(conn);
+        conn->driver->cancel(conn, link->offload);
         link->canceled = true;
         link->deadline = hd_now() + GRACE;
         return false;

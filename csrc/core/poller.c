@@ -24,7 +24,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "wake.h"
+#include "base/wake.h"
 
 enum { AT_ONCE = 256, STACK = 256 * 1024, RETRY = 100 /* milliseconds */ };
 

@@ -8,8 +8,8 @@
 
 #include <sys/types.h>
 
+#include "base/wake.h"
 #include "driver.h"
-#include "wake.h"
 
 typedef struct hd_pool hd_pool;
 typedef struct hd_ticket hd_ticket;

@@ -41,6 +41,7 @@ static struct {
     bool stuck;            /* every statement waits for ever */
     bool obeys;            /* and fails when it is canceled */
     bool ends;             /* or ends well, since the cancelling came too late */
+    bool offloaded;        /* the last cancelling */
     bool ends_transaction; /* a failure ends the transaction, as SQLite's may */
     bool cannot_abandon;
     bool shows_ids; /* the statements that ask for the transaction's id are logged too */
@@ -265,7 +266,8 @@ static hd_conn_status fake_status(hd_conn *base, bool probe) {
     return conn->status != HD_CONN_CLOSED && conn->run ? HD_CONN_BUSY : conn->status;
 }
 
-static void fake_cancel(hd_conn *base) {
+static void fake_cancel(hd_conn *base, bool offload) {
+    fake.offloaded = offload;
     fake.canceled++;
     fake_of(base)->canceled = fake.obeys;
     if (fake.ends) fake.stuck = false;

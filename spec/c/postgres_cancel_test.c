@@ -62,7 +62,7 @@ static hd_step end(void) {
 }
 
 static void cancel(void) {
-    p.conn->driver->cancel(p.conn);
+    p.conn->driver->cancel(p.conn, false);
 }
 
 static void a_running_statement_is_stopped(void **state) {
@@ -141,7 +141,7 @@ static void what_is_not_connected_cannot_be_canceled(void **state) {
     pg fresh, lost;
     const hd_option options[] = {{"url", conninfo()}};
     open_with(&fresh, &hd_allocator_libc, options, 1);
-    fresh.conn->driver->cancel(fresh.conn);
+    fresh.conn->driver->cancel(fresh.conn, false);
     connect_or_fail(&fresh);
     assert_query(&fresh, "select 1", "(1)");
     open_pg(&lost, NULL, NULL);
@@ -152,7 +152,7 @@ static void what_is_not_connected_cannot_be_canceled(void **state) {
     assert_runs(&other, &terminate, 1);
     hd_statement s = plain("select 1");
     assert_fails(&lost, &s, 1, HD_E_CONNECTION);
-    lost.conn->driver->cancel(lost.conn);
+    lost.conn->driver->cancel(lost.conn, false);
     close_pg(&lost);
     close_pg(&fresh);
 }

@@ -160,7 +160,7 @@ static void failures_name_host_database_and_user(void **state) {
     hd_statement s = text_of("select 1");
     assert_int_equal(run(&p, &s, 1), HD_FAILED);
     assert_int_equal(p.err.kind, HD_E_CONNECTION);
-    p.conn->driver->cancel(p.conn);
+    p.conn->driver->cancel(p.conn, false);
     p.conn->driver->abandon(p.conn);
     close_pg(&p);
 }

@@ -141,11 +141,11 @@ static void a_statement_can_be_canceled(void **state) {
     hd_statement s = text_of("select pg_sleep(20)");
     hd_wait wait;
     hd_step step;
-    db.conn->driver->cancel(db.conn); /* nothing runs: nothing happens */
+    db.conn->driver->cancel(db.conn, false); /* nothing runs: nothing happens */
     assert_int_equal(db.conn->driver->start(db.conn, &s, 1, &db.err), HD_OK);
     assert_int_equal(db.conn->driver->step(db.conn, &wait, &db.err), HD_WAIT);
     poll(NULL, 0, 50);
-    db.conn->driver->cancel(db.conn);
+    db.conn->driver->cancel(db.conn, false);
     while ((step = db.conn->driver->step(db.conn, &wait, &db.err)) == HD_WAIT) wait_for(&wait);
     assert_int_equal(step, HD_FAILED);
     assert_int_equal(db.err.kind, HD_E_CANCELED);

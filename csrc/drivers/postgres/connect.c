@@ -1,5 +1,5 @@
-/* Connecting without waiting. libpq walks through hosts and addresses by itself, but leaves the
- * time limit of each host to whoever drives it: a host that does not answer in time is taken out of
+/* Connecting without waiting. Names are looked up first (resolve.h). libpq then walks through hosts and
+ * addresses by itself, but leaves the time limit of each host to whoever drives it: a host that does not answer in time is taken out of
  * the lists and connecting begins anew with the others. */
 #include <string.h>
 
@@ -40,7 +40,7 @@ static void watch_host(hd_pg *pg) {
 }
 
 static hd_step begin(hd_pg *pg, hd_wait *wait, hd_error *err) {
-    pg->pq = PQconnectStartParams(pg->options.keywords, pg->options.values, 0);
+    pg->pq = PQconnectStartParams(pg->target.keywords, pg->target.values, 0);
     if (!pg->pq) {
         hd_error_memory(err);
         return HD_FAILED;
@@ -53,7 +53,7 @@ static hd_step begin(hd_pg *pg, hd_wait *wait, hd_error *err) {
 }
 
 static hd_step give_up_host(hd_pg *pg, hd_wait *wait, hd_error *err) {
-    if (!hd_pg_options_drop_host(&pg->options, PQhost(pg->pq), PQport(pg->pq))) {
+    if (!hd_pg_options_drop_host(&pg->target, PQhost(pg->pq), PQhostaddr(pg->pq), PQport(pg->pq))) {
         return fail(pg, "no answer within connect_timeout", err);
     }
     PQfinish(pg->pq);
@@ -76,15 +76,25 @@ static hd_step ready(hd_pg *pg, hd_error *err) {
     return HD_FAILED;
 }
 
+/* What is looked up is looked up once; hosts that do not answer are tried again without. */
+static hd_step resolve(hd_pg *pg, const char *password, hd_wait *wait, hd_error *err) {
+    if (!pg->names.reader) {
+        if ((password && hd_pg_options_set(&pg->options, "password", password) != 0) ||
+            hd_pg_options_copy(&pg->target, &pg->options) != 0) {
+            hd_error_memory(err);
+            return HD_FAILED;
+        }
+        if (hd_pg_names_start(&pg->names, &pg->options, err) != HD_OK) return HD_FAILED;
+    }
+    return hd_pg_names_step(&pg->names, &pg->target, wait, err);
+}
+
 hd_step hd_pg_connect(hd_conn *conn, const char *password, hd_wait *wait, hd_error *err) {
     hd_pg *pg = (hd_pg *)conn;
     if (pg->connected) return HD_DONE;
     if (!pg->pq) {
-        if (password && hd_pg_options_set(&pg->options, "password", password) != 0) {
-            hd_error_memory(err);
-            return HD_FAILED;
-        }
-        return begin(pg, wait, err);
+        hd_step step = resolve(pg, password, wait, err);
+        return step == HD_DONE ? begin(pg, wait, err) : step;
     }
     PostgresPollingStatusType state = PQconnectPoll(pg->pq);
     if (state == PGRES_POLLING_OK) return ready(pg, err);

@@ -2,9 +2,11 @@
 #ifndef HD_PG_CONNECTION_H
 #define HD_PG_CONNECTION_H
 
+#include "base/job.h"
 #include "options.h"
 #include "params.h"
 #include "report.h"
+#include "resolve.h"
 #include "rows.h"
 #include "statements.h"
 
@@ -54,8 +56,9 @@ typedef struct hd_pg_run {
 typedef struct hd_pg {
     hd_conn base;
     PGconn *pq;
-    hd_arena config; /* options */
-    hd_pg_options options;
+    hd_arena config;               /* options */
+    hd_pg_options options, target; /* as given; as libpq gets them, hosts by their addresses */
+    hd_pg_names names;             /* connecting: looked up first */
     hd_pg_statements cache;
     hd_pg_params params;
     hd_buffer text; /* statement with its NUL */
@@ -63,12 +66,19 @@ typedef struct hd_pg {
     hd_pg_run run;
     const char *host; /* connecting: libpq's name of the host that is tried now */
     hd_time deadline;
+    hd_job *request; /* the last cancel request that a thread makes */
     bool connected;
     bool broken; /* the server said goodbye, or the protocol cannot be followed any more */
 } hd_pg;
 
 /* connect.c */
 hd_step hd_pg_connect(hd_conn *conn, const char *password, hd_wait *wait, hd_error *err);
+
+/* cancel.c */
+void hd_pg_cancel(hd_conn *conn, bool offload);
+bool hd_pg_is_canceling(const hd_pg *pg); /* a request is on its way */
+/* True: it has to be waited for. */
+bool hd_pg_await_cancel(const hd_pg *pg, hd_wait *wait);
 
 /* run.c */
 hd_error_kind hd_pg_start(hd_conn *conn, hd_statement *statements, uint32_t count, hd_error *err);

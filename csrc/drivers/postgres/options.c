@@ -12,6 +12,7 @@
 #define SESSION            "-c TimeZone=UTC -c DateStyle=ISO"
 #define DEFAULT_STATEMENTS 100
 #define MOST_STATEMENTS    100000
+#define NOWHERE            SIZE_MAX
 
 /* ---- The list ---- */
 
@@ -37,6 +38,17 @@ int hd_pg_options_set(hd_pg_options *options, const char *keyword, const char *v
         options->count++;
     }
     options->values[i] = copy;
+    return 0;
+}
+
+int hd_pg_options_copy(hd_pg_options *to, const hd_pg_options *from) {
+    size_t size = (from->capacity + 1) * sizeof(char *);
+    *to = *from;
+    to->keywords = hd_arena_alloc(from->arena, size);
+    to->values = hd_arena_alloc(from->arena, size);
+    if (!to->keywords || !to->values) return -1;
+    memcpy(to->keywords, from->keywords, size);
+    memcpy(to->values, from->values, size);
     return 0;
 }
 
@@ -167,8 +179,7 @@ hd_error_kind hd_pg_options_read(hd_pg_options *options, hd_arena *arena, const 
 
 /* ---- Lists of hosts ---- */
 
-/* Item i of a comma-separated list; a list of one is for all. False behind the last. */
-static bool list_item(const char *list, size_t i, const char **item, size_t *len) {
+bool hd_pg_options_item(const char *list, size_t i, const char **item, size_t *len) {
     for (const char *comma; (comma = strchr(list, ',')) && i > 0; i--) list = comma + 1;
     *item = list;
     *len = strcspn(list, ",");
@@ -179,7 +190,7 @@ static bool item_is(const char *list, size_t i, const char *text) {
     const char *item;
     size_t len;
     if (!list || !*list) return true;
-    if (!list_item(list, i, &item, &len) && strchr(list, ',')) return false;
+    if (!hd_pg_options_item(list, i, &item, &len) && strchr(list, ',')) return false;
     return len == 0 || (strlen(text) == len && memcmp(item, text, len) == 0);
 }
 
@@ -187,7 +198,7 @@ static bool item_is(const char *list, size_t i, const char *text) {
 static bool drop_item(hd_pg_options *options, const char *keyword, size_t i) {
     const char *list = hd_pg_options_get(options, keyword), *item;
     size_t len;
-    if (!list || !strchr(list, ',') || !list_item(list, i, &item, &len)) return true;
+    if (!list || !strchr(list, ',') || !hd_pg_options_item(list, i, &item, &len)) return true;
     size_t before = (size_t)(item - list);
     char *rest = hd_arena_copy(options->arena, list, strlen(list));
     if (!rest) return false;
@@ -199,18 +210,27 @@ static bool drop_item(hd_pg_options *options, const char *keyword, size_t i) {
     return hd_pg_options_set(options, keyword, rest) == 0;
 }
 
-bool hd_pg_options_drop_host(hd_pg_options *options, const char *host, const char *port) {
-    const char *names = hd_pg_options_get(options, "host");
+/* The first item that is this host, NOWHERE if none. */
+static size_t find_host(const hd_pg_options *options, const char *hosts, const char *host,
+                        const char *address, const char *port) {
     const char *addresses = hd_pg_options_get(options, "hostaddr");
-    const char *hosts = names && *names ? names : addresses, *item;
-    const char *ports = hd_pg_options_get(options, "port");
+    const char *ports = hd_pg_options_get(options, "port"), *item;
     size_t len;
-    if (!hosts || !strchr(hosts, ',')) return false;
-    for (size_t i = 0; list_item(hosts, i, &item, &len); i++) {
-        if (item_is(hosts, i, host) && item_is(ports, i, port)) {
-            return drop_item(options, "host", i) && drop_item(options, "hostaddr", i) &&
-                   drop_item(options, "port", i);
-        }
+    for (size_t i = 0; hd_pg_options_item(hosts, i, &item, &len); i++) {
+        if (item_is(hosts, i, host) && item_is(ports, i, port) &&
+            (!address || item_is(addresses, i, address)))
+            return i;
     }
-    return false;
+    return NOWHERE;
+}
+
+bool hd_pg_options_drop_host(hd_pg_options *options, const char *host, const char *address,
+                             const char *port) {
+    const char *names = hd_pg_options_get(options, "host");
+    const char *hosts = names && *names ? names : hd_pg_options_get(options, "hostaddr");
+    if (!hosts || !strchr(hosts, ',')) return false;
+    size_t i = find_host(options, hosts, host, address, port);
+    if (i == NOWHERE) i = find_host(options, hosts, host, NULL, port);
+    return i != NOWHERE && drop_item(options, "host", i) && drop_item(options, "hostaddr", i) &&
+           drop_item(options, "port", i);
 }

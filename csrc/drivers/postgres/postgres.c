@@ -29,6 +29,8 @@ static const char *version(void) {
 
 static void free_connection(hd_pg *pg) {
     hd_pg_rows_free(&pg->rows);
+    hd_pg_names_end(&pg->names);
+    hd_job_release(pg->request);
     PQfinish(pg->pq);
     hd_pg_statements_free(&pg->cache);
     hd_pg_params_free(&pg->params);
@@ -95,7 +97,7 @@ static void look(hd_pg *pg) {
 static hd_conn_status status(hd_conn *conn, bool probe) {
     hd_pg *pg = (hd_pg *)conn;
     if (!pg->connected || pg->broken || PQstatus(pg->pq) == CONNECTION_BAD) return HD_CONN_CLOSED;
-    if (pg->run.active) return HD_CONN_BUSY;
+    if (pg->run.active || hd_pg_is_canceling(pg)) return HD_CONN_BUSY;
     if (probe) look(pg);
     if (pg->broken) return HD_CONN_CLOSED;
     switch (PQtransactionStatus(pg->pq)) {
@@ -110,14 +112,6 @@ static hd_conn_status status(hd_conn *conn, bool probe) {
     default:
         return HD_CONN_CLOSED;
     }
-}
-
-static void cancel(hd_conn *conn) {
-    hd_pg *pg = (hd_pg *)conn;
-    char complaint[256];
-    PGcancel *request = pg->connected && !pg->broken ? PQgetCancel(pg->pq) : NULL;
-    if (request) PQcancel(request, complaint, sizeof complaint);
-    PQfreeCancel(request);
 }
 
 static const char *or_unknown(const char *text, const char *fallback) {
@@ -160,7 +154,7 @@ const hd_driver hd_postgres_driver = {
     .step = hd_pg_step,
     .abandon = hd_pg_abandon,
     .status = status,
-    .cancel = cancel,
+    .cancel = hd_pg_cancel,
     .close = close_connection,
     .discard = discard,
     .describe = describe,

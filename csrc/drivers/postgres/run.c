@@ -14,7 +14,7 @@
 hd_error_kind hd_pg_start(hd_conn *conn, hd_statement *statements, uint32_t count, hd_error *err) {
     hd_pg *pg = (hd_pg *)conn;
     hd_pg_run *run = &pg->run;
-    if (run->active) {
+    if (run->active || hd_pg_is_canceling(pg)) {
         return hd_error_set(err, HD_E_BUSY, "the connection is running another batch");
     }
     if (!pg->connected || pg->broken || PQstatus(pg->pq) == CONNECTION_BAD) {
@@ -150,6 +150,7 @@ hd_step hd_pg_step(hd_conn *conn, hd_wait *wait, hd_error *err) {
             return HD_WAIT;
         }
         if (step == HD_DONE && hd_pg_sending(pg)) continue;
+        if (step == HD_DONE && hd_pg_await_cancel(pg, wait)) return HD_WAIT;
         hd_pg_statements_drop_pending(&pg->cache);
         if (!handle_stale(pg)) return finish(pg, err);
     }
@@ -168,7 +169,7 @@ void hd_pg_abandon(hd_conn *conn) {
     if (run->error.kind == HD_OK)
         hd_error_set(&run->error, HD_E_CANCELED, "the batch was abandoned");
     PQconsumeInput(pg->pq);
-    if (hd_pg_receive(pg) != HD_DONE) return;
+    if (hd_pg_receive(pg) != HD_DONE || hd_pg_is_canceling(pg)) return;
     hd_error_init(&dropped, conn->mem);
     hd_pg_statements_drop_pending(&pg->cache);
     finish(pg, &dropped);

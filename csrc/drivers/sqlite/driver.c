@@ -100,7 +100,8 @@ static hd_conn_status status(hd_conn *base, bool probe) {
 
 /* The flag stops a batch that waits for a lock or stands between two steps. An interruption, which stops a step from
  * another thread, meets every open statement of the connection, those of cursors too. */
-static void cancel(hd_conn *base) {
+static void cancel(hd_conn *base, bool offload) {
+    (void)offload;
     hd_sqlite_conn *conn = hd_sqlite_of(base);
     if (!conn->db || !conn->running) return;
     atomic_store(&conn->canceled, true);
