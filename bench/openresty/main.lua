@@ -118,13 +118,17 @@ end
 -- Load --------------------------------------------------------------------------------------------------------
 
 local function load(server, name, connections, options)
-  local pipe = assert(io.popen(("wrk -t1 -c%d -d%ds -s %s/bench/openresty/wrk.lua http://127.0.0.1:%d -- /%s %d 2>&1")
-    :format(connections, options.seconds, root, server.port, name, options.rows)))
+  local pipe = assert(io.popen(("wrk -t1 -c%d -d%ds --timeout 10s -s %s/bench/openresty/wrk.lua http://127.0.0.1:%d"
+    .. " -- /%s %d 2>&1"):format(connections, options.seconds, root, server.port, name, options.rows)))
   local text = pipe:read "*a"
   pipe:close()
-  local count, took, middle, high, errors = text:match("numbers (%d+) (%d+) (%d+) (%d+) (%d+)")
+  local count, took, high, errors, kinds = text:match "numbers (%d+) (%d+) (%d+) (%d+) ([^\n]*)"
   if not count then fail("wrk said: ", text) end
-  return { rate = count / took * 1e6, p50 = middle / 1e3, p99 = high / 1e3, errors = tonumber(errors) }
+  if errors ~= "0" then
+    print(("%s, %d at once: requests that failed: %s"):format(TITLES[name], connections, kinds))
+    for line in server:errors():gmatch "[^\n]*%[error%][^\n]*" do print(line) end
+  end
+  return { rate = count / took * 1e6, p99 = high / 1e3, errors = tonumber(errors) }
 end
 
 local function record(results, name, connections, run, numbers)

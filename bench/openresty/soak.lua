@@ -109,7 +109,7 @@ local function window(server, seconds, reloads)
   aborted = aborted + abort_some(server, seconds / 2 - 1)
   local text = pipe:read "*a"
   pipe:close()
-  local count, errors = text:match "numbers (%d+) %d+ %d+ %d+ (%d+)"
+  local count, errors = text:match "numbers (%d+) %d+ %d+ (%d+)"
   if not count then error("wrk said: " .. text, 0) end
   return tonumber(count), tonumber(errors), aborted
 end

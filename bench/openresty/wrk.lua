@@ -16,7 +16,12 @@ function request()
 end
 
 function done(summary, latency)
-  local errors = summary.errors
-  io.write(("numbers %d %d %d %d %d\n"):format(summary.requests, summary.duration, latency:percentile(50),
-    latency:percentile(99), errors.connect + errors.read + errors.write + errors.status + errors.timeout))
+  local count, kinds = 0, {}
+  for _, kind in ipairs { "connect", "read", "write", "status", "timeout" } do
+    local number = summary.errors[kind]
+    count = count + number
+    if number > 0 then kinds[#kinds + 1] = ("%d %s"):format(number, kind) end
+  end
+  io.write(("numbers %d %d %d %d %s\n"):format(summary.requests, summary.duration, latency:percentile(99), count,
+    table.concat(kinds, ", ")))
 end
