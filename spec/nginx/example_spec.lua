@@ -94,7 +94,8 @@ describe("examples/openresty:", function()
 
     it("its migrations make what its entities say", function()
         local heddle = ("%s/%s/bin/heddle"):format(lfs.currentdir(), os.getenv "BUILD")
-        local pipe = io.popen(("cd examples/openresty && %s %s schema:diff --all 2>/dev/null"):format(environment(), quote(heddle)))
+        local pipe = io.popen(("cd examples/openresty && %s %s schema:diff --all 2>/dev/null"):format(environment(),
+            quote(heddle)))
         local said = pipe:read "*a"
         pipe:close()
         assert.equal("-- context 'default'\n-- context 'secondary'\n", said)
