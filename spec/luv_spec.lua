@@ -2,7 +2,7 @@
 
 
 local has, uv = pcall(require, "luv")
-if not has then return end
+if not has or not require("spec.support.schedulers").are_covered then return end
 
 local compat = require "heddle.compat"
 local databases = require "spec.support.databases"
