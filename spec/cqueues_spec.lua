@@ -1,4 +1,5 @@
--- cqueues: recognised by a running controller; controllers in controllers; numbers that come again; controllers that go.
+-- cqueues: recognised by a running controller;
+-- controllers in controllers; numbers that come again, controllers that go.
 
 
 local has, cqueues = pcall(require, "cqueues")
@@ -123,7 +124,8 @@ databases.on("postgres", function(db)
                     local fork = em:fork()
                     fork:begin()
                     assert.same({ { n = i * n } }, fork:execute("select ?::int as n from pg_sleep(0.001)", i * n))
-                    raises("connection", fork.execute, fork, "select pg_terminate_backend(pg_backend_pid()), pg_sleep(1)")
+                    raises("connection", fork.execute, fork,
+                        "select pg_terminate_backend(pg_backend_pid()), pg_sleep(1)")
                     fork:rollback()
                 end
             end

@@ -1,4 +1,5 @@
--- luv: recognised by a loop that runs; handles of waits are closed; errors reach luv; coroutines that end while they wait.
+-- luv: recognised by a loop that runs; handles of waits are closed; errors reach luv;
+-- coroutines that end while they wait.
 
 
 local has, uv = pcall(require, "luv")
@@ -143,7 +144,7 @@ databases.on("postgres", function(db)
             assert.same({ 1, 0 }, { with, without })
         end)
 
-        it("a plain generator of a coroutine that made the fork blocks with advice; a coroutine of its own does not", function()
+        it("a plain generator of the fork's maker blocks with advice; a coroutine with its own does not", function()
             local warned = warnings(run, function()
                 local fork = em:fork()
                 local generator = coroutine.wrap(function()
@@ -254,7 +255,8 @@ databases.on("postgres", function(db)
                 print "stopped"
             ]]
             assert.matches("stopped\nstatus 0", said)
-            local asleep = "select count(*) from pg_stat_activity where query = 'select pg_sleep(61)' and state = 'active'"
+            local asleep = [[select count(*) from pg_stat_activity
+                where query = 'select pg_sleep(61)' and state = 'active']]
             for _ = 1, 200 do
                 if postgres.admin():value(asleep) == "0" then break end
                 postgres.admin():rows "select pg_sleep(0.01)"

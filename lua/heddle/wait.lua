@@ -42,7 +42,7 @@ local function is_generator(link)
 end
 
 -- Whether a C function is in between; Lua 5.1 does not know.
-local is_yieldable = coroutine.isyieldable or function() return true end
+local is_yieldable = rawget(coroutine, "isyieldable") or function() return true end
 
 -- Why nothing can be yielded here: true, or a text and what to do about it.
 -- An adapter that `knows_generators` has looked for one itself.
