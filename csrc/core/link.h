@@ -59,8 +59,9 @@ typedef struct hd_link {
     unsigned flags;
     uint32_t serial;  /* counts operations: what was meant for one does not meet the next */
     hd_time limit;    /* how long the batch may run, HD_NEVER */
-    hd_time deadline; /* the same as a moment; once it was canceled: until when that may take */
+    hd_time deadline; /* the same as a moment; once it was canceled: when that is looked at again */
     bool canceled;    /* the limit was over */
+    hd_time grace;    /* and then: until when the server may take to stop */
     char comment[HD_LINK_COMMENT]; /* stands behind each of its statements; "" none */
     const hd_batch *batch;
     hd_cursor *cursor;    /* that the operation reads, or NULL */

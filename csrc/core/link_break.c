@@ -12,8 +12,8 @@
 
 #include <stdio.h>
 
-/* What a server may take to answer that it has stopped. */
-enum { GRACE = 1000000 };
+/* What a server may take to answer that it has stopped, and after what time it is asked again. */
+enum { GRACE = 1000000, AGAIN = 250000 };
 
 /* ---- Letting go ---- */
 
@@ -105,12 +105,17 @@ void hd_link_finish(hd_link *link) {
 
 /* ---- Limits ---- */
 
+/* A request that comes before the server has begun is lost, and the statement would take all the time that it wants. */
 bool hd_link_is_overdue(hd_link *link) {
+    hd_conn *conn = hd_link_conn(link);
+    hd_time now = hd_now();
     if (!link->canceled) {
-        hd_conn *conn = hd_link_conn(link);
-        conn->driver->cancel(conn, link->offload);
         link->canceled = true;
-        link->deadline = hd_now() + GRACE;
+        link->grace = now + GRACE;
+    }
+    if (now < link->grace) {
+        conn->driver->cancel(conn, link->offload);
+        link->deadline = now + AGAIN < link->grace ? now + AGAIN : link->grace;
         return false;
     }
     hd_pool_give_up(&link->ticket);

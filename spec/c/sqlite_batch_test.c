@@ -355,16 +355,16 @@ static void canceled_between_rows(void **state) {
     hd_statement s = text_of("SELECT 1 UNION ALL SELECT 2");
     assert_int_equal(hd_sqlite_driver.start(d.conn, &s, 1, &d.err), HD_OK);
     assert_int_equal(hd_sqlite_driver.step(d.conn, &wait, &d.err), HD_ROW);
-    hd_sqlite_driver.cancel(d.conn);
+    hd_sqlite_driver.cancel(d.conn, false);
     assert_int_equal(hd_sqlite_driver.step(d.conn, &wait, &d.err), HD_FAILED);
     assert_int_equal(d.err.kind, HD_E_CANCELED);
     assert_int_equal(db_status(&d), HD_CONN_IDLE);
-    hd_sqlite_driver.cancel(d.conn); /* nothing runs: nothing to cancel */
+    hd_sqlite_driver.cancel(d.conn, false); /* nothing runs: nothing to cancel */
     assert_int_equal(db_integer(&d, "SELECT 5"), 5);
 }
 
 static int interrupt_now(void *ctx) {
-    hd_sqlite_driver.cancel(ctx);
+    hd_sqlite_driver.cancel(ctx, false);
     return 0;
 }
 

@@ -323,7 +323,7 @@ static void an_interrupt_ends_it(void **state) {
     shows(&d, &b, true, "1 2 3 4 ");
     assert_int_equal(hd_sqlite_driver.start(d.conn, &s, 1, &d.err), HD_OK);
     assert_int_equal(step_once(&wait), HD_ROW);
-    hd_sqlite_driver.cancel(d.conn);
+    hd_sqlite_driver.cancel(d.conn, false);
     assert_int_equal(step_once(&wait), HD_FAILED);
     assert_int_equal(d.err.kind, HD_E_CANCELED);
     is_closed(&d, &a);

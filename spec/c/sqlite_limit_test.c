@@ -208,7 +208,7 @@ static void other_open_statements_are_left_alone(void **state) {
     hd_wait wait;
     assert_int_equal(hd_sqlite_driver.start(d.conn, &s, 1, &d.err), HD_OK);
     assert_int_equal(hd_sqlite_driver.step(d.conn, &wait, &d.err), HD_ROW);
-    hd_sqlite_driver.cancel(d.conn);
+    hd_sqlite_driver.cancel(d.conn, false);
     assert_int_equal(hd_sqlite_driver.step(d.conn, &wait, &d.err), HD_FAILED);
     assert_int_equal(d.err.kind, HD_E_CANCELED);
     assert_int_equal(run_until(&endless, 1, 20000), HD_FAILED);

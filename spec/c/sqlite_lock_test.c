@@ -201,7 +201,7 @@ static void canceled_while_it_waits(void **state) {
     hd_statement s = text_of("INSERT INTO t VALUES (2, 0)");
     assert_int_equal(hd_sqlite_driver.start(a.conn, &s, 1, &a.err), HD_OK);
     assert_int_equal(hd_sqlite_driver.step(a.conn, &wait, &a.err), HD_WAIT);
-    hd_sqlite_driver.cancel(a.conn);
+    hd_sqlite_driver.cancel(a.conn, false);
     assert_int_equal(hd_sqlite_driver.step(a.conn, &wait, &a.err), HD_FAILED);
     assert_int_equal(a.err.kind, HD_E_CANCELED);
     assert_int_equal(db_status(&a), HD_CONN_IDLE);
