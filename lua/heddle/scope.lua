@@ -16,8 +16,8 @@ local pcall = compat.pcall
 
 local scope = {}
 
----`scopes` is coroutine -> its innermost scope. Entries are removed by whoever made them. `request` ends everything (see
----heddle.owner).
+---`scopes` is coroutine -> its innermost scope. Entries are removed by whoever made them. `request` ends everything
+---(see heddle.owner).
 ---@param request? userdata
 function scope.new_world(request)
   return { scopes = {}, request = request }
