@@ -47,6 +47,26 @@ static void a_limit_cancels_and_keeps_the_connection(void **state) {
     assert_int_equal(fake.opened, 1);
 }
 
+/* The host says how it waits. */
+static void cancelling_is_offloaded_where_the_host_waits_in_a_scheduler(void **state) {
+    (void)state;
+    for (int offload = 0; offload < 2; offload++) {
+        fake.stuck = fake.obeys = true;
+        fake.cannot_abandon = false;
+        link_.offload = offload;
+        fake.offloaded = !offload;
+        assert_int_equal(run_limited("a", 0), HD_FAILED); /* its limit */
+        assert_int_equal(fake.offloaded, offload);
+        fake.cannot_abandon = true;
+        assert_int_equal(start("b", 0), HD_OK);
+        assert_int_equal(step(), HD_WAIT);
+        fake.offloaded = !offload;
+        hd_link_reset(&link_); /* nobody waits for it */
+        assert_int_equal(fake.offloaded, offload);
+    }
+    assert_int_equal(fake.canceled, 4);
+}
+
 static void the_waits_end_with_the_limit(void **state) {
     (void)state;
     fake.stuck = fake.obeys = true;
@@ -323,6 +343,7 @@ static void without_memory_for_the_comment_it_fails(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_limit_cancels_and_keeps_the_connection),
+        TEST(cancelling_is_offloaded_where_the_host_waits_in_a_scheduler),
         TEST(the_waits_end_with_the_limit),
         TEST(what_is_in_time_is_left_alone),
         TEST(canceled_by_another_is_canceled),

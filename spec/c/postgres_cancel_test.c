@@ -1,11 +1,47 @@
 /* PostgreSQL driver: canceling. What runs is stopped, its connection is quiet again and works, and a request that comes
  * too late meets nothing. */
+#include <dlfcn.h>
+#include <errno.h>
+#include <libpq-fe.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "drivers/postgres/connection.h"
 #include "postgres_support.h"
 
 static pg p, other;
 
+/* ---- In the place of libraries' ---- */
+
+static atomic_bool hold_before, hold_behind, no_threads, in_main;
+static atomic_int begun, requests;
+static pthread_t main_thread;
+
+int PQcancel(PGcancel *cancel, char *complaint, int size) {
+    static int (*real)(PGcancel *, char *, int);
+    if (!real) *(void **)&real = dlsym(RTLD_NEXT, "PQcancel");
+    in_main = pthread_equal(pthread_self(), main_thread);
+    begun++;
+    while (hold_before) poll(NULL, 0, 1);
+    int answer = real(cancel, complaint, size);
+    while (hold_behind) poll(NULL, 0, 1);
+    requests++;
+    return answer;
+}
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*routine)(void *),
+                   void *ud) {
+    static int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+    if (no_threads) return EAGAIN;
+    if (!real) *(void **)&real = dlsym(RTLD_NEXT, "pthread_create");
+    return real(thread, attributes, routine, ud);
+}
+
 static int set_up(void **state) {
     (void)state;
+    main_thread = pthread_self();
+    hold_before = hold_behind = no_threads = in_main = false;
+    begun = requests = 0;
     open_pg(&p, NULL, NULL);
     open_pg(&other, NULL, NULL);
     return 0;
@@ -157,6 +193,131 @@ static void what_is_not_connected_cannot_be_canceled(void **state) {
     close_pg(&fresh);
 }
 
+/* ---- By a thread ---- */
+
+static void wait_until(atomic_int *count, int value) {
+    for (int i = 0; i < 5000 && *count != value; i++) poll(NULL, 0, 1);
+    assert_int_equal(*count, value);
+}
+
+static int64_t start_sleeping(void) {
+    static hd_statement s;
+    int64_t pid = integer(&p, "select pg_backend_pid()");
+    s = text_of("select pg_sleep(20)");
+    start(&s, 1);
+    wait_until_it_sleeps(pid);
+    return pid;
+}
+
+static void offloaded_it_stops_what_runs(void **state) {
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        int64_t pid = start_sleeping();
+        p.conn->driver->cancel(p.conn, true);
+        assert_int_equal(end(), HD_FAILED);
+        assert_int_equal(p.err.kind, HD_E_CANCELED);
+        assert_int_equal(requests, i + 1);
+        assert_false(in_main);
+        assert_int_equal(status_of(&p, true), HD_CONN_IDLE);
+        assert_int_equal(integer(&p, "select pg_backend_pid()"), pid);
+    }
+}
+
+/* The server may act on a request until it has answered it. */
+static void nothing_else_runs_until_the_request_is_answered(void **state) {
+    (void)state;
+    hd_wait wait = {0};
+    start_sleeping();
+    hold_behind = true;
+    p.conn->driver->cancel(p.conn, true);
+    while (p.conn->driver->step(p.conn, &wait, &p.err) == HD_WAIT &&
+           wait.fd == PQsocket(((hd_pg *)p.conn)->pq))
+        wait_for(&wait);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(p.conn->driver->step(p.conn, &wait, &p.err), HD_WAIT);
+        assert_int_equal(wait.events, HD_READ);
+        assert_int_equal(poll(&(struct pollfd){.fd = wait.fd, .events = POLLIN}, 1, 0), 0);
+        assert_int_equal(status_of(&p, false), HD_CONN_BUSY);
+    }
+    p.conn->driver->cancel(p.conn, true); /* one is enough */
+    assert_int_equal(begun, 1);
+    p.conn->driver->abandon(p.conn);
+    assert_int_equal(status_of(&p, false), HD_CONN_BUSY);
+    hold_behind = false;
+    assert_int_equal(end(), HD_FAILED);
+    assert_int_equal(p.err.kind, HD_E_CANCELED);
+    assert_int_equal(status_of(&p, true), HD_CONN_IDLE);
+    assert_query(&p, "select 2", "(2)");
+}
+
+static void an_idle_connection_is_not_used_while_a_request_is_made(void **state) {
+    (void)state;
+    hd_statement s = plain("select 1");
+    hold_before = true;
+    p.conn->driver->cancel(p.conn, true);
+    wait_until(&begun, 1);
+    assert_int_equal(status_of(&p, true), HD_CONN_BUSY);
+    assert_fails(&p, &s, 1, HD_E_BUSY);
+    hold_before = false;
+    wait_until(&requests, 1);
+    for (int i = 0; i < 1000 && status_of(&p, false) == HD_CONN_BUSY; i++) poll(NULL, 0, 1);
+    assert_query(&p, "select 2", "(2)");
+}
+
+static void a_closed_connection_leaves_the_request_alone(void **state) {
+    (void)state;
+    for (int discarded = 0; discarded < 2; discarded++) {
+        char sql[128];
+        int64_t pid = start_sleeping();
+        hold_before = true;
+        p.conn->driver->cancel(p.conn, true);
+        wait_until(&begun, discarded + 1);
+        if (discarded) {
+            p.conn->driver->discard(p.conn);
+            p.conn = NULL;
+        }
+        close_pg(&p);
+        snprintf(sql, sizeof sql, "select count(*) from pg_stat_activity where pid = %d", (int)pid);
+        assert_int_equal(integer(&other, sql), 1); /* it sleeps on */
+        hold_before = false;
+        wait_until(&requests, discarded + 1);
+        for (int i = 0; i < 1000 && integer(&other, sql) == 1; i++) poll(NULL, 0, 5);
+        assert_int_equal(integer(&other, sql), 0);
+        open_pg(&p, NULL, NULL);
+    }
+}
+
+static void without_a_thread_it_is_made_at_once(void **state) {
+    (void)state;
+    start_sleeping();
+    no_threads = true;
+    p.conn->driver->cancel(p.conn, true);
+    no_threads = false;
+    assert_true(in_main);
+    assert_int_equal(requests, 1);
+    assert_int_equal(end(), HD_FAILED);
+    assert_int_equal(p.err.kind, HD_E_CANCELED);
+    assert_query(&p, "select 2", "(2)");
+}
+
+/* A connection that is lost has nothing to wait for. */
+static void a_lost_connection_does_not_wait_for_the_request(void **state) {
+    (void)state;
+    char sql[64];
+    int64_t pid = start_sleeping();
+    hold_before = true;
+    p.conn->driver->cancel(p.conn, true);
+    wait_until(&begun, 1);
+    snprintf(sql, sizeof sql, "select pg_terminate_backend(%d)", (int)pid);
+    assert_query(&other, sql, "(true)");
+    assert_int_equal(end(), HD_FAILED);
+    assert_int_equal(p.err.kind, HD_E_CONNECTION);
+    assert_int_equal(status_of(&p, false), HD_CONN_CLOSED);
+    assert_int_equal(requests, 0);
+    hold_before = false;
+    wait_until(&requests, 1);
+}
+
 int main(void) {
 #define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
@@ -165,6 +326,12 @@ int main(void) {
         T(a_late_request_meets_nothing),
         T(a_pipeline_that_is_still_sent_is_stopped),
         T(what_is_not_connected_cannot_be_canceled),
+        T(offloaded_it_stops_what_runs),
+        T(nothing_else_runs_until_the_request_is_answered),
+        T(an_idle_connection_is_not_used_while_a_request_is_made),
+        T(a_closed_connection_leaves_the_request_alone),
+        T(without_a_thread_it_is_made_at_once),
+        T(a_lost_connection_does_not_wait_for_the_request),
     };
     return cmocka_run_group_tests_name("postgres cancel", tests, NULL, NULL);
 }

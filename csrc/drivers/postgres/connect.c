@@ -69,6 +69,7 @@ static hd_step ready(hd_pg *pg, hd_error *err) {
         return fail(pg, NULL, err);
     } else {
         pg->connected = true;
+        hd_arena_free(&pg->dial);
         return HD_DONE;
     }
     PQfinish(pg->pq);
@@ -79,12 +80,13 @@ static hd_step ready(hd_pg *pg, hd_error *err) {
 /* What is looked up is looked up once; hosts that do not answer are tried again without. */
 static hd_step resolve(hd_pg *pg, const char *password, hd_wait *wait, hd_error *err) {
     if (!pg->names.reader) {
+        hd_arena_free(&pg->dial);
         if ((password && hd_pg_options_set(&pg->options, "password", password) != 0) ||
-            hd_pg_options_copy(&pg->target, &pg->options) != 0) {
+            hd_pg_options_copy(&pg->target, &pg->options, &pg->dial) != 0) {
             hd_error_memory(err);
             return HD_FAILED;
         }
-        if (hd_pg_names_start(&pg->names, &pg->options, err) != HD_OK) return HD_FAILED;
+        if (hd_pg_names_start(&pg->names, &pg->target, err) != HD_OK) return HD_FAILED;
     }
     return hd_pg_names_step(&pg->names, &pg->target, wait, err);
 }

@@ -56,7 +56,7 @@ typedef struct hd_pg_run {
 typedef struct hd_pg {
     hd_conn base;
     PGconn *pq;
-    hd_arena config;               /* options */
+    hd_arena config, dial;         /* what lives as long as it; while it connects */
     hd_pg_options options, target; /* as given; as libpq gets them, hosts by their addresses */
     hd_pg_names names;             /* connecting: looked up first */
     hd_pg_statements cache;

@@ -41,11 +41,12 @@ int hd_pg_options_set(hd_pg_options *options, const char *keyword, const char *v
     return 0;
 }
 
-int hd_pg_options_copy(hd_pg_options *to, const hd_pg_options *from) {
+int hd_pg_options_copy(hd_pg_options *to, const hd_pg_options *from, hd_arena *arena) {
     size_t size = (from->capacity + 1) * sizeof(char *);
     *to = *from;
-    to->keywords = hd_arena_alloc(from->arena, size);
-    to->values = hd_arena_alloc(from->arena, size);
+    to->arena = arena;
+    to->keywords = hd_arena_alloc(arena, size);
+    to->values = hd_arena_alloc(arena, size);
     if (!to->keywords || !to->values) return -1;
     memcpy(to->keywords, from->keywords, size);
     memcpy(to->values, from->values, size);

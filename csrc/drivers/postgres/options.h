@@ -20,8 +20,8 @@ hd_error_kind hd_pg_options_read(hd_pg_options *options, hd_arena *arena, const 
 const char *hd_pg_options_get(const hd_pg_options *options, const char *keyword); /* or NULL */
 /* Copies the value. 0, or -1 when out of memory. */
 int hd_pg_options_set(hd_pg_options *options, const char *keyword, const char *value);
-/* The same options to be changed apart, in the same arena. 0 or -1. */
-int hd_pg_options_copy(hd_pg_options *to, const hd_pg_options *from);
+/* The same options to be changed apart: the lists are the arena's, the texts stay the other's. 0 or -1. */
+int hd_pg_options_copy(hd_pg_options *to, const hd_pg_options *from, hd_arena *arena);
 /* Item i of a comma-separated list; a list of one is for all. False behind the last. */
 bool hd_pg_options_item(const char *list, size_t i, const char **item, size_t *len);
 /* Takes one host out of the lists, the one that did not answer in time: at that address, or else, where addresses are

@@ -38,6 +38,7 @@ static void free_connection(hd_pg *pg) {
     hd_free(pg->base.mem, pg->run.replies);
     hd_error_clear(&pg->run.error);
     hd_arena_free(&pg->config);
+    hd_arena_free(&pg->dial);
     hd_free(pg->base.mem, pg);
 }
 
@@ -52,6 +53,7 @@ static hd_conn *open_connection(const hd_services *services, const hd_option *op
     pg->base.driver = &hd_postgres_driver;
     pg->base.mem = pg->cache.mem = mem;
     hd_arena_init(&pg->config, mem);
+    hd_arena_init(&pg->dial, mem);
     hd_pg_params_init(&pg->params, mem);
     hd_pg_rows_init(&pg->rows, mem);
     hd_buffer_init(&pg->text, mem);

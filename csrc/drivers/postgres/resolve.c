@@ -117,7 +117,8 @@ static int read_lists(hd_pg_names *names, hd_arena *arena, const char *hosts, co
 /* The hosts that the options lead to. */
 static int read_hosts(hd_pg_names *names, const hd_pg_options *options) {
     hd_pg_options asked;
-    if (hd_pg_options_copy(&asked, options) != 0 || hd_pg_options_set(&asked, "sslmode", "?") != 0)
+    if (hd_pg_options_copy(&asked, options, options->arena) != 0 ||
+        hd_pg_options_set(&asked, "sslmode", "?") != 0)
         return -1;
     names->reader = PQconnectStartParams(asked.keywords, asked.values, 0);
     PQconninfoOption *known = names->reader ? PQconninfo(names->reader) : NULL;

@@ -19,7 +19,8 @@ typedef struct hd_pg_names {
     hd_time until;
 } hd_pg_names;
 
-/* Finds out which hosts there are, wherever they are said, and starts looking names up. */
+/* Finds out which hosts there are, wherever they are said, and starts looking names up. What it notes lives in the
+ * options' arena. */
 hd_error_kind hd_pg_names_start(hd_pg_names *names, const hd_pg_options *options, hd_error *err);
 /* WAIT, or DONE: the lists in `options` are as above (untouched where there was nothing to look up), or FAILED: no host
  * has an address. */
