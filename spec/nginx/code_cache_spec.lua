@@ -1,4 +1,4 @@
--- `lua_code_cache off`, as one has it while developing: a Lua state for each request, with pools and connections of its own.
+-- `lua_code_cache off`, as one has it while developing: a Lua state for each request, with connections of its own.
 
 local contexts = require "spec.support.nginx_contexts"
 local databases = require "spec.support.databases"
