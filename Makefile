@@ -62,7 +62,7 @@ OPEN := $(call objects,$(wildcard csrc/binding/open_*.c))
 MODULES := $(addprefix $(BUILD)/heddle/,core.so postgres.so sqlite.so)
 TESTS := $(patsubst spec/c/%.c,$(BUILD)/c/%,$(sort $(wildcard spec/c/*_test.c)))
 HELPERS := $(patsubst spec/c/%.c,$(BUILD)/obj/spec/c/%.o,$(filter-out %_test.c,$(wildcard spec/c/*.c)))
-SUPPORT := build/support/relay build/support/keep_loaded.so
+SUPPORT := $(addprefix build/support/,relay keep_loaded.so slow_names.so)
 LUA_FILES := $(shell find lua -name '*.lua' 2>/dev/null)
 
 .PHONY: all demo openresty-demo test test-all test-c test-lua test-nginx test-nginx-run test-build test-run sanitize bench bench-build bench-openresty soak-openresty \
@@ -122,7 +122,7 @@ build/support/relay: spec/support/relay.c
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) -std=c11 -D_GNU_SOURCE -O1 -g $(WARNINGS) -o $@ $<
 
-build/support/keep_loaded.so: spec/support/keep_loaded.c
+build/support/%.so: spec/support/%.c
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) -std=c11 -D_GNU_SOURCE -O1 $(WARNINGS) -shared -fPIC -o $@ $<
 

@@ -10,6 +10,8 @@
  *     connections      connections that clients opened
  *     latency MS       how long the server's bytes are held back
  *     fault K KIND     what happens at the K-th statement from now on, once (see fault_kind)
+ *     cancels MS       how long requests to cancel are held back
+ *     tcp              listens on 127.0.0.1 too, and answers with the port
  *     refuse on|off    close new connections at once, as if the server were down
  *     drop             close all connections now
  *     stop
@@ -22,6 +24,7 @@
  * ends the process. */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -63,15 +66,17 @@ typedef struct link {
     bool shut;        /* the server has been told the end */
     fault_kind fault; /* FAULT_SWALLOW: settling until `settle` */
     int64_t settle;
+    int64_t held;        /* nothing goes to the server before this time */
     int64_t quiet_since; /* when the client last sent something, or the server began to answer */
 } link_t;
 
 static struct {
     const char *target;
-    int listener, control;
+    int listener, tcp, control;
     link_t *links[MAX_CONNECTIONS];
+    unsigned long long tcp_port;
     uint64_t turns, statements, connections;
-    int64_t latency;
+    int64_t latency, cancels;
     bool refuse, stop;
     fault_kind fault;
     uint64_t fault_at; /* statements still to come before the fault */
@@ -136,6 +141,17 @@ static int listen_on(const char *dir, const char *name) {
     return fd;
 }
 
+static int listen_on_tcp(unsigned long long *port) {
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) != 0 || listen(fd, 64) != 0 ||
+        getsockname(fd, (struct sockaddr *)&a, &len) != 0)
+        die("tcp");
+    *port = ntohs(a.sin_port);
+    return fd;
+}
+
 /* ---- Links ---- */
 
 static void close_client(link_t *l) {
@@ -149,8 +165,8 @@ static void close_server(link_t *l) {
     l->server = -1;
 }
 
-static void open_link(void) {
-    int client = accept4(relay.listener, NULL, NULL, SOCK_CLOEXEC);
+static void open_link(int listener) {
+    int client = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     if (client < 0) return;
     int slot = 0;
     while (slot < MAX_CONNECTIONS && relay.links[slot]) slot++;
@@ -242,6 +258,7 @@ static void take_message(link_t *l, const char *message, size_t len) {
         /* SSLRequest and GSSENCRequest are followed by another message without a type. */
         uint32_t code = len >= 8 ? read_u32(message + 4) : 0;
         l->started = code != 80877103 && code != 80877104;
+        if (code == 80877102) l->held = now() + relay.cancels; /* CancelRequest */
         append(&l->to_server, message, len);
         return;
     }
@@ -342,6 +359,7 @@ static bool arm(const char *kind, uint64_t at) {
 static void reset(void) {
     relay.turns = relay.statements = relay.connections = 0;
     relay.latency = LATENCY;
+    relay.cancels = 0;
     relay.refuse = false;
     relay.fault = FAULT_NONE;
     for (int i = 0; i < MAX_CONNECTIONS; i++) {
@@ -361,6 +379,11 @@ static void answer(const char *command, char *out, size_t cap) {
         snprintf(out, cap, "%llu", (unsigned long long)relay.statements);
     } else if (strcmp(command, "connections") == 0) {
         snprintf(out, cap, "%llu", (unsigned long long)relay.connections);
+    } else if (strcmp(command, "tcp") == 0) {
+        if (relay.tcp < 0) relay.tcp = listen_on_tcp(&relay.tcp_port);
+        snprintf(out, cap, "%llu", relay.tcp_port);
+    } else if (sscanf(command, "cancels %llu", &number) == 1) {
+        relay.cancels = (int64_t)number;
     } else if (sscanf(command, "latency %llu", &number) == 1) {
         relay.latency = (int64_t)number;
     } else if (strcmp(command, "refuse on") == 0 || strcmp(command, "refuse off") == 0) {
@@ -399,10 +422,12 @@ static int64_t prepare(link_t *l, struct pollfd *p, int64_t t) {
     p[0] = (struct pollfd){.fd = l->client,
                            .events = (short)((l->ending ? 0 : POLLIN) | (deliver ? POLLOUT : 0))};
     p[1] = (struct pollfd){.fd = l->server,
-                           .events = (short)(POLLIN | (l->to_server.len ? POLLOUT : 0))};
+                           .events =
+                               (short)(POLLIN | (l->to_server.len && t >= l->held ? POLLOUT : 0))};
     int64_t until = -1;
     if (l->fault == FAULT_SWALLOW && !l->ending) until = l->settle;
     if (l->client >= 0 && l->to_client.len > 0 && !deliver) until = l->quiet_since + relay.latency;
+    if (l->to_server.len > 0 && t < l->held) until = l->held;
     if (until < 0) return -1;
     return until > t ? until - t : 0;
 }
@@ -419,7 +444,7 @@ static bool carry(link_t *l, const struct pollfd *p) {
 
     int64_t t = now();
     if (l->fault == FAULT_SWALLOW && t >= l->settle) l->ending = true;
-    if (l->server >= 0 && l->to_server.len) write_some(l->server, &l->to_server);
+    if (l->server >= 0 && l->to_server.len && t >= l->held) write_some(l->server, &l->to_server);
     if (l->server >= 0 && l->ending && !l->shut && !l->to_server.len) {
         shutdown(l->server, SHUT_WR);
         l->shut = true;
@@ -433,30 +458,32 @@ static bool carry(link_t *l, const struct pollfd *p) {
 }
 
 static void turn_once(void) {
-    struct pollfd p[3 + 2 * MAX_CONNECTIONS];
+    struct pollfd p[4 + 2 * MAX_CONNECTIONS];
     int slots[MAX_CONNECTIONS], used = 0;
     int64_t timeout = -1, t = now();
     p[0] = (struct pollfd){.fd = relay.listener, .events = POLLIN};
     p[1] = (struct pollfd){.fd = relay.control, .events = POLLIN};
     p[2] = (struct pollfd){.fd = STDOUT_FILENO, .events = 0};
+    p[3] = (struct pollfd){.fd = relay.tcp, .events = POLLIN};
     for (int i = 0; i < MAX_CONNECTIONS; i++) {
         if (!relay.links[i]) continue;
-        int64_t wait = prepare(relay.links[i], p + 3 + 2 * used, t);
+        int64_t wait = prepare(relay.links[i], p + 4 + 2 * used, t);
         if (wait >= 0 && (timeout < 0 || wait < timeout)) timeout = wait;
         slots[used++] = i;
     }
-    if (poll(p, (nfds_t)(3 + 2 * used), (int)timeout) < 0) {
+    if (poll(p, (nfds_t)(4 + 2 * used), (int)timeout) < 0) {
         if (errno == EINTR) return;
         die("poll");
     }
     for (int i = 0; i < used; i++) {
         link_t *l = relay.links[slots[i]];
-        if (!carry(l, p + 3 + 2 * i)) {
+        if (!carry(l, p + 4 + 2 * i)) {
             free_link(l);
             relay.links[slots[i]] = NULL;
         }
     }
-    if (p[0].revents & POLLIN) open_link();
+    if (p[0].revents & POLLIN) open_link(relay.listener);
+    if (p[3].revents & POLLIN) open_link(relay.tcp);
     if (p[1].revents & POLLIN) obey();
     if (p[2].revents & (POLLERR | POLLHUP)) relay.stop = true;
 }
@@ -467,6 +494,7 @@ static int serve(const char *dir, const char *target) {
     relay.target = target;
     relay.listener = listen_on(dir, ".s.PGSQL.5432");
     relay.control = listen_on(dir, "control");
+    relay.tcp = -1;
     reset();
     printf("ready\n");
     fflush(stdout);

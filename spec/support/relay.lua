@@ -72,6 +72,12 @@ function Relay:connections() return self:ask "connections" end
 --- How long the server's answers are held back, in milliseconds.
 function Relay:latency(milliseconds) self:ask(("latency %d"):format(milliseconds)) end
 
+--- How long requests to cancel are held back, in milliseconds.
+function Relay:cancels(milliseconds) self:ask(("cancels %d"):format(milliseconds)) end
+
+--- Has it listen on 127.0.0.1 too; gives the port.
+function Relay:tcp() return self:ask "tcp" end
+
 --- Arms a fault at the k-th statement from now on; see above for the kinds.
 function Relay:fault(k, kind) self:ask(("fault %d %s"):format(k, kind)) end
 
