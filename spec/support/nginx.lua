@@ -9,6 +9,7 @@
 --         http = "lua_shared_dict d 1m;", server = "...",    -- more directives
 --         env = { NAME = "value" },                          -- for os.getenv
 --         port = true,                                       -- on a port of 127.0.0.1 too: server.port
+--         preload = "build/support/x.so",                    -- in nginx's processes
 --     }
 --     local status, body, headers = server:get("/hello", { body = "..." })     -- nil, problem: no answer (http.lua)
 --     local results = server:many { "/hello", { "/x", timeout = 5 } }          -- all at once
@@ -172,7 +173,8 @@ local function has_all_workers(server)
 end
 
 local function begin(server)
-    server.process = assert(io.popen(("exec spec/support/nginx.sh '%s'"):format(server.dir), "w"))
+    local preload = server.opts.preload and ("LD_PRELOAD='%s/%s' "):format(root, server.opts.preload) or ""
+    server.process = assert(io.popen(("%sexec spec/support/nginx.sh '%s'"):format(preload, server.dir), "w"))
     server:await("it did not start", function()
         if exit_status(server) then error("nginx did not start:\n" .. read(server.dir .. "/output"), 4) end
         server.pid = tonumber(read(server.dir .. "/nginx.pid") or "")
