@@ -2,6 +2,7 @@
 
 local databases = require "spec.support.databases"
 local loop = require "spec.support.loop"
+local names = require "spec.support.names"
 local orm = require "heddle"
 local relay = require "spec.support.relay"
 local socket = require "socket"
@@ -119,6 +120,22 @@ databases.on("postgres", function(db)
             assert.equal(0, instance:pool_stats().in_use)
             assert.equal(1, sleepers())
             stops()
+        end)
+
+        it("a process that ends stops what it gives up last", function()
+            for _ = 1, 6 do
+                local child = names.run({}, db:config(), [[
+                    local em = connect().em:fork()
+                    orm.use(loop.wait)
+                    loop.spawn(function() em:execute "select pg_sleep(60)" end)
+                    local till = socket.gettime() + 0.2
+                    while socket.gettime() < till do loop.step() end
+                    error "the end"
+                ]])
+                assert.matches("the end", child.lines[1])
+                assert.is_true(child.seconds < 5)
+                stops()
+            end
         end)
 
         it("an entity manager that waited in a scheduler and then blocks makes the request itself", function()
