@@ -285,6 +285,7 @@ build = {
         ["heddle.manager.by_key"] = "lua/heddle/manager/by_key.lua",
         ["heddle.manager.creating"] = "lua/heddle/manager/creating.lua",
         ["heddle.manager.direct"] = "lua/heddle/manager/direct.lua",
+        ["heddle.manager.entering"] = "lua/heddle/manager/entering.lua",
         ["heddle.manager.filters"] = "lua/heddle/manager/filters.lua",
         ["heddle.manager.locking"] = "lua/heddle/manager/locking.lua",
         ["heddle.manager.mapped"] = "lua/heddle/manager/mapped.lua",

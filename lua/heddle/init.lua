@@ -28,6 +28,7 @@ local types = require("heddle.types")
 local wait = require("heddle.wait")
 local waiting = require("heddle.waiting")
 
+require("heddle.manager.entering")
 require("heddle.manager.by_key")
 require("heddle.manager.paging")
 require("heddle.manager.querying")

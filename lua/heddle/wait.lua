@@ -119,7 +119,6 @@ local function wait_once(link, context, fd, events, timeout)
   if locked and context.driver_name == "sqlite" then write_lock.check(context, link) end
   local adapter = adapter_here(link)
   if adapter then
-    if adapter.own then adapter.own(link) end
     -- When this coroutine is never resumed, and collected, what it waits for is given up with it.
     local guard = core.guard(link)
     local answer = pause(adapter, link, fd, events, timeout)
@@ -139,6 +138,7 @@ end
 -- What is marked is unmarked in here when all goes well, so that an error at whatever instruction finds it either way.
 local function carry(link, context, former, status, fd, events, timeout)
   mark(link, owner.new())
+  waiting.own(link)
   while status == WAIT or status == HOST do
     if status == WAIT then
       status, fd, events, timeout = wait_once(link, context, fd, events, timeout)

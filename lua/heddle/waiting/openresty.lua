@@ -42,13 +42,15 @@ local KEY = "heddle"
 
 -- Phases that have no request: what they open is the process's.
 local OUTSIDE = { init = true, init_worker = true, exit_worker = true }
+-- Phases whose request is one for show.
+local APART = { timer = true, ssl_cert = true, ssl_client_hello = true, ssl_session_fetch = true,
+  ssl_session_store = true }
 
 -- Whether requests share this Lua state, as they do unless `lua_code_cache` is off: a second one has come.
 local first_address, first_request, is_shared
 
-local function notice(r, request, phase)
-  if is_shared or phase == "timer" or ngx.is_subrequest then return end
-  local address = tonumber(ffi.cast("uintptr_t", r))
+local function notice(address, request, phase)
+  if is_shared or APART[phase] or ngx.is_subrequest then return end
   if first_request and (address ~= first_address or first_request:ended()) then
     is_shared, first_request = true, nil
   else
@@ -56,17 +58,29 @@ local function notice(r, request, phase)
   end
 end
 
+-- By nginx's address of the request.
+local worlds = setmetatable({}, { __mode = "v" })
+
+-- An internal redirect (error_page, try_files, ngx.exec) takes ngx.ctx from the request, and what ran before it is not
+-- resumed any more; nginx's clean-up comes only when all of the request is over.
+local function finish_former(address, phase)
+  local former = worlds[address]
+  if former and not APART[phase] and ngx.req.is_internal() then former.request:finish() end
+end
+
 local function open_world(ctx, phase)
   local r = base.get_request()
+  local address = tonumber(ffi.cast("uintptr_t", r))
+  finish_former(address, phase)
   local request = core.request()
   local cleanup = ffi.cast(cleanup_type, ffi.C.heddle_ngx_cleanup_add(ffi.cast(pointer_type, r), 0))
   if cleanup == nil then errors.raise("driver", "nginx has no memory left for the end of the request") end
   local handler, data = request:cleanup()
   cleanup.data = ffi.cast(pointer_type, data)
   cleanup.handler = ffi.cast(handler_type, handler)
-  notice(r, request, phase)
+  notice(address, request, phase)
   local world = scope.new_world(request)
-  ctx[KEY] = world
+  ctx[KEY], worlds[address] = world, world
   return world
 end
 
@@ -83,7 +97,7 @@ local function world()
   local phase = get_phase()
   if OUTSIDE[phase] then return outside end
   local ctx = ngx.ctx
-  local item = ctx[KEY]
+  local item = rawget(ctx, KEY) -- it inherits from that of the TLS phases
   if not item then
     if phase == "log" then return open_afterworld(ctx) end
     return open_world(ctx, phase)
