@@ -29,7 +29,6 @@ local nginx = {}
 
 local root = lfs.currentdir()
 local PATIENCE = 60 -- seconds, for nginx to start, reload and stop
-local started = 0
 
 local Server = {}
 Server.__index = Server
@@ -182,11 +181,19 @@ local function begin(server)
     end)
 end
 
+-- This module may be loaded anew for each file of specs.
+local function new_directory()
+    local parent = os.getenv "HEDDLE_TEST_TMP" or error("HEDDLE_TEST_TMP is not set", 3)
+    local number = 1
+    while lfs.attributes(parent .. "/nginx" .. number) do number = number + 1 end
+    local dir = parent .. "/nginx" .. number
+    assert(lfs.mkdir(dir))
+    return dir
+end
+
 ---@param opts table see above
 function nginx.start(opts)
-    started = started + 1
-    local dir = ("%s/nginx%d"):format(os.getenv "HEDDLE_TEST_TMP" or error("HEDDLE_TEST_TMP is not set", 2), started)
-    assert(lfs.mkdir(dir))
+    local dir = new_directory()
     local server = setmetatable({ dir = dir, opts = opts, address = { socket = dir .. "/socket" }, is_root = is_root(),
         port = opts.port and free_port() }, Server)
     write(dir .. "/nginx.conf", configuration(server))
@@ -219,7 +226,7 @@ end
 
 --- Signals the master, or another of its processes.
 function Server:signal(name, pid)
-    os.execute(("kill -%s %d"):format(name, pid or self.pid))
+    os.execute(("kill -%s %d 2>/dev/null"):format(name, pid or self.pid)) -- it may have ended
 end
 
 --- The text of the error log.
