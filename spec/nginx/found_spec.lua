@@ -87,6 +87,13 @@ describe("nginx: found:", function()
         answers("1", "/quick_password")
     end)
 
+    it("waits where nginx has no timer to spare", function()
+        start { http = "lua_max_pending_timers 2;" }
+        answers("2", "/take_timers")
+        for _ = 1, 3 do answers("slept", "/sleep") end
+        assert.is_truthy(server:errors():find("waits take longer until nginx has a timer for them: too many", 1, true))
+    end)
+
     it("TLS: what the certificate's phase has used is not the request's", function()
         local made = os.execute(([[openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost \
             -keyout '%s/found.key' -out '%s/found.crt' 2>/dev/null]]):format(os.getenv "HEDDLE_TEST_TMP",

@@ -184,7 +184,7 @@ local function close_channel(of)
 end
 
 local function read(_, of)
-  if channel ~= of then return end -- it came too late
+  if channel ~= of or of.is_read then return end -- it came too late
   of.is_read = true
   local sock = ngx.socket.tcp()
   sock:settimeouts(CONNECT, CONNECT, SILENCE)
@@ -195,17 +195,19 @@ local function read(_, of)
   close_channel(of)
 end
 
+-- nginx drops it where as many timers run as may (lua_max_running_timers).
+local function ask_for_reader(of)
+  of.asked = ngx.now()
+  local ok, err = ngx.timer.at(0, read, of)
+  if not ok then ngx.log(ngx.ERR, "heddle: waits take longer until nginx has a timer for them: ", err) end
+end
+
 local function open_channel()
   local pid = ngx.worker.pid()
   if channel and channel.pid == pid then return channel end
-  local of = { pid = pid, poller = core.poller(), waits = {}, last = 0 }
-  local ok, err = ngx.timer.at(0, read, of)
-  if not ok then
-    of.poller:close()
-    errors.raise("driver", "nginx starts no timer for Heddle's waits: " .. tostring(err))
-  end
-  channel = of
-  return of
+  channel = { pid = pid, poller = core.poller(), waits = {}, last = 0 }
+  ask_for_reader(channel)
+  return channel
 end
 
 -- Waits -------------------------------------------------------------------------------------------------------
@@ -252,8 +254,10 @@ local function keep_semaphore(item)
   spare[spare_count] = item
 end
 
--- Seconds after which a wait looks for itself, should its event have got lost.
-local SLICE = 5
+-- Seconds after which a wait looks for itself: should its event have got lost, and where nobody reads yet.
+local SLICE, UNREAD = 5, 0.02
+-- Seconds after which another reader is asked for.
+local AGAIN = 1
 local LEAST = 0.001
 
 ---@param fd integer|nil nil: only a pause
@@ -261,24 +265,23 @@ local LEAST = 0.001
 ---@param timeout number|nil seconds
 ---@return boolean ready
 function adapter.wait(fd, events, timeout)
-  timeout = math.max(math.min(timeout or SLICE, SLICE), LEAST)
   if not fd then
-    ngx.sleep(timeout)
+    ngx.sleep(math.max(math.min(timeout or SLICE, SLICE), LEAST))
     return false
   end
   local of, waiter = open_channel(), take_semaphore()
+  local slice = of.is_read and SLICE or UNREAD
   local id = of.last % 4294967295 + 1
   of.last = id
   of.waits[id] = { semaphore = waiter, request = world().request }
   of.poller:arm(fd, events, id)
-  local ok, err = waiter:wait(timeout)
+  local ok, err = waiter:wait(math.max(math.min(timeout or slice, slice), LEAST))
   of.waits[id] = nil
   keep_semaphore(waiter)
   if ok then return true end
   if channel == of then
     of.poller:disarm(fd)
-    -- nginx has too many timers that run (lua_max_running_timers): another one is asked for.
-    if not of.is_read and timeout == SLICE then close_channel(of) end
+    if not of.is_read and ngx.now() - of.asked > AGAIN then ask_for_reader(of) end
   end
   if err ~= "timeout" then error("ngx.semaphore: " .. tostring(err), 0) end
   return false

@@ -78,6 +78,17 @@ function handlers.quick_password()
     orm.request_context(function() ngx.print(orm.em("third"):execute("select 1 as n")[1].n) end)
 end
 
+function handlers.take_timers()
+    local count = 0
+    while ngx.timer.at(1000, function() end) do count = count + 1 end
+    ngx.print(count)
+end
+
+function handlers.sleep()
+    orm.request_context(function() orm.em():execute "select pg_sleep(0.05)" end)
+    ngx.print "slept"
+end
+
 function handlers.scope()
     require("heddle.openresty").request_scope()
     ngx.print(orm.get_context():count(User, {}) == 1 and "scope" or "none")
