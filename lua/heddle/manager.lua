@@ -9,7 +9,6 @@ local instance = require("heddle.instance")
 local kinds = require("heddle.kinds")
 local options = require("heddle.options")
 local own_writes = require("heddle.own_writes")
-local owner = require("heddle.owner")
 local scope = require("heddle.scope")
 local wait = require("heddle.wait")
 local shelves = require("heddle.shelf")
@@ -172,7 +171,7 @@ local fork_rules = { flush_mode = options.one_of({ "auto", "commit", "always" })
 function Manager:fork(opts)
   opts = options.given(opts, fork_rules, "em:fork", self.context_name)
   return new(self.context, { flush_mode = opts.flush_mode, link = self.test and self.link, test = self.test,
-    writes = own_writes.mark(self.writes), filter_states = self.filter_states, maker = owner.new() })
+    writes = own_writes.mark(self.writes), filter_states = self.filter_states, maker = wait.maker() })
 end
 
 ---An entity manager with its own identity map on the same connection and transaction.

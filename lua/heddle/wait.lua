@@ -176,10 +176,17 @@ function wait.drive(link, context, status, fd, events, timeout)
   return result
 end
 
+---The running coroutine, for an entity manager that it makes; nil where there is no scheduler, which generators could
+---keep from its coroutines.
+---@return table|nil mark
+function wait.maker()
+  return waiting.is_scheduled() and owner.new() or nil
+end
+
 ---Notes the coroutine that made the entity manager whose link it is.
----@param maker table|nil a mark as heddle.owner makes it
+---@param maker table|nil as wait.maker gives it
 function wait.made_by(link, maker)
-  makers[link] = maker
+  if maker then makers[link] = maker end
   return link
 end
 
