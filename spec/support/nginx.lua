@@ -2,7 +2,7 @@
 --
 --     local nginx = require "spec.support.nginx"
 --     local server = nginx.start {
---         workers = 2,                                       -- default 1
+--         workers = 2, connections = 16,                     -- default 1 and 2048
 --         code_cache = false,                                -- default true
 --         init = "...", init_worker = "...",                 -- Lua text
 --         locations = { ["/hello"] = "ngx.say 'hello'", ["/x"] = { lua = "...", directives = "..." } },
@@ -86,7 +86,7 @@ load_module /usr/lib/nginx/modules/ngx_http_lua_module.so;
 $user
 $env
 $main
-events { worker_connections 2048; }
+events { worker_connections $connections; }
 http {
     access_log off;
     client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
@@ -114,7 +114,7 @@ local function configuration(server)
         user = server.is_root and "user root;" or "",
         env = environment(server.dir, opts.env), main = opts.main or "", http = opts.http or "",
         init = lua_block("init", opts.init), init_worker = lua_block("init_worker", opts.init_worker),
-        server = opts.server or "", locations = locations(opts.locations),
+        server = opts.server or "", locations = locations(opts.locations), connections = opts.connections or 2048,
         listen = server.port and ("listen 127.0.0.1:%d;"):format(server.port) or "",
     }
     return (CONFIGURATION:gsub("%$([%l_]+)", values))

@@ -184,29 +184,28 @@ local function close_channel(of)
 end
 
 local function read(_, of)
-  if channel ~= of or of.is_read then return end -- it came too late
+  if channel ~= of then return end -- it came too late
   of.is_read = true
   local sock = ngx.socket.tcp()
   sock:settimeouts(CONNECT, CONNECT, SILENCE)
   local ok, err = sock:connect("unix:" .. of.poller:path())
-  if ok then err = read_all(of, sock) end
+  if not ok then
+    of.is_read = false
+    ngx.log(ngx.ERR, "heddle: waits take longer until nginx has a connection for them: ", err)
+    return
+  end
+  err = read_all(of, sock)
   if err then ngx.log(ngx.ERR, "heddle: waiting broke off, and begins anew: ", err) end
   sock:close()
   close_channel(of)
 end
 
--- nginx drops it where as many timers run as may (lua_max_running_timers).
-local function ask_for_reader(of)
-  of.asked = ngx.now()
-  local ok, err = ngx.timer.at(0, read, of)
-  if not ok then ngx.log(ngx.ERR, "heddle: waits take longer until nginx has a timer for them: ", err) end
-end
-
 local function open_channel()
   local pid = ngx.worker.pid()
   if channel and channel.pid == pid then return channel end
-  channel = { pid = pid, poller = core.poller(), waits = {}, last = 0 }
-  ask_for_reader(channel)
+  channel = { pid = pid, poller = core.poller(), waits = {}, last = 0, opened = ngx.now() }
+  local ok, err = ngx.timer.at(0, read, channel)
+  if not ok then ngx.log(ngx.ERR, "heddle: waits take longer until nginx has a timer for them: ", err) end
   return channel
 end
 
@@ -254,11 +253,22 @@ local function keep_semaphore(item)
   spare[spare_count] = item
 end
 
--- Seconds after which a wait looks for itself: should its event have got lost, and where nobody reads yet.
-local SLICE, UNREAD = 5, 0.02
--- Seconds after which another reader is asked for.
+-- Seconds after which a wait looks for itself: should its event have got lost; where nobody reads yet; at least.
+local SLICE, UNREAD, LEAST = 5, 0.02, 0.001
+-- Seconds after which all begins anew where nobody reads yet: nginx drops a timer where as many run as may
+-- (lua_max_running_timers), and has no connection for the reader where all are in use (worker_connections).
 local AGAIN = 1
-local LEAST = 0.001
+
+-- Whether the thread is there to wait.
+local function arm(of, fd, events, id)
+  local ok, err = pcall(of.poller.arm, of.poller, fd, events, id)
+  if not ok and not errors.is_error(err, "closed") then error(err, 0) end
+  return ok
+end
+
+local function disarm(of, fd)
+  if of.is_read or ngx.now() - of.opened < AGAIN then of.poller:disarm(fd) else close_channel(of) end
+end
 
 ---@param fd integer|nil nil: only a pause
 ---@param events string|nil
@@ -269,20 +279,20 @@ function adapter.wait(fd, events, timeout)
     ngx.sleep(math.max(math.min(timeout or SLICE, SLICE), LEAST))
     return false
   end
-  local of, waiter = open_channel(), take_semaphore()
-  local slice = of.is_read and SLICE or UNREAD
+  local of = open_channel()
   local id = of.last % 4294967295 + 1
   of.last = id
+  if not arm(of, fd, events, id) then
+    close_channel(of)
+    return false
+  end
+  local slice, waiter = of.is_read and SLICE or UNREAD, take_semaphore()
   of.waits[id] = { semaphore = waiter, request = world().request }
-  of.poller:arm(fd, events, id)
   local ok, err = waiter:wait(math.max(math.min(timeout or slice, slice), LEAST))
   of.waits[id] = nil
   keep_semaphore(waiter)
   if ok then return true end
-  if channel == of then
-    of.poller:disarm(fd)
-    if not of.is_read and ngx.now() - of.asked > AGAIN then ask_for_reader(of) end
-  end
+  if channel == of then disarm(of, fd) end
   if err ~= "timeout" then error("ngx.semaphore: " .. tostring(err), 0) end
   return false
 end

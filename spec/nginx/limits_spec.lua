@@ -1,0 +1,107 @@
+-- What runs out while nginx serves, and what is lost that Heddle waits with: typed errors, and then service again.
+
+local contexts = require "spec.support.nginx_contexts"
+local databases = require "spec.support.databases"
+local http = require "spec.support.http"
+local relay = require "spec.support.relay"
+
+local TABLE = "create table users (id integer primary key, name text)"
+
+describe("nginx: limits:", function()
+    local postgres, sqlite, server, raw, relayed
+
+    local function start(opts, overrides, sqlite_overrides)
+        postgres, sqlite = databases.open "postgres", databases.open "sqlite"
+        local default, secondary = postgres:config(overrides), sqlite:config(sqlite_overrides)
+        raw = { default = postgres:raw(), secondary = sqlite:raw() }
+        raw.default:exec(TABLE)
+        raw.secondary:exec(TABLE)
+        server = contexts.start("limits", default, secondary, opts)
+    end
+
+    after_each(function()
+        if server then server:stop() end
+        if relayed then relayed:stop() end
+        server, relayed = nil, nil
+        postgres:close()
+        sqlite:close()
+    end)
+
+    local function get(path)
+        local status, body = server:get(path)
+        assert.equal(200, status, body)
+        return body
+    end
+
+    local function logged(pattern)
+        return select(2, server:errors():gsub(pattern, ""))
+    end
+
+    -- Such alerts are what the spec is about.
+    local function stop_blaming(text)
+        local ok, err = pcall(server.stop, server)
+        server = nil
+        assert.is_false(ok)
+        for line in err:gmatch "%[alert%][^\n]*" do assert.matches(text, line, 1, true) end
+    end
+
+    it("no connection of nginx's is left to read with: waits look for themselves", function()
+        start { connections = 20, env = {
+            HEDDLE_TEST_PG_SOCKET = os.getenv "HEDDLE_TEST_PG_SOCKET",
+            HEDDLE_TEST_PG_PORT = os.getenv "HEDDLE_TEST_PG_PORT",
+        } }
+        assert.equal("7 1", get "/connections?free=2") -- a timer's, and none for the reader
+        local tries = logged "heddle: waits take longer until nginx has a connection"
+        assert.is_true(tries >= 1 and tries <= 5, tries)
+        stop_blaming "worker_connections are not enough"
+    end)
+
+    it("no descriptor is left: a typed error", function()
+        start { main = "worker_rlimit_nofile 48;" }
+        local without, after = get "/descriptors":match "^(%S+) (.*)$"
+        assert.is_true(without == "driver" or without == "connection", without)
+        assert.equal("1", after)
+        assert.equal("1", get "/one")
+    end)
+
+    for what, busy in pairs { ["before anybody knows"] = 0, ["and has ended when somebody waits next"] = 0.2 } do
+        it("the connection to the thread that waits is lost, " .. what, function()
+            start()
+            assert.equal("1", get "/one")
+            assert.equal("1 1 7 1", get("/poller?busy=" .. busy))
+        end)
+    end
+
+    it("the server goes away while it is connected to", function()
+        relayed = relay.start()
+        start(nil, { host = relayed.host, port = relayed.port })
+        relayed:latency(300)
+        local request = server:send "/one"
+        server:await("it connects", function() return relayed:connections() > 0 end)
+        relayed:refuse(true)
+        relayed:drop()
+        assert.equal("connection", http.wait({ request })[1].body)
+        relayed:reset()
+        relayed:refuse(false)
+        assert.equal("1", get "/one")
+    end)
+
+    it("SQLite that stays locked is a typed error, and keeps nobody else waiting", function()
+        start(nil, nil, { options = { busy_timeout = 0.3 } })
+        raw.secondary:exec "begin immediate"
+        local list = { server:send "/other?n=1", server:send "/other?n=2" }
+        local longest = 0
+        for _ = 1, 10 do
+            local quick = http.wait({ server:send "/one" })[1]
+            assert.equal("1", quick.body)
+            longest = math.max(longest, quick.seconds)
+        end
+        for _, result in ipairs(http.wait(list)) do
+            assert.equal("lock_timeout", result.body)
+            assert.is_true(result.seconds < 5 and result.seconds >= 0.3, result.seconds)
+        end
+        assert.is_true(longest < 0.25, longest)
+        raw.secondary:exec "commit"
+        assert.equal("done", get "/other?n=3")
+    end)
+end)
