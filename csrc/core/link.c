@@ -343,6 +343,11 @@ static bool is_still_ours(hd_link *link) {
 
 hd_step hd_link_step(hd_link *link, hd_wait *wait) {
     link->need = HD_NEED_NOTHING;
+    if (!link->batch) {
+        hd_error_set(&link->error, HD_E_CANCELED,
+                     "the operation was given up while it was waited for");
+        return HD_FAILED;
+    }
     if (!is_still_ours(link)) {
         hd_error_set(&link->error, HD_E_CONNECTION,
                      "the operation is that of another process, which this one was forked from");

@@ -39,6 +39,17 @@ static void breaking_off_is_possible_at_every_step(void **state) {
     hd_link_free(&other);
 }
 
+static void who_goes_on_with_what_was_broken_off_is_told(void **state) {
+    (void)state;
+    fake.wait_at = 1;
+    start("a", 0);
+    assert_int_equal(step(), HD_WAIT);
+    hd_link_reset(&link_);
+    assert_int_equal(step(), HD_FAILED);
+    assert_int_equal(link_.error.kind, HD_E_CANCELED);
+    assert_int_equal(run("b", 0), HD_DONE);
+}
+
 static void a_broken_operation_ends_a_transaction_that_was_begun(void **state) {
     (void)state;
     begin();
@@ -364,6 +375,7 @@ static void out_of_memory_at_every_allocation(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(breaking_off_is_possible_at_every_step),
+        TEST(who_goes_on_with_what_was_broken_off_is_told),
         TEST(a_broken_operation_ends_a_transaction_that_was_begun),
         TEST(a_kept_connection_stays_and_is_put_right),
         TEST(the_host_greets_each_fresh_connection),

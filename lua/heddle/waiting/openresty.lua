@@ -151,6 +151,8 @@ local function post(of, id)
   local entry = of.waits[id]
   if not entry then return end
   of.waits[id] = nil
+  -- nginx may not know that a coroutine inside of a request that has ended waits no more.
+  if entry.request and entry.request:ended() then return end
   entry.semaphore:post(1)
 end
 
