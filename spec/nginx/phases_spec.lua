@@ -46,12 +46,20 @@ describe("nginx: phases:", function()
                     LOOKED[#LOOKED + 1] = tostring(ok) .. " " .. err.kind
                     ok, err = orm.instance(name):check_connection()
                     LOOKED[#LOOKED + 1] = tostring(ok) .. " " .. err.kind
+                end
+                local Copy = orm.entity { name = "Copy", table = "copies", { "id", type = "integer", primary = true } }
+                orm.init { context_name = "copied", driver = "postgres", host = "/nowhere", database = "none",
+                    entities = { Copy }, replicas = { { host = "/elsewhere" } } }
+                for _, connection in ipairs { "read", "write" } do
+                    local em = orm.em("copied"):fork()
+                    local ok, err = pcall(em.find, em, Copy, {}, { connection = connection })
+                    LOOKED[#LOOKED + 1] = tostring(ok) .. " " .. err.kind
                 end]],
             init_worker = "local nothing",
             locations = { ["/looked"] = "ngx.print(table.concat(LOOKED, ', '), ', ', " .. PHASES .. ".look())" },
         }
         local refused = "false unsupported"
-        assert.equal(table.concat({ refused, refused, refused, refused, "7" }, ", "), get "/looked")
+        assert.equal((refused .. ", "):rep(6) .. "7", get "/looked")
     end)
 
     it("init_worker_by_lua blocks, in silence", function()
@@ -65,6 +73,16 @@ describe("nginx: phases:", function()
         assert.equal("7", get "/looked")
         assert.equal("init_worker", raw.secondary:value "select name from users")
         assert.equal(0, logged "blocks the scheduler")
+    end)
+
+    it("exit_worker_by_lua blocks, in silence", function()
+        start { http = ("exit_worker_by_lua_block { %s.write(1) }"):format(PHASES),
+            locations = { ["/look"] = ("ngx.print(%s.look())"):format(PHASES) } }
+        assert.equal("7", get "/look")
+        server:stop()
+        assert.equal("exit_worker", raw.secondary:value "select name from users")
+        assert.equal(0, logged "blocks the scheduler")
+        server = nil
     end)
 
     it("rewrite, access, content and timers wait", function()
@@ -165,6 +183,31 @@ describe("nginx: phases:", function()
         assert.same({ "scope 3, scope 3, scope 3, scope 4", "scope 3" }, { body, headers["x-scope"] })
         assert.equal("no_request_context", get "/logged")
         assert.equal("scope 5, no_request_context, 7", get "/cleared")
+    end)
+
+    it("a program that clears ngx.ctx in a transaction leaves nothing of it behind", function()
+        start { locations = {
+            ["/cleared"] = ([[
+                require("heddle.openresty").request_scope()
+                local em = require("heddle").em()
+                em:begin()
+                em:execute "insert into users values (1, 'lost')"
+                ngx.ctx = {}
+                ngx.print(%s.look())]]):format(PHASES),
+            ["/stats"] = "ngx.print(require('heddle').instance():pool_stats().in_use)",
+        } }
+        for _ = 1, 5 do assert.equal("7", get "/cleared") end -- the pool has two connections
+        assert.equal("0", get "/stats")
+        assert.equal("0", raw.default:value "select count(*) from users")
+    end)
+
+    it("outside of nginx there is nothing to set up", function()
+        start {}
+        local ok, err = pcall(require("heddle.openresty").setup, "spec.nginx.handlers.phases")
+        assert.same({ false, "config" }, { ok, err.kind })
+        assert.matches("openresty", tostring(err))
+        ok, err = pcall(require("heddle.openresty").request_scope)
+        assert.same({ false, "no_request_context" }, { ok, err.kind })
     end)
 
     it("where there is no request there is no scope of one; bad arguments are refused", function()

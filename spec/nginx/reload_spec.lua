@@ -59,8 +59,18 @@ describe("nginx: workers that come and go:", function()
         return count
     end
 
-    it("reload under load: not one request is lost", function()
+    -- What the server has had to say since a time at which it said so much.
+    local function server_log(from)
+        local file = assert(io.open(os.getenv "HEDDLE_TEST_PG_SOCKET" .. "/server.log"))
+        file:seek("set", from or 0)
+        local text = file:read "*a"
+        file:close()
+        return text
+    end
+
+    it("reload under load: not one request is lost, and every connection is closed with a goodbye", function()
         start { workers = 2 }
+        local said = #server_log()
         for _ = 1, 5 do
             local first = send(15)
             server:signal "HUP"
@@ -78,6 +88,10 @@ describe("nginx: workers that come and go:", function()
         check_rows()
         assert.is_true(server_connections() <= 10)
         for _, pid in ipairs(server:workers()) do assert.is_true(descriptors(pid) < 40) end
+        server:stop()
+        server:await("connections are still open", function() return server_connections() == 0 end)
+        server = nil
+        assert.equal("", server_log(said))
     end)
 
     it("what waits when its worker is told to go is finished first", function()
