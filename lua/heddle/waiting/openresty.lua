@@ -239,20 +239,14 @@ function adapter.log(text)
   ngx.log(ngx.WARN, text)
 end
 
-local spare, spare_count = {}, 0
+local spare = {}
 
 local function take_semaphore()
-  if spare_count == 0 then return assert(semaphore.new(0)) end
-  local item = spare[spare_count]
-  spare[spare_count] = nil
-  spare_count = spare_count - 1
-  return item
+  return table.remove(spare) or assert(semaphore.new(0))
 end
 
 local function keep_semaphore(item)
-  if spare_count == 100 then return end
-  spare_count = spare_count + 1
-  spare[spare_count] = item
+  if #spare < 100 then spare[#spare + 1] = item end
 end
 
 -- Seconds after which a wait looks for itself: should its event have got lost; where nobody reads yet; at least.
