@@ -13,7 +13,9 @@ typedef struct request {
 static const char PINNED[] = "heddle.pinned";
 
 static hd_owner *check_owner(lua_State *L) {
-    return ((request *)luaL_checkudata(L, 1, HDL_REQUEST))->owner;
+    hd_owner *owner = ((request *)luaL_checkudata(L, 1, HDL_REQUEST))->owner;
+    if (!owner) luaL_argerror(L, 1, "the request was finalized");
+    return owner;
 }
 
 static void clean_up(void *data) {
@@ -61,11 +63,11 @@ static int request_finish(lua_State *L) {
 /* request:cleanup() -> function, argument: two light userdata, for whoever calls `function(argument)` once when the
  * request ends, in this process and thread, while no Lua runs. */
 static int request_cleanup(lua_State *L) {
-    request *r = luaL_checkudata(L, 1, HDL_REQUEST);
+    hd_owner *owner = check_owner(L);
     pin(L);
-    hd_owner_ref(r->owner);
+    hd_owner_ref(owner);
     lua_pushlightuserdata(L, (void *)(uintptr_t)clean_up);
-    lua_pushlightuserdata(L, r->owner);
+    lua_pushlightuserdata(L, owner);
     return 2;
 }
 
