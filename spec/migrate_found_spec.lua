@@ -95,6 +95,19 @@ databases.each(function(db)
             assert.same({ "20260101000000_a" }, migrator:down())
         end)
 
+        it("M6: the way back is the way there, also where the clock was put back between two migrations", function()
+            local migrator = open({ author() }).migrator
+            dir:write("20260101000000_a.up.sql", "CREATE TABLE a (n integer)")
+            dir:write("20260101000000_a.down.sql", "DROP TABLE a")
+            migrator:up()
+            db:raw():exec "UPDATE heddle_migrations SET executed_at = '2199-12-31 23:59:59.999999'"
+            dir:write("20260101000001_b.up.sql", "CREATE TABLE b (n integer)")
+            dir:write("20260101000001_b.down.sql", "DROP TABLE b")
+            migrator:up()
+            assert.same({ "20260101000001_b" }, migrator:down())
+            assert.same({ "20260101000000_a" }, migrator:down())
+        end)
+
         it("M6: a way back without a transaction that failed and is resolved as done keeps its place", function()
             local migrator = open({ author() }).migrator
             dir:write("20260101000000_a.lua", [[return { transaction = false,

@@ -114,19 +114,29 @@ function record.state_sql(place)
   return "(SELECT state FROM " .. place.table .. " WHERE context = ? AND name = ?)"
 end
 
+-- A moment behind all others, also where the clock went back: it says in which order the way back goes.
+local function moment_on_sqlite(place)
+  local last = query(place, "SELECT " .. EPOCH.sqlite .. " AS last FROM " .. place.table
+    .. " WHERE context = ? ORDER BY executed_at DESC LIMIT 1", place.context.name)[1]
+  local now = core.now()
+  if last and last.last >= now then now = last.last + 2e-6 end
+  return date.format("!%Y-%m-%d %H:%M:%S.%f", now)
+end
+
 ---Writes down a migration.
 ---@param entry { name: string, checksum: string }
 ---@param state "started"|"done"
 ---@param duration number seconds
 function record.put(place, entry, state, duration)
   local is_postgres = place.context.driver_name == "postgres"
-  local sql = "INSERT INTO " .. place.table .. " (context, name, checksum, state, executed_at, duration) VALUES "
-    .. "(?, ?, ?, ?, " .. (is_postgres and "clock_timestamp()" or "?") .. ", ?) ON CONFLICT (context, name) "
-    .. "DO UPDATE SET checksum = excluded.checksum, state = excluded.state, executed_at = excluded.executed_at, "
-    .. "duration = excluded.duration"
   local name = place.context.name
-  if is_postgres then return query(place, sql, name, entry.name, entry.checksum, state, duration) end
-  query(place, sql, name, entry.name, entry.checksum, state, date.format("!%Y-%m-%d %H:%M:%S.%f", core.now()), duration)
+  local moment = is_postgres and "greatest(clock_timestamp(), (SELECT max(executed_at) + interval '1 microsecond' FROM "
+    .. place.table .. " WHERE context = ?))" or "?"
+  query(place, "INSERT INTO " .. place.table .. " (context, name, checksum, state, executed_at, duration) VALUES "
+    .. "(?, ?, ?, ?, " .. moment .. ", ?) ON CONFLICT (context, name) "
+    .. "DO UPDATE SET checksum = excluded.checksum, state = excluded.state, executed_at = excluded.executed_at, "
+    .. "duration = excluded.duration", name, entry.name, entry.checksum, state,
+    is_postgres and name or moment_on_sqlite(place), duration)
 end
 
 ---Writes down how a migration that is there stands now; when it ran stays, since that is the order of the way back.
