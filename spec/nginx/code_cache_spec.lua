@@ -1,30 +1,19 @@
 -- `lua_code_cache off`, as one has it while developing: a Lua state for each request, with connections of its own.
 
 local contexts = require "spec.support.nginx_contexts"
-local databases = require "spec.support.databases"
 local lfs = require "lfs"
 
-local TABLE = "create table users (id integer primary key, name text)"
 
 describe("nginx: without a code cache:", function()
-    local postgres, sqlite, server, raw
+    local both = contexts.both("reload")
+    local server, raw
 
     local function start(opts)
-        postgres, sqlite = databases.open "postgres", databases.open "sqlite"
-        local default, secondary = postgres:config(), sqlite:config()
-        raw = { default = postgres:raw(), secondary = sqlite:raw() }
-        raw.default:exec(TABLE)
-        raw.secondary:exec(TABLE)
         opts.code_cache = false
-        server = contexts.start("reload", default, secondary, opts)
+        server, raw = both:start(opts)
     end
 
-    after_each(function()
-        if server then server:stop() end
-        server = nil
-        postgres:close()
-        sqlite:close()
-    end)
+    after_each(function() both:stop() end)
 
     local function entries(path)
         local count = 0

@@ -2,30 +2,16 @@
 
 local cjson = require "cjson"
 local contexts = require "spec.support.nginx_contexts"
-local databases = require "spec.support.databases"
 local socket = require "socket"
 
-local TABLE = "create table users (id integer primary key, name varchar(20))"
 
 describe("nginx: found:", function()
-    local postgres, sqlite, server, raw
+    local both = contexts.both("found", { pool = { max = 1, acquire_timeout = 5 } })
+    local server, raw
 
-    local function start(opts)
-        postgres, sqlite = databases.open "postgres", databases.open "sqlite"
-        local pool = { pool = { max = 1, acquire_timeout = 5 } }
-        local default, secondary = postgres:config(pool), sqlite:config(pool)
-        raw = { default = postgres:raw(), secondary = sqlite:raw() }
-        raw.default:exec(TABLE)
-        raw.secondary:exec(TABLE)
-        server = contexts.start("found", default, secondary, opts)
-    end
+    local function start(opts) server, raw = both:start(opts) end
 
-    after_each(function()
-        if server then server:stop() end
-        server = nil
-        postgres:close()
-        sqlite:close()
-    end)
+    after_each(function() both:stop() end)
 
     local function answers(body, path)
         local status, got = server:get(path)

@@ -1,30 +1,20 @@
 -- What runs out while nginx serves, and what is lost that Heddle waits with: typed errors, and then service again.
 
 local contexts = require "spec.support.nginx_contexts"
-local databases = require "spec.support.databases"
 local http = require "spec.support.http"
 local relay = require "spec.support.relay"
 
-local TABLE = "create table users (id integer primary key, name text)"
 
 describe("nginx: limits:", function()
-    local postgres, sqlite, server, raw, relayed
+    local both = contexts.both("limits")
+    local server, raw, relayed
 
-    local function start(opts, overrides, sqlite_overrides)
-        postgres, sqlite = databases.open "postgres", databases.open "sqlite"
-        local default, secondary = postgres:config(overrides), sqlite:config(sqlite_overrides)
-        raw = { default = postgres:raw(), secondary = sqlite:raw() }
-        raw.default:exec(TABLE)
-        raw.secondary:exec(TABLE)
-        server = contexts.start("limits", default, secondary, opts)
-    end
+    local function start(...) server, raw = both:start(...) end
 
     after_each(function()
-        if server then server:stop() end
+        both:stop()
         if relayed then relayed:stop() end
-        server, relayed = nil, nil
-        postgres:close()
-        sqlite:close()
+        relayed = nil
     end)
 
     local function get(path)

@@ -1,29 +1,16 @@
 -- nginx's phases: which wait, which block, which refuse; and the scope of a whole request.
 
 local contexts = require "spec.support.nginx_contexts"
-local databases = require "spec.support.databases"
 
-local TABLE = "create table users (id integer primary key, name text)"
 local PHASES = "require('spec.nginx.handlers.phases')"
 
 describe("nginx: phases:", function()
-    local postgres, sqlite, server, raw
+    local both = contexts.both("phases", { pool = { max = 2 } })
+    local server, raw
 
-    local function start(opts)
-        postgres, sqlite = databases.open "postgres", databases.open "sqlite"
-        local default, secondary = postgres:config { pool = { max = 2 } }, sqlite:config()
-        raw = { default = postgres:raw(), secondary = sqlite:raw() }
-        raw.default:exec(TABLE)
-        raw.secondary:exec(TABLE)
-        server = contexts.start("phases", default, secondary, opts)
-    end
+    local function start(opts) server, raw = both:start(opts) end
 
-    after_each(function()
-        if server then server:stop() end
-        server = nil
-        postgres:close()
-        sqlite:close()
-    end)
+    after_each(function() both:stop() end)
 
     local function get(path)
         local status, body, headers = server:get(path)

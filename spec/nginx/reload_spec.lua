@@ -1,32 +1,21 @@
 -- Workers come and go: no request is lost by it, nothing stays of those that have gone.
 
 local contexts = require "spec.support.nginx_contexts"
-local databases = require "spec.support.databases"
 local http = require "spec.support.http"
 local lfs = require "lfs"
 local socket = require "socket"
 
-local TABLE = "create table users (id integer primary key, name text)"
 
 describe("nginx: workers that come and go:", function()
-    local postgres, sqlite, server, raw, last
+    local both = contexts.both("reload", { pool = { max = 5 } })
+    local server, raw, last
 
     local function start(opts)
-        postgres, sqlite = databases.open "postgres", databases.open "sqlite"
-        local default, secondary = postgres:config { pool = { max = 5 } }, sqlite:config()
-        raw = { default = postgres:raw(), secondary = sqlite:raw() }
-        raw.default:exec(TABLE)
-        raw.secondary:exec(TABLE)
         last = 0
-        server = contexts.start("reload", default, secondary, opts)
+        server, raw = both:start(opts)
     end
 
-    after_each(function()
-        if server then server:stop() end
-        server = nil
-        postgres:close()
-        sqlite:close()
-    end)
+    after_each(function() both:stop() end)
 
     local function send(n)
         local list = {}

@@ -2,33 +2,24 @@
 -- directory has one that takes minutes.
 
 local contexts = require "spec.support.nginx_contexts"
-local databases = require "spec.support.databases"
 local http = require "spec.support.http"
 local lfs = require "lfs"
 local socket = require "socket"
 
-local TABLE = "create table users (id integer primary key, name varchar(20))"
 local WORKERS, POOL = 2, 4
 
 describe("nginx: soak:", function()
-    local postgres, sqlite, server, raw, last
+    local both = contexts.both("requests", { pool = { max = POOL } })
+    local server, raw, last
 
     before_each(function()
-        postgres, sqlite = databases.open "postgres", databases.open "sqlite"
-        local pool = { pool = { max = POOL } }
-        local default, secondary = postgres:config(pool), sqlite:config(pool)
-        raw = { default = postgres:raw(), secondary = sqlite:raw() }
-        raw.default:exec(TABLE)
-        raw.secondary:exec(TABLE)
+        server, raw = both:start { workers = WORKERS }
         for _, db in pairs(raw) do db:exec "insert into users values (1000, 'kept')" end
         last = 1000
-        server = contexts.start("requests", default, secondary, { workers = WORKERS })
     end)
 
     after_each(function()
-        if server then server:stop() end
-        postgres:close()
-        sqlite:close()
+        both:stop()
     end)
 
     -- Path, and the status of its answer.

@@ -8,6 +8,7 @@
 -- cache, for each request).
 
 local cjson = require "cjson"
+local databases = require "spec.support.databases"
 
 local contexts = {}
 
@@ -38,6 +39,42 @@ function contexts.start(handlers, default, secondary, opts)
         lua = ("require(%q)[ngx.var[1]]()"):format(module),
     }
     return require("spec.support.nginx").start(opts)
+end
+
+local TABLE = "create table users (id integer primary key, name varchar(20))"
+
+local Both = {}
+Both.__index = Both
+
+--- For the specs of a file: fresh databases with a table of users, the first on PostgreSQL, the second on SQLite, and
+--- nginx over them.
+--
+--     local both = contexts.both("requests", { pool = { max = 2 } })       -- for both contexts
+--     local server, raw = both:start(opts, { ... }, { ... })               -- for this one's contexts
+--     after_each(function() both:stop() end)
+function contexts.both(handlers, overrides)
+    return setmetatable({ handlers = handlers, overrides = overrides }, Both)
+end
+
+---@return table server
+---@return table raw { default =, secondary = }
+function Both:start(opts, default, secondary)
+    self.postgres, self.sqlite = databases.open "postgres", databases.open "sqlite"
+    local first = self.postgres:config(default or self.overrides)
+    local second = self.sqlite:config(secondary or self.overrides)
+    local raw = { default = self.postgres:raw(), secondary = self.sqlite:raw() }
+    raw.default:exec(TABLE)
+    raw.secondary:exec(TABLE)
+    self.server = contexts.start(self.handlers, first, second, opts)
+    return self.server, raw
+end
+
+function Both:stop()
+    local server = self.server
+    self.server = nil
+    if server then server:stop() end
+    self.postgres:close()
+    self.sqlite:close()
 end
 
 return contexts
