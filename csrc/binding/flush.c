@@ -234,6 +234,7 @@ static const luaL_Reg functions[] = {{"flush", flush_new}, {NULL, NULL}};
 void hdl_open_flush(lua_State *L) {
     hdl_new_class(L, HDL_FLUSH, methods, flush_free);
     hdl_add_methods(L, HDL_FLUSH, hdl_flush_gather_methods);
+    hdl_add_methods(L, HDL_FLUSH, hdl_flush_lane_methods);
     hdl_add_methods(L, HDL_FLUSH, hdl_flush_apply_methods);
     luaL_setfuncs(L, functions, 0);
 }

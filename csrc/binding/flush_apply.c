@@ -13,9 +13,19 @@ typedef struct apply {
     const hdl_entity *entity;
     const hdl_kind *kind; /* of the row's instance */
     hd_shelf *shelf;
-    int instances, blocks, instance, block, normal; /* places on the stack */
-    int base, normal_count;
+    int instances, blocks, instance, block, normal, names; /* places on the stack */
+    int block_number, base, normal_count;
 } apply;
+
+static void push_name(const apply *a, int column) {
+    lua_pushvalue(a->L, a->names + column);
+}
+
+/* The property's value in the instance. */
+static void push_current(const apply *a, int column) {
+    push_name(a, column);
+    lua_rawget(a->L, a->instance);
+}
 
 /* (flush, id, state, ...) */
 static void prepare_apply(lua_State *L, apply *a) {
@@ -41,7 +51,11 @@ static void prepare_apply(lua_State *L, apply *a) {
     a->instance = 8;
     a->block = 9;
     a->normal_count = (int)lua_rawlen(L, 7);
+    a->block_number = 0;
+    a->names = 10;
     lua_settop(L, 9);
+    luaL_checkstack(L, a->entity->core.column_count + 20, "apply");
+    for (int c = 0; c < a->entity->core.column_count; c++) hdl_push_property(L, a->entity, c);
 }
 
 static void enter_row(apply *a, uint32_t slot) {
@@ -50,6 +64,8 @@ static void enter_row(apply *a, uint32_t slot) {
     lua_rawgeti(L, a->instances, (int)slot + 1);
     lua_replace(L, a->instance);
     a->kind = hdl_kind_of(L, a->entity, a->instance);
+    a->base = place.base;
+    if (place.block == a->block_number) return;
     if (hdl_rawgeti(L, a->blocks, place.block) != LUA_TTABLE) {
         lua_pop(L, 1);
         lua_createtable(L, place.rows * a->entity->core.column_count, 0);
@@ -57,7 +73,7 @@ static void enter_row(apply *a, uint32_t slot) {
         lua_rawseti(L, a->blocks, place.block);
     }
     lua_replace(L, a->block);
-    a->base = place.base;
+    a->block_number = place.block;
 }
 
 /* A property whose stored form differs from what the program gave: the given one is remembered for revert. */
@@ -65,10 +81,9 @@ static void note_given(apply *a, int column) {
     lua_State *L = a->L;
     lua_pushvalue(L, a->instance);
     lua_rawseti(L, a->normal, ++a->normal_count);
-    hdl_push_property(L, a->entity, column);
+    push_name(a, column);
     lua_rawseti(L, a->normal, ++a->normal_count);
-    hdl_push_property(L, a->entity, column);
-    lua_rawget(L, a->instance);
+    push_current(a, column);
     lua_rawseti(L, a->normal, ++a->normal_count);
 }
 
@@ -120,13 +135,12 @@ static void settle_column(apply *a, int c) {
     const unsigned servers = HD_COL_GENERATED | HD_COL_VERSION;
     if (!column->raw || (column->core->flags & servers) || !hdl_owns(a->kind, c)) return;
     int top = lua_gettop(L);
-    hdl_push_property(L, a->entity, c);
-    lua_rawget(L, a->instance);
+    push_current(a, c);
     lua_rawgeti(L, a->block, a->base + c + 1);
     if (hdl_is_mutable(column) ? !hdl_same_image(L, top + 1, top + 2)
                                : !is_identical(L, top + 1, top + 2)) {
         note_given(a, c);
-        hdl_push_property(L, a->entity, c);
+        push_name(a, c);
         if (hdl_is_mutable(column))
             hdl_push_from_image(L, top + 2, column);
         else
@@ -141,8 +155,7 @@ static void note_overruled(apply *a, const hd_change *change, int c) {
     bool expressed = change->expressions && change->expressions[c];
     if (change->op != HD_INSERT && !expressed) return;
     lua_State *L = a->L;
-    hdl_push_property(L, a->entity, c);
-    lua_rawget(L, a->instance);
+    push_current(a, c);
     bool given = !lua_isnil(L, -1);
     lua_pop(L, 1);
     if (given) note_given(a, c);
@@ -154,7 +167,7 @@ static void apply_column(apply *a, const hd_change *change, int c) {
     set_snapshot(a, c, value);
     if (!change->came[c] || !a->entity->columns[c].raw) return;
     note_overruled(a, change, c);
-    hdl_push_property(L, a->entity, c);
+    push_name(a, c);
     hdl_push_value(L, value, &a->entity->columns[c]);
     lua_rawset(L, a->instance);
 }
@@ -165,10 +178,69 @@ static bool is_applied(const apply *a, const hd_change *change) {
            change->slot != HD_NO_SLOT;
 }
 
+static bool is_float(lua_State *L, double expected) {
+    if (lua_type(L, -1) != LUA_TNUMBER) return false;
+#if !HDL_DOUBLES
+    if (lua_isinteger(L, -1)) return false;
+#endif
+    double number = lua_tonumber(L, -1);
+    return number == expected && !signbit(number) == !signbit(expected);
+}
+
+static bool is_integer(lua_State *L, int64_t expected) {
+#if HDL_DOUBLES
+    const int64_t exact = INT64_C(1) << 53;
+    return expected < exact && expected > -exact && is_float(L, (double)expected);
+#else
+    return lua_isinteger(L, -1) && lua_tointeger(L, -1) == expected;
+#endif
+}
+
+static bool is_text(lua_State *L, const hd_value *value) {
+    size_t len;
+    if (lua_type(L, -1) != LUA_TSTRING) return false;
+    const char *text = lua_tolstring(L, -1, &len);
+    return len == value->len && memcmp(text, value->as.p, len) == 0;
+}
+
+/* Does the value on top of the stack stand for the written one already, in the form in which it would be read? False also
+ * where that would be long to tell. */
+static bool is_normal(lua_State *L, const hdl_column *column, const hd_value *value) {
+    if (column->as != HDL_AS_PLAIN || column->list) return false;
+    switch (value->kind) {
+    case HD_TEXT:
+        return is_text(L, value);
+    case HD_INT:
+        return is_integer(L, value->as.i);
+    case HD_FLOAT:
+        return is_float(L, value->as.f);
+    case HD_TIMESTAMP:
+        return value->as.i % 1000000 == 0 ? is_integer(L, value->as.i / 1000000)
+                                          : is_float(L, (double)value->as.i / 1e6);
+    default:
+        return false;
+    }
+}
+
+/* What the program gave is what was written: it becomes the snapshot as it is. */
+static bool keep_column(apply *a, const hd_change *change, int c) {
+    lua_State *L = a->L;
+    const hdl_column *column = &a->entity->columns[c];
+    if (change->came[c] || !column->raw) return false;
+    push_current(a, c);
+    if (is_normal(L, column, &change->set[c])) {
+        lua_rawseti(L, a->block, a->base + c + 1);
+        return true;
+    }
+    lua_pop(L, 1);
+    return false;
+}
+
 static void apply_columns(apply *a, const hd_change *change) {
     for (int c = 0; c < a->entity->core.column_count; c++) {
         bool written = hdl_is_written(&change->set[c]);
         if (!hdl_owns(a->kind, c)) continue;
+        if (written && keep_column(a, change, c)) continue;
         if (written) apply_column(a, change, c);
         if (!written || !change->came[c]) settle_column(a, c);
     }
@@ -248,7 +320,7 @@ static void revert_change(apply *a, const hd_change *change) {
         hd_value none = hd_null();
         const hd_value *old = change->op == HD_INSERT ? &none : &change->old[c];
         if (change->came[c] && column->raw) {
-            hdl_push_property(L, a->entity, c);
+            push_name(a, c);
             hdl_push_value(L, old, column);
             lua_rawset(L, a->instance);
         }

@@ -100,13 +100,13 @@ static void convert_snapshot(gather *g, int column, hd_value *out) {
 }
 
 /* A relation that was never assigned is NULL, not a column left out: rows of one tree stay rows of one statement. */
-static void fill_relations(gather *g) {
-    const hd_entity *entity = &g->entity->core;
+void hdl_fill_relations(hd_change *change) {
+    const hd_entity *entity = change->entity;
     const unsigned filled = HD_COL_AUTO_KEY | HD_COL_SERVER_DEFAULT | HD_COL_GENERATED;
     for (int k = 0; k < entity->foreign_key_count; k++) {
         const hd_foreign_key *key = &entity->foreign_keys[k];
         for (int i = 0; i < key->count; i++) {
-            hd_value *set = &g->change->set[key->columns[i]];
+            hd_value *set = &change->set[key->columns[i]];
             const hd_column *column = &entity->columns[key->columns[i]];
             if (set->kind != HD_DEFAULT || !(column->flags & HD_COL_NULLABLE) ||
                 (column->flags & filled))
@@ -136,7 +136,7 @@ static int flush_insert(lua_State *L) {
             set->type = g.entity->core.columns[c].type;
         }
     }
-    fill_relations(&g);
+    hdl_fill_relations(g.change);
     return hdl_push_change(L, g.change);
 }
 

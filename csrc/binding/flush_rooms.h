@@ -1,4 +1,4 @@
-/* What the rooms of a flush share: gather (flush_gather.c), run (flush.c), apply (flush_apply.c). */
+/* What the rooms of a flush share: gather (flush_gather.c, flush_lane.c), run (flush.c), apply (flush_apply.c). */
 #ifndef HDL_FLUSH_ROOMS_H
 #define HDL_FLUSH_ROOMS_H
 
@@ -28,7 +28,11 @@ void hdl_express(lua_State *L, int flush, hd_change *change, int column);
 /* Pushes the object of a column that is HD_EXPRESSION. */
 void hdl_push_expression(lua_State *L, int flush, const hd_change *change, int column);
 
+/* flush_gather.c: a relation of a new row that was never assigned becomes NULL. */
+void hdl_fill_relations(hd_change *change);
+
 /* Methods of the class, by room. */
-extern const luaL_Reg hdl_flush_gather_methods[], hdl_flush_apply_methods[];
+extern const luaL_Reg hdl_flush_gather_methods[], hdl_flush_lane_methods[],
+    hdl_flush_apply_methods[];
 
 #endif

@@ -6,6 +6,7 @@ local compat = require("heddle.compat")
 local execute = require("heddle.flush.execute")
 local gather = require("heddle.flush.gather")
 local hooks = require("heddle.hooks")
+local lane = require("heddle.flush.lane")
 local merge = require("heddle.merge")
 local prepare = require("heddle.flush.prepare")
 local transaction = require("heddle.transaction")
@@ -72,7 +73,7 @@ function flush.break_off(em)
   if state.open and state.commits and em.link:log()[1] then transaction.doubt(em) end
   if state.open then compat.pcall(transaction.undo_flush, em, state) end
   watch.close(em)
-  undo.rollback(em, state.mark)
+  if state.mark then undo.rollback(em, state.mark) end
   em.flushing, em.hook = false, nil
 end
 
@@ -83,10 +84,8 @@ local function fail(em, state, err)
   error(err, 0)
 end
 
----Writes what is pending. Raises; then entities and bookkeeping are as they were before it.
----@param em table
-function flush.flush(em)
-  hooks.refuse(em, "flush")
+-- With everything that can be part of a flush.
+local function flush_all(em)
   local state = { mark = undo.mark(em) }
   em.flushing = state
   local ok, err = compat.pcall(run_flush, em, state)
@@ -94,6 +93,18 @@ function flush.flush(em)
   undo.forget(em, state.mark)
   em.flushing, em.hook = false, nil
   if not ok then error(err, 0) end
+end
+
+---Writes what is pending. Raises; then entities and bookkeeping are as they were before it.
+---@param em table
+function flush.flush(em)
+  hooks.refuse(em, "flush")
+  local written, broken, err = lane.flush(em)
+  if broken then
+    flush.break_off(em)
+    error(err, 0)
+  end
+  if not written then flush_all(em) end
 end
 
 return flush

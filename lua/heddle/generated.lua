@@ -27,6 +27,12 @@ local function columns_of(map)
   return list
 end
 
+---Whether an entity has generated properties.
+---@return boolean
+function generated.has_columns(map)
+  return columns_of(map)[1] ~= nil
+end
+
 local function is_assigned(shelf, slot, e, column)
   local overlay, view = shelf.overlay[slot], column.view
   local value

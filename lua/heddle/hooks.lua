@@ -165,6 +165,13 @@ local function generators(map)
   return list
 end
 
+---Whether an entity has properties that Heddle fills: `on_create`, `on_update`.
+---@return boolean
+function hooks.generates(map)
+  local list = generators(map)
+  return list.create[1] ~= nil or list.update[1] ~= nil
+end
+
 local function generate(em, row)
   for _, view in ipairs(generators(getmetatable(row.e).mapping)[row.op]) do
     if view.embedded then
