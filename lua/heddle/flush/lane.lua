@@ -94,6 +94,11 @@ local function reread(em, batch)
   end
 end
 
+-- Rows that differed in form only ("1.5" and "1.50") get the form that a read gives.
+local function settle(batch, part)
+  for _, slot in ipairs(part.same or {}) do batch:settle(part.shelf.mapping.id, part.shelf, slot) end
+end
+
 local function apply(em, batch, work)
   undo.note(em, { kind = "lane", flush = batch, parts = work })
   for i = 1, #work do
@@ -104,7 +109,7 @@ local function apply(em, batch, work)
       shelf.new = {}
     end
     batch:apply(shelf.mapping.id, shelf)
-    for _, slot in ipairs(part.same or {}) do batch:settle(shelf.mapping.id, shelf, slot) end
+    settle(batch, part)
   end
 end
 
@@ -122,7 +127,11 @@ end
 local function run(em, work, state)
   local batch = gathered(em, work)
   if not batch then return false end
-  if batch:count() > 0 then write(em, batch, state) end
+  if batch:count() == 0 then
+    for i = 1, #work do settle(batch, work[i]) end
+    return true
+  end
+  write(em, batch, state)
   apply(em, batch, work)
   if state.blind then reread(em, batch) end
   return true
