@@ -105,6 +105,7 @@ build = {
                 "csrc/core/write_guarded.c",
                 "csrc/core/write_shape.c",
                 "csrc/core/write_sql.c",
+                "csrc/core/write_texts.c",
                 "csrc/core/write_whole.c",
             },
             defines = { "_GNU_SOURCE" },

@@ -112,6 +112,7 @@ typedef struct hdl_model {
     hdl_entity *entities;
     uint32_t count;
     const hd_dialect *dialect;
+    hd_write_texts texts; /* that flushes have written */
 } hdl_model;
 
 /* A text with its parameters and results, ready to run. */

@@ -19,7 +19,8 @@ static int flush_free(lua_State *L) {
 /* core.flush(model, batch_size, now) */
 static int flush_new(lua_State *L) {
     hdl_model *model = hdl_check_model(L, 1);
-    hd_flush_options options = {model->dialect, (uint32_t)luaL_optinteger(L, 2, 0), 0};
+    hd_flush_options options = {model->dialect, (uint32_t)luaL_optinteger(L, 2, 0), 0,
+                                &model->texts};
     options.now = (int64_t)(luaL_optnumber(L, 3, 0) * 1e6);
     hdl_flush *f = hdl_new_userdata(L, sizeof *f, HDL_FLUSH);
     f->model = model;

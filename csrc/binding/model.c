@@ -18,6 +18,7 @@ hdl_entity *hdl_check_entity(lua_State *L, hdl_model *model, int index) {
 
 static int model_free(lua_State *L) {
     hdl_model *model = hdl_check_model(L, 1);
+    hd_write_texts_free(&model->texts);
     hd_arena_free(&model->arena);
     model->entities = NULL;
     model->count = 0;
@@ -316,6 +317,7 @@ static int model_new(lua_State *L) {
     const hd_driver *driver = lua_touserdata(L, 1);
     hdl_model *model = hdl_new_userdata(L, sizeof *model, HDL_MODEL);
     hd_arena_init(&model->arena, &hd_allocator_libc);
+    hd_write_texts_init(&model->texts, &hd_allocator_libc);
     model->dialect = driver->dialect;
     uint32_t count = (uint32_t)lua_rawlen(L, 2);
     model->entities = take(L, model, (count + 1) * sizeof *model->entities);

@@ -19,13 +19,15 @@
 #include "base/arena.h"
 #include "batch.h"
 #include "change.h"
+#include "write_texts.h"
 
 typedef struct hd_flush hd_flush;
 
 typedef struct hd_flush_options {
     const hd_dialect *dialect;
-    uint32_t batch_size; /* rows of one statement at most; 0: 1000 */
-    int64_t now;         /* microseconds since 1970, for timestamp versions */
+    uint32_t batch_size;   /* rows of one statement at most; 0: 1000 */
+    int64_t now;           /* microseconds since 1970, for timestamp versions */
+    hd_write_texts *texts; /* the context's; NULL: every text is written anew */
 } hd_flush_options;
 
 /* NULL: out of memory. */

@@ -29,10 +29,15 @@ typedef struct builder {
 /* ---- statements ---- */
 
 static bool write_text(const builder *b, const cut *c, hd_statement *statement) {
+    const hd_flush_options *options = &b->flush->options;
+    if (hd_write_texts_find(options->texts, b->shape, c->form, c->per, &b->flush->work, statement))
+        return true;
     hd_buffer sql;
     hd_buffer_init(&sql, b->flush->mem);
-    hd_write_sql(&sql, b->flush->options.dialect, b->shape, c->form, c->per);
-    return hd_flush_take_text(b->flush, statement, &sql);
+    hd_write_sql(&sql, options->dialect, b->shape, c->form, c->per);
+    if (!hd_flush_take_text(b->flush, statement, &sql)) return false;
+    hd_write_texts_keep(options->texts, b->shape, c->form, c->per, statement);
+    return true;
 }
 
 static bool set_types(const builder *b, const cut *c, hd_statement *statement) {

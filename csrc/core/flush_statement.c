@@ -84,7 +84,7 @@ hd_statement *hd_flush_add_statement(hd_flush *flush, const hd_flush_part *part)
     void *old[2] = {flush->batch.statements, flush->parts};
     uint32_t count = flush->batch.count;
     if (count == flush->statement_capacity) {
-        uint32_t capacity = count ? count * 2 : 8;
+        uint32_t capacity = count ? count * 4 : 2;
         flush->batch.statements = hd_arena_alloc(&flush->work, capacity * sizeof(hd_statement));
         flush->parts = hd_arena_alloc(&flush->work, capacity * sizeof(hd_flush_part));
         if (!flush->batch.statements || !flush->parts) return NULL;

@@ -3,12 +3,15 @@
 #include "flush_support.h"
 #include "keys_sql.h"
 #include "write_sql.h"
+#include "write_texts.h"
 
 static const hd_dialect server = {.dollar_params = true, .bulk_unnest = true, .max_params = 65535};
 static const hd_dialect file = {.row_sequence = true, .max_params = 32766, .insert_rows = 100};
 
 static hd_flush *flush;
 static hd_buffer out;
+static hd_write_texts texts[2]; /* the file's, the server's */
+static uint32_t found;
 static bool fetched; /* the next text's keys came from the keys batch */
 
 static int set_up(void **state) {
@@ -16,6 +19,7 @@ static int set_up(void **state) {
     make_schema(state);
     flush = hd_flush_new(&hd_allocator_libc, &options);
     hd_buffer_init(&out, &hd_allocator_libc);
+    for (int i = 0; i < 2; i++) hd_write_texts_init(&texts[i], &hd_allocator_libc);
     fetched = false;
     return flush ? 0 : -1;
 }
@@ -24,11 +28,27 @@ static int tear_down(void **state) {
     (void)state;
     hd_flush_free(flush);
     hd_buffer_free(&out);
+    for (int i = 0; i < 2; i++) hd_write_texts_free(&texts[i]);
     return 0;
 }
 
 static hd_write write_of(hd_change *change) {
     return (hd_write){.change = change, .op = change->op, .key_column = -1};
+}
+
+/* What was kept is what would be written, whatever was kept before. */
+static void check_kept(hd_write_texts *kept, const hd_write_shape *shape, hd_write_form form,
+                       uint32_t n) {
+    hd_statement written = {.sql = hd_buffer_text(&out), .sql_len = out.len}, again;
+    written.hash = hd_sql_hash(written.sql, written.sql_len);
+    if (!hd_write_texts_find(kept, shape, form, n, hd_flush_arena(flush), &again)) {
+        hd_write_texts_keep(kept, shape, form, n, &written);
+        if (!hd_write_texts_find(kept, shape, form, n, hd_flush_arena(flush), &again)) return;
+    }
+    found++;
+    assert_int_equal(again.sql_len, written.sql_len);
+    assert_string_equal(again.sql, written.sql);
+    assert_true(again.hash == written.hash);
 }
 
 static const char *text(const hd_dialect *dialect, const hd_write *write, bool guarded,
@@ -38,6 +58,7 @@ static const char *text(const hd_dialect *dialect, const hd_write *write, bool g
     shape.keys_fetched = fetched;
     hd_buffer_clear(&out);
     hd_write_sql(&out, dialect, &shape, form, n);
+    check_kept(&texts[dialect == &server], &shape, form, n);
     return hd_buffer_text(&out);
 }
 
@@ -302,6 +323,22 @@ static void writes_are_alike_when_their_statement_is(void **state) {
     assert_false(hd_write_alike(&c, &d));
 }
 
+static void texts_are_found_again(void **state) {
+    (void)state;
+    hd_write w = write_of(whole_author());
+    found = 0;
+    text(&server, &w, true, HD_FORM_ARRAYS, 5);
+    const char *five = strdup(hd_buffer_text(&out));
+    assert_int_equal(found, 1);
+    assert_string_equal(text(&server, &w, true, HD_FORM_ARRAYS, 7), five); /* one for any number */
+    free((char *)five);
+    for (uint32_t n = 1; n < 90; n++) text(&file, &w, false, HD_FORM_VALUES, n); /* more than fit */
+    assert_int_equal(found, 91);
+    w.change->set[AUTHOR_VERSION] = (hd_value){.kind = HD_DEFAULT};
+    text(&file, &w, false, HD_FORM_VALUES, 2);
+    assert_int_equal(found, 92);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -316,6 +353,7 @@ int main(void) {
         TEST(updates_and_deletes_guard_themselves),
         TEST(names_are_quoted_and_casts_are_the_columns_own),
         TEST(keys_are_asked_for_by_count),
+        TEST(texts_are_found_again),
         TEST(writes_are_alike_when_their_statement_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

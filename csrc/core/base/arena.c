@@ -1,11 +1,15 @@
 /* Arena: a list of blocks, newest first; each at least as large as the last. Items are never freed
- * one by one. The oldest block survives a reset, so that a loop of small batches allocates once. */
+ * one by one. The oldest block survives a reset, so that a loop of small batches allocates once.
+ *
+ * The first two blocks are of a size that allocators keep at hand for each thread: most arenas are
+ * made for a row or two, and glibc tidies its whole heap up before it gives a block that is larger. */
 #include "arena.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
-#define FIRST_BLOCK   4096u
+#define FIRST_BLOCK   1008u /* with the header 1 KiB */
 #define LARGEST_BLOCK (1u << 20)
 #define ALIGN         16u
 
@@ -29,7 +33,9 @@ static void enter_block(hd_arena *arena, hd_arena_block *block) {
 }
 
 static int add_block(hd_arena *arena, size_t need) {
-    size_t size = arena->block ? arena->block->size * 2 : FIRST_BLOCK;
+    const hd_arena_block *last = arena->block;
+    bool grows = last && (last->older || last->size > FIRST_BLOCK);
+    size_t size = grows ? last->size * 2 : FIRST_BLOCK;
     if (size > LARGEST_BLOCK) size = LARGEST_BLOCK;
     if (size < need) size = need;
     if (size > SIZE_MAX - header) return -1;
