@@ -78,6 +78,7 @@ build = {
                 "csrc/core/flush_cycle.c",
                 "csrc/core/flush_keys.c",
                 "csrc/core/flush_park.c",
+                "csrc/core/flush_plain.c",
                 "csrc/core/flush_plan.c",
                 "csrc/core/flush_refuse.c",
                 "csrc/core/flush_result.c",

@@ -1,7 +1,7 @@
 /* Inside of a flush, shared by its rooms: flush.c (life), flush_switch.c (row switch),
- * flush_plan.c (versions, keys, order), flush_cycle.c (breaking cycles), flush_park.c (rows at
- * spare values), flush_keys.c, flush_body.c (batches), flush_result.c (what comes back),
- * flush_blame.c (errors). */
+ * flush_plan.c (versions, keys, order), flush_plain.c (where no order is to be found),
+ * flush_cycle.c (breaking cycles), flush_park.c (rows at spare values), flush_keys.c, flush_body.c
+ * (batches), flush_result.c (what comes back), flush_blame.c (errors). */
 #ifndef HD_FLUSH_PARTS_H
 #define HD_FLUSH_PARTS_H
 
@@ -75,6 +75,11 @@ struct hd_flush {
 
 /* flush_plan.c: everything but versions, again; keys that came meanwhile are kept. */
 hd_error_kind hd_flush_arrange(hd_flush *flush, hd_error *err);
+
+/* flush_plain.c: whether the writes are all of one shape and no constraint can stand between them,
+ * or there is but one; their order then. False: out of memory. */
+bool hd_flush_is_plain(const hd_flush *flush);
+bool hd_flush_order_plainly(hd_flush *flush);
 
 /* flush_switch.c: finds the rows that are deleted and inserted under one key. False: out of
  * memory. */

@@ -202,6 +202,8 @@ static hd_error_kind find_order(hd_flush *flush, hd_error *err) {
     flush->dropped = NULL;
     flush->spares = NULL;
     flush->deferred = flush->roomy = false;
+    if (hd_flush_is_plain(flush))
+        return hd_flush_order_plainly(flush) ? HD_OK : hd_error_memory(err);
     for (;;) {
         kind = hd_constraints_edges(&flush->work, flush->options.dialect, flush->writes,
                                     flush->write_count, flush->by_change, &edges);
