@@ -2,8 +2,10 @@
  * classes and the one place where a core error becomes a Lua error. */
 #include "binding.h"
 
+#include <limits.h>
 #include <string.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 void *hdl_new_userdata(lua_State *L, size_t size, const char *name) {
     void *p = lua_newuserdata(L, size);
@@ -123,8 +125,21 @@ static int monotonic(lua_State *L) {
     return 1;
 }
 
-static const luaL_Reg functions[] = {
-    {"on_error", on_error}, {"now", now}, {"clock", monotonic}, {NULL, NULL}};
+/* ---- Place ---- */
+
+/* core.directory() -> where the process stands, nil when it cannot be told. */
+static int directory(lua_State *L) {
+    char path[PATH_MAX];
+    if (getcwd(path, sizeof path) == NULL) return 0;
+    lua_pushstring(L, path);
+    return 1;
+}
+
+static const luaL_Reg functions[] = {{"on_error", on_error},
+                                     {"now", now},
+                                     {"clock", monotonic},
+                                     {"directory", directory},
+                                     {NULL, NULL}};
 
 __attribute__((visibility("default"))) int luaopen_heddle_core(lua_State *L);
 

@@ -59,6 +59,16 @@ compat.searchpath = package.searchpath or function(name, path)
   return nil
 end
 
+---What `require` asks for a module, in turn; the first of them knows `package.preload`.
+compat.searchers = package.searchers or package.loaders
+
+---Compiles the text of a file of Heddle's, bytecode too.
+---@param text string
+---@param name string the chunk's name
+---@return function|nil chunk
+---@return string|nil err
+compat.compile = loadstring or load
+
 -- The largest integer up to which a double holds every one.
 local EXACT = 2 ^ 53
 

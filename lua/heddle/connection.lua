@@ -1,7 +1,8 @@
 --- From the keys of a configuration to the options that a driver understands, a list of names and texts.
 local compat = require("heddle.compat")
 local options = require("heddle.options")
-local url = require("heddle.url")
+local later = require("heddle.later")
+local url = later.module("heddle.url")
 
 local connection = {}
 

@@ -1,21 +1,20 @@
 --- Context: one named database with its configuration, pool, mappings and global entity manager. What
 --- `orm.instance(name)` gives.
-local blame = require("heddle.blame")
+local later = require("heddle.later")
+local blame = later.module("heddle.blame")
 local compat = require("heddle.compat")
 local config = require("heddle.config")
 local core = require("heddle.core")
 local discovery = require("heddle.discovery")
 local errors = require("heddle.errors")
-local events = require("heddle.events")
 local filters = require("heddle.named_filters.mapped")
-local logging = require("heddle.logging")
 local mapping = require("heddle.mapping")
 local membership = require("heddle.mapping.membership")
-local own_writes = require("heddle.own_writes")
-local raw_sql = require("heddle.raw_sql")
+local own_writes = later.module("heddle.own_writes")
+local raw_sql = later.module("heddle.raw_sql")
 local registry = require("heddle.registry")
-local replicas = require("heddle.replicas")
-local wait = require("heddle.wait")
+local replicas = later.module("heddle.replicas")
+local wait = later.module("heddle.wait")
 local waiting = require("heddle.waiting")
 
 local pcall = compat.pcall
@@ -25,15 +24,12 @@ Context.__index = Context
 
 local context = {}
 
----Set by heddle.manager: makes the entity manager of a context (scope nil: a free fork).
----@type fun(context: table, scope: table|nil): table
-context.manager = nil
----Set by heddle.manager: makes the redirecting handle that `orm.em(name)` gives.
----@type fun(name: string): table
-context.handle = nil
----Set by heddle.stream: ends those that are open in a context.
----@type fun(context: table)
-context.end_streams = nil
+-- What a manager, a handle and the streams put here when they are loaded:
+--   manager(context, scope|nil)  makes the context's entity manager; scope nil: a free fork
+--   handle(name)                 makes the redirecting handle that `orm.em(name)` gives
+--   end_streams(context)         ends those that are open
+later.fill(context, { ["heddle.manager"] = "manager", ["heddle.handle"] = "handle" })
+function context.end_streams() end
 
 local load_driver = {}
 
@@ -59,13 +55,6 @@ local function limits_of(made)
   }
 end
 
--- An object of the class that a module gives, which is loaded when something is first asked of it.
-local function later(self, module)
-  return setmetatable({ context = self }, {
-    __index = function(object, key) return setmetatable(object, require(module))[key] end,
-  })
-end
-
 ---Makes and registers a context. Raises `config`, `duplicate_context`, `metadata`.
 ---@param given table
 ---@param base_dir string|nil
@@ -86,11 +75,13 @@ function context.init(given, base_dir)
   self.driver = driver_of(made.driver)
   self:add(classes)
   self.pool = core.pool(self.driver, made.driver_options(), limits_of(made))
-  self.replicas, self.writes = replicas.open(made, self.driver, limits_of(made)), own_writes.mark()
+  if made.replicas[1] then
+    self.replicas, self.writes = replicas.open(made, self.driver, limits_of(made)), own_writes.mark()
+  end
   self.em = context.handle(self.name)
-  self.schema = later(self, "heddle.schema")
-  self.migrator = later(self, "heddle.migrator")
-  self.seeder = later(self, "heddle.seeder")
+  self.schema = later.object({ context = self }, "heddle.schema")
+  self.migrator = later.object({ context = self }, "heddle.migrator")
+  self.seeder = later.object({ context = self }, "heddle.seeder")
   if made.debug and made.debug.traceback then errors.debug = true end
   registry.add(self)
   return self
@@ -132,8 +123,12 @@ function Context:new_manager(scope)
   return context.manager(self, scope)
 end
 
-Context.on, Context.emit, Context.emit_all, Context.report = events.on, events.emit, events.emit_all, events.report
-Context.is_logged, Context.log, Context.comment = logging.is_on, logging.log, logging.comment
+later.fill(Context, { ["heddle.events"] = "on emit emit_all report", ["heddle.logging"] = "log comment" })
+
+---Whether statements are told to somebody.
+function Context:is_logged()
+  return self.config.is_told or self.listeners.query ~= nil
+end
 
 -- Links ----------------------------------------------------------------------------------------------------
 

@@ -1,11 +1,12 @@
 --- Reads the table given to `orm.entity` or `orm.embeddable`: checks every option and gives the definition,
 --- which knows no context yet. Targets of relations are looked up later, by the mapping.
 local class = require("heddle.class")
-local constraints = require("heddle.constraints")
-local discriminator = require("heddle.discriminator")
+local later = require("heddle.later")
+local constraints = later.module("heddle.constraints")
+local discriminator = later.module("heddle.discriminator")
 local errors = require("heddle.errors")
-local inherit = require("heddle.inherit")
-local named_filters = require("heddle.named_filters.given")
+local inherit = later.module("heddle.inherit")
+local named_filters = later.module("heddle.named_filters.given")
 local options = require("heddle.options")
 local property = require("heddle.property")
 local relation = require("heddle.relation")
@@ -24,12 +25,16 @@ local function extended(value)
   return options.text(value) and "an entity, or the name of one"
 end
 
+local function discriminator_value(value)
+  return discriminator.rule(value)
+end
+
 local entity_rules = {
   name = options.text, table = options.text, schema = options.text, comment = options.string,
   indexes = options.table, uniques = options.table, checks = options.table,
   hooks = options.table, filters = options.table, repository = options.table,
   extends = extended, abstract = options.boolean, discriminator_column = options.text,
-  discriminator_value = discriminator.rule,
+  discriminator_value = discriminator_value,
   readonly = options.boolean, expression = options.text, open = options.boolean, check_rows = options.boolean,
 }
 local embeddable_rules = { name = options.text, comment = options.string }
@@ -136,7 +141,11 @@ end
 
 local function complete(made, base)
   local fail = reporter("Entity", made.name)
-  if base then inherit.link(made, base, fail) else discriminator.settle(made, fail) end
+  if base then
+    inherit.link(made, base, fail)
+  elseif made.discriminator_column or made.discriminator_value then
+    discriminator.settle(made, fail)
+  end
   check_keys(made, fail)
   check_abstract(made, fail)
 end
@@ -188,13 +197,13 @@ function definition.entity(given)
   made.check_rows = given.check_rows ~= false
   -- What was said and what was not, for the sake of those that inherit.
   made.given = { readonly = made.readonly or given.readonly, open = given.open, check_rows = given.check_rows }
-  made.hooks, made.filters = {}, named_filters.read(given.filters, fail)
+  made.hooks, made.filters = {}, given.filters and named_filters.read(given.filters, fail) or {}
   for event, hook in pairs(given.hooks or {}) do made.hooks[event] = hook end
   options.check(made.hooks, hook_rules, function(message) fail("hooks: " .. message) end)
   check_repository(given.repository, fail)
-  made.uniques = constraints.uniques(made, given.uniques, fail)
-  made.indexes = constraints.indexes(made, given.indexes, fail)
-  made.checks = constraints.checks(given.checks, fail)
+  made.uniques = given.uniques and constraints.uniques(made, given.uniques, fail) or {}
+  made.indexes = given.indexes and constraints.indexes(made, given.indexes, fail) or {}
+  made.checks = given.checks and constraints.checks(given.checks, fail) or {}
   local base = class.definition_of(made.extends)
   if made.extends == nil or base and inherit.is_linked(base) then definition.complete(made, base) end
   return made

@@ -2,13 +2,15 @@
 local class = require("heddle.class")
 local definition = require("heddle.definition")
 local errors = require("heddle.errors")
+local later = require("heddle.later")
 local options = require("heddle.options")
 
 local entity = {}
 
----Makes an instance; set by the module that knows instances.
+---Makes an instance.
 ---@type fun(class: table, data: table|nil): table
 entity.construct = nil
+later.fill(entity, { ["heddle.construct"] = "construct" })
 
 ---Defines an entity. Raises `metadata`.
 ---

@@ -4,6 +4,7 @@ local compat = require("heddle.compat")
 local core = require("heddle.core")
 local find_options = require("heddle.find_options")
 local kinds = require("heddle.kinds")
+local later = require("heddle.later")
 local loads = require("heddle.loads")
 local locks = require("heddle.locks")
 local managed = require("heddle.populate.managed")
@@ -243,6 +244,7 @@ end
 ---Set by heddle.joined: what find does where something is joined; nil where nothing is.
 ---@type fun(em: table, map: table, where: any, opts: any, allow_empty: boolean|nil, level: table, named: table|nil)
 fetch.joined = nil
+later.fill(fetch, { ["heddle.joined"] = "joined" })
 
 ---What find and its kin do: filter, and then fetch.run.
 ---@return table[]

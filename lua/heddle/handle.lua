@@ -2,9 +2,10 @@
 --- request scope in force, else the context's global one. It can be stored before the context exists.
 local context = require("heddle.context")
 local errors = require("heddle.errors")
-local manager = require("heddle.manager")
+local later = require("heddle.later")
+local manager = later.module("heddle.manager")
 local registry = require("heddle.registry")
-local scope = require("heddle.scope")
+local scope = later.module("heddle.scope")
 
 local handle = {}
 

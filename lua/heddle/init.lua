@@ -1,105 +1,33 @@
 --- Heddle: a data-mapper ORM for several databases at once.
 ---
 --- Usage: `local orm = require "heddle"`
-local unguard = require("heddle.compat").guard_traversals()
-local array = require("heddle.array")
-local construct = require("heddle.construct")
+local compat = require("heddle.compat")
+local unguard = compat.guard_traversals()
+local later = require("heddle.later")
+unguard()
+
 local context = require("heddle.context")
 local core = require("heddle.core")
-local custom = require("heddle.custom")
-local date = require("heddle.date")
 local discovery = require("heddle.discovery")
 local entity = require("heddle.entity")
-local env = require("heddle.env")
 local errors = require("heddle.errors")
-local filter = require("heddle.filter")
-local fn = require("heddle.query.fn")
-local given_key = require("heddle.given_key")
 local handle = require("heddle.handle")
-local inherit = require("heddle.inherit")
-local instance = require("heddle.instance")
-local op = require("heddle.op")
 local registry = require("heddle.registry")
-local repository = require("heddle.repository")
-local scope = require("heddle.scope")
-local testing = require("heddle.testing")
-local to_table = require("heddle.to_table")
-local types = require("heddle.types")
-local wait = require("heddle.wait")
+local scope = later.module("heddle.scope")
 local waiting = require("heddle.waiting")
 
-require("heddle.manager.entering")
-require("heddle.manager.by_key")
-require("heddle.manager.paging")
-require("heddle.manager.querying")
-require("heddle.manager.reading")
-require("heddle.manager.streaming")
-require("heddle.manager.filters")
-require("heddle.manager.creating")
-require("heddle.manager.writing")
-require("heddle.manager.direct")
-require("heddle.manager.locking")
-require("heddle.manager.mapped")
-require("heddle.manager.upsert")
-require("heddle.manager.merging")
-require("heddle.manager.transactions")
-require("heddle.relations.methods")
-
 core.on_error(errors.from_core)
-entity.construct = construct.construct
-
--- The key of an instance that stands in a filter.
-function filter.hooks.key_of(value, map)
-  local meta = instance.meta_of(value)
-  if not meta then return nil end
-  local shelf = meta.box and meta.box.shelf
-  if meta.context_name and meta.context_name ~= map.context then
-    errors.raise("wrong_context", ("a %s of context '%s' in a filter of context '%s'"):format(meta.definition.name,
-      meta.context_name, map.context), { context = map.context, entity = meta.definition.name })
-  end
-  if not inherit.is_a(meta.definition, map.meta) then
-    errors.raise("validation", ("a filter on %s was given a %s"):format(map.name, meta.definition.name),
-      { context = map.context, entity = map.name })
-  end
-  local key
-  if shelf then
-    key = shelf:program_key(meta.slot_of[value])
-  else
-    key = custom.key(map.key, given_key.of(value, map) or {}, custom.from_db)
-  end
-  if #key < #map.key then
-    errors.raise("validation", ("a %s without a key in a filter: flush it first"):format(map.name),
-      { context = map.context, entity = map.name })
-  end
-  return key
-end
 
 local orm = {
   _VERSION = "Heddle scm",
   null = core.null,
-  op = op,
-  raw = op.raw,
-  fn = fn.functions,
   entity = entity.entity,
   embeddable = entity.embeddable,
   metadata = entity.metadata,
-  type = types.custom,
-  array = array.new,
-  date = date.format,
-  now = date.now,
-  env = env.load,
-  config_from_env = env.config,
   is_error = errors.is_error,
-  is_initialized = instance.is_initialized,
-  to_table = to_table.to_table,
   contexts = registry.names,
   em = handle.new,
-  request_context = scope.request_context,
-  bind = scope.bind,
-  repository = repository.named,
-  testing = testing.testing,
   use = waiting.use,
-  wrap = wait.wrap,
 }
 
 ---Registers a context; nothing is connected. Raises `config`, `duplicate_context`, `metadata`.
@@ -163,23 +91,18 @@ function orm.get_context(name)
   return em
 end
 
--- What stands outside of most programs is loaded when it is first asked for.
-local lazy = {
-  fake = function() return require("heddle.seeding.fake").new end,
-  factory = function() return require("heddle.seeding").factory end,
-}
-
-setmetatable(orm, {
-  __index = function(_, name)
-    local load = lazy[name]
-    if load then orm[name] = load() end
-    return rawget(orm, name)
-  end,
+-- What many a program does without.
+later.fields(orm, {
+  op = "heddle.op", raw = "heddle.op raw", fn = "heddle.query.fn functions", type = "heddle.types custom",
+  array = "heddle.array new", date = "heddle.date format", now = "heddle.date now", env = "heddle.env load",
+  config_from_env = "heddle.env config", is_initialized = "heddle.instance is_initialized",
+  to_table = "heddle.to_table to_table", request_context = "heddle.scope request_context", bind = "heddle.scope bind",
+  repository = "heddle.repository named", testing = "heddle.testing testing", wrap = "heddle.wait wrap",
+  fake = "heddle.seeding.fake new", factory = "heddle.seeding factory",
 })
 
-unguard()
-
--- Where requests are worlds of their own, they are so from the first scope on.
-waiting.here()
+-- Where requests are worlds of their own, they are so from the first scope on; and none of them waits for a file.
+local adapter = waiting.here()
+if adapter and adapter.name == "openresty" then later.load_all() end
 
 return orm

@@ -7,6 +7,7 @@ local class_of = require("heddle.class")
 local discriminator = require("heddle.discriminator")
 local embedded = require("heddle.embedded")
 local errors = require("heddle.errors")
+local later = require("heddle.later")
 local null = require("heddle.null")
 local state = require("heddle.state")
 local suggest = require("heddle.suggest")
@@ -24,6 +25,7 @@ instance.reference = nil
 instance.read_many = nil
 ---@type fun(e: table, meta: table, prop: table, value: any)
 instance.write_many = nil
+later.fill(instance, { ["heddle.relate"] = "relate reference", ["heddle.relations.shown"] = "read_many write_many" })
 
 -- Kind of each property: "raw", "hidden", "discriminator" (one that is not raw), "one" (the side with the foreign key),
 -- "many" (the other, and many_to_many).

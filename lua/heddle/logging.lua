@@ -17,11 +17,6 @@ local logging = {}
 -- mark of a coroutine -> the context that is telling there
 local telling = setmetatable({}, { __mode = "k" })
 
----Whether statements are told to somebody.
-function logging.is_on(self)
-  return self.config.is_told or self.listeners.query ~= nil
-end
-
 local function is_telling(self)
   for mark, context in pairs(telling) do
     if context == self and owner.is_here(mark) then return true end

@@ -9,6 +9,7 @@ local instance = require("heddle.instance")
 local kinds = require("heddle.kinds")
 local options = require("heddle.options")
 local own_writes = require("heddle.own_writes")
+local rooms = require("heddle.manager.rooms")
 local scope = require("heddle.scope")
 local wait = require("heddle.wait")
 local shelves = require("heddle.shelf")
@@ -218,7 +219,11 @@ function Manager:__tostring()
     #self.transactions > 0 and ", in transaction" or "")
 end
 
+-- Streams that are open are over; set by heddle.stream, without which there is none.
+function Manager.end_streams() end
+
 Manager.__close = Manager.drop
+rooms(Manager)
 
 manager.new = new
 return manager

@@ -9,11 +9,12 @@ local errors = require("heddle.errors")
 local family = require("heddle.mapping.family")
 local keys = require("heddle.mapping.keys")
 local lineage = require("heddle.mapping.lineage")
-local pivot = require("heddle.mapping.pivot")
+local later = require("heddle.later")
+local pivot = later.module("heddle.mapping.pivot")
 local relation = require("heddle.relation")
 local sides = require("heddle.mapping.sides")
-local suggest = require("heddle.suggest")
-local virtual = require("heddle.mapping.virtual")
+local suggest = later.module("heddle.suggest")
+local virtual = later.module("heddle.mapping.virtual")
 
 local mapping = {}
 
@@ -63,7 +64,7 @@ local function add_mapping(context, made)
   if made.root then
     map = family.add(context, map or context.by_class[made.root.class].root, made, new_view)
   end
-  virtual.prepare(context, map)
+  if made.expression then virtual.prepare(context, map) end
   context.by_class[made.class], context.by_name[map.name] = map, map
 end
 
@@ -81,7 +82,8 @@ local function resolve_target(context, map, view)
       .. "from %s"):format(name, context.name, class.definition_of(view.prop.target).source))
   end
   view.target = target
-  virtual.check_relation(context, map, view)
+  if map.expression or target.expression then virtual.check_relation(context, map, view) end
+  if view.kind == "many_to_many" then context.has_pairs = true end
 end
 
 -- Two entities over one table would be two identities of one row.
@@ -120,7 +122,7 @@ function mapping.build(context_name, driver, classes, naming, opts)
   columns.build(context)
   family.finish(context)
   sides.build(context)
-  pivot.build(context)
+  if context.has_pairs then pivot.build(context) end
   family.settle(context)
   keys.build(context)
   return { by_class = context.by_class, by_name = context.by_name, abstract = context.abstract, list = context.list }

@@ -7,6 +7,7 @@ local errors = require("heddle.errors")
 local filter = require("heddle.filter")
 local instance = require("heddle.instance")
 local key_form = require("heddle.key_form")
+local later = require("heddle.later")
 local null = require("heddle.null")
 local relate = require("heddle.relate")
 local relations = require("heddle.relations")
@@ -18,6 +19,7 @@ local nested = {}
 nested.create = nil
 ---@type fun(at: heddle.Nesting, e: table, data: table)
 nested.prepare = nil
+later.fill(nested, { ["heddle.manager.creating"] = "create prepare" })
 
 ---@class heddle.Nesting
 ---@field em table

@@ -4,7 +4,8 @@
 --- ("a boolean") and, where it is no secret, what came instead.
 local compat = require("heddle.compat")
 local errors = require("heddle.errors")
-local suggest = require("heddle.suggest")
+local later = require("heddle.later")
+local suggest = later.module("heddle.suggest")
 
 local options = {}
 

@@ -1,7 +1,8 @@
 --- The contexts of this Lua state by name, and which contexts know an entity.
 local class = require("heddle.class")
 local errors = require("heddle.errors")
-local suggest = require("heddle.suggest")
+local later = require("heddle.later")
+local suggest = later.module("heddle.suggest")
 
 local registry = { contexts = {} }
 

@@ -1,6 +1,7 @@
 --- To-one relations in memory: what may be assigned, and the reference behind a foreign key.
 local class_of = require("heddle.class")
 local errors = require("heddle.errors")
+local later = require("heddle.later")
 local group = require("heddle.relations.group")
 local holders = require("heddle.relations.holders")
 local inherit = require("heddle.inherit")
@@ -17,6 +18,7 @@ relate.moved = nil
 ---Set by heddle.relations: an instance has lost its place with somebody whom nobody manages.
 ---@type fun(e: table, prop: table)
 relate.abandoned = nil
+later.fill(relate, { ["heddle.relations"] = "moved abandoned" })
 
 local function target_name(prop)
   local definition = class_of.definition_of(prop.target)

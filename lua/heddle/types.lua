@@ -1,9 +1,10 @@
 --- The column types of the contract, which options each takes, and `orm.type`.
 local compat = require("heddle.compat")
-local date = require("heddle.date")
+local later = require("heddle.later")
+local date = later.module("heddle.date")
 local errors = require("heddle.errors")
 local options = require("heddle.options")
-local suggest = require("heddle.suggest")
+local suggest = later.module("heddle.suggest")
 
 local types = {}
 

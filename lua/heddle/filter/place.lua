@@ -4,16 +4,16 @@ local custom = require("heddle.custom")
 local errors = require("heddle.errors")
 local json_member = require("heddle.embedded.json_member")
 local key_form = require("heddle.key_form")
+local later = require("heddle.later")
 local null = require("heddle.null")
 local op = require("heddle.op")
 local resolve = require("heddle.resolve")
 
 local place = {}
 
----What the rooms above put in: `key_of(value, mapping)` gives the key values of an instance of that mapping's
+---What a room above puts in: `key_of(value, mapping)` gives the key values of an instance of that mapping's
 ---entity, nil when the value is no instance, and raises when it is one of another entity or context.
-place.hooks = {}
-function place.hooks.key_of() return nil end
+place.hooks = later.fill({}, { ["heddle.filter.of_instance"] = "key_of" })
 
 ---@class heddle.Place
 ---@field mapping table whose property it is

@@ -17,9 +17,6 @@ local routing = require("heddle.routing")
 local select = require("heddle.select")
 local waiting = require("heddle.waiting")
 
-require("heddle.relations.loading")
-require("heddle.joined")
-
 local Manager = manager.class
 
 ---The entities that a filter finds. Raises `validation`, `unknown_property`, and what the database says.

@@ -2,8 +2,9 @@
 ---
 --- A foreign key's columns have the types of the target's key, which may itself be a foreign key. So keys are
 --- made first, each after those it refers to; the rest follows in declared order.
-local custom = require("heddle.custom")
-local embedded = require("heddle.mapping.embedded")
+local later = require("heddle.later")
+local custom = later.module("heddle.custom")
+local embedded = later.module("heddle.mapping.embedded")
 local family = require("heddle.mapping.family")
 local naming = require("heddle.naming")
 local types = require("heddle.types")
@@ -33,7 +34,7 @@ local function scalar_column(context, view)
   }
   for _, field in ipairs(inherited) do column[field] = prop[field] end
   -- What converts is the host's to hold.
-  column.converts = custom.converts(prop.custom)
+  column.converts = prop.custom ~= nil and custom.converts(prop.custom)
   column.raw = column.raw and not column.converts
   view.column = column
   return { column }

@@ -14,7 +14,8 @@
 --- - `values`, the discriminator values that stand for it and for those that extend it
 --- - `owned`, the columns behind its properties; `required`, set of the indexes of those that it must have though the
 ---   table takes NULL
-local inherit = require("heddle.inherit")
+local later = require("heddle.later")
+local inherit = later.module("heddle.inherit")
 local relation = require("heddle.relation")
 
 local family = {}

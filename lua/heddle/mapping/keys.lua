@@ -4,7 +4,8 @@
 --- condition, an order or a method, which constraints have not) and stands in `indexes` as well.
 local family = require("heddle.mapping.family")
 local naming = require("heddle.naming")
-local rows_of = require("heddle.family")
+local later = require("heddle.later")
+local rows_of = later.module("heddle.family")
 
 local keys = {}
 

@@ -1,10 +1,11 @@
 --- Which definitions of a context have rows: those that others extend by name are found, abstract ones left out unless
 --- they share a table with what extends them.
 local class = require("heddle.class")
-local definition = require("heddle.definition")
+local later = require("heddle.later")
+local definition = later.module("heddle.definition")
 local errors = require("heddle.errors")
-local inherit = require("heddle.inherit")
-local suggest = require("heddle.suggest")
+local inherit = later.module("heddle.inherit")
+local suggest = later.module("heddle.suggest")
 
 local lineage = {}
 
@@ -25,6 +26,7 @@ end
 
 -- What extends another one by name gets its base from the first context that has that name.
 local function link(context, known, made, under_way)
+  if made.extends == nil then return end
   if under_way[made] then fail_about(context, made, "option 'extends': it extends itself") end
   under_way[made] = true
   local base = class.definition_of(made.extends)

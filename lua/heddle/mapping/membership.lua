@@ -1,8 +1,9 @@
 --- Which rows a partial unique key is about, in a form that the core can apply to a row in memory: comparisons of
 --- columns with a value or with NULL, all of which hold for a member. Conditions of other kinds, and those that are
 --- SQL, have no such form; the core then takes the key for a whole one as long as that leaves an order.
-local filter = require("heddle.filter")
-local shape = require("heddle.shape")
+local later = require("heddle.later")
+local filter = later.module("heddle.filter")
+local shape = later.module("heddle.shape")
 
 local membership = {}
 

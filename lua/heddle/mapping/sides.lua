@@ -1,7 +1,8 @@
 --- The two sides of each relation: `mapped_by` and `inversed_by` checked against the other entity, orders checked.
 local errors = require("heddle.errors")
 local family = require("heddle.mapping.family")
-local suggest = require("heddle.suggest")
+local later = require("heddle.later")
+local suggest = later.module("heddle.suggest")
 
 local sides = {}
 

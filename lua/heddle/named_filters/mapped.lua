@@ -2,7 +2,8 @@
 --- can be read at all.
 local errors = require("heddle.errors")
 local options = require("heddle.options")
-local select = require("heddle.select")
+local later = require("heddle.later")
+local select = later.module("heddle.select")
 
 local mapped = {}
 

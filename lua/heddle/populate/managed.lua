@@ -1,6 +1,7 @@
 --- The loader of populate for the instances of an entity manager: references become loaded, collections filled.
 local compat = require("heddle.compat")
 local find_options = require("heddle.find_options")
+local later = require("heddle.later")
 local op = require("heddle.op")
 local populate = require("heddle.populate")
 local relations = require("heddle.relations")
@@ -17,6 +18,7 @@ managed.load = nil
 ---Set by heddle.fetch: reads rows of an entity.
 ---@type fun(em: table, map: table, where: any, selected: table, opts: table, more: table): table[]
 managed.read = nil
+later.fill(managed, { ["heddle.relations.loading"] = "load", ["heddle.fetch"] = "read" })
 
 ---@param em heddle.EntityManager
 ---@param opts? table of the query; `refresh`: what is loaded is read again, what was changed in memory dropped

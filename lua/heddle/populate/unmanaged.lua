@@ -4,6 +4,7 @@ local custom = require("heddle.custom")
 local find_options = require("heddle.find_options")
 local given_key = require("heddle.given_key")
 local instance = require("heddle.instance")
+local later = require("heddle.later")
 local loads = require("heddle.loads")
 local members = require("heddle.relations.members")
 local op = require("heddle.op")
@@ -21,6 +22,7 @@ local none = {}
 ---Set by heddle.fetch: runs a plan.
 ---@type fun(em: table, plan: table, params: any[], opts: table|nil): table[], any[]
 unmanaged.read = nil
+later.fill(unmanaged, { ["heddle.fetch"] = "read" })
 
 ---@param em heddle.EntityManager
 ---@param opts? table of the query

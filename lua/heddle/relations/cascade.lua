@@ -2,6 +2,7 @@
 --- deleted. Members that have to be known for it are read.
 local errors = require("heddle.errors")
 local instance = require("heddle.instance")
+local later = require("heddle.later")
 local null = require("heddle.null")
 local relate = require("heddle.relate")
 local relations = require("heddle.relations")
@@ -19,6 +20,7 @@ cascade.remove = nil
 ---Set by relations/loading: reads the members of a relation of several owners.
 ---@type fun(em: table, view: table, owners: table[])
 cascade.load = nil
+later.fill(cascade, { ["heddle.manager.writing"] = "adopt remove", ["heddle.relations.loading"] = "load" })
 
 local function sorted(set)
   local list = {}

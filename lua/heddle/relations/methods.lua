@@ -194,6 +194,4 @@ function meta.__tostring(handle)
   return ("%s (%d%s)"):format(name, #state:members(), state:is_partial() and ", in part" or "")
 end
 
-meta.__metatable = meta.__name
-
 return methods

@@ -3,11 +3,16 @@
 local core = require("heddle.core")
 local errors = require("heddle.errors")
 local instance = require("heddle.instance")
+local later = require("heddle.later")
 local null = require("heddle.null")
 local relate = require("heddle.relate")
 local relations = require("heddle.relations")
 
 local shown = {}
+
+-- What a collection answers.
+later.fill(core.handle_meta, { ["heddle.relations.methods"] = "__index __newindex __len __tostring" })
+core.handle_meta.__metatable = core.handle_meta.__name
 
 local function raise_gone(meta, prop)
   errors.raise("not_managed", ("%s.%s: the entity manager of this instance is gone; merge it into another"):format(

@@ -1,5 +1,6 @@
 --- Collections and the database: members that were read, what a flush has to write, what it has written.
 local collection = require("heddle.collection")
+local later = require("heddle.later")
 
 local Collection, copy = collection.class, collection.copy
 
@@ -16,6 +17,7 @@ Collection.belongs = nil
 ---Set by heddle.relations.unseen: the database has an instance in a collection that it was removed from.
 ---@type fun(self: heddle.Collection, e: table)
 Collection.release = nil
+later.fill(Collection, { ["heddle.relations"] = "belongs", ["heddle.relations.unseen"] = "release" })
 
 -- Nobody has had to do with it before.
 local function open(self, rows, part)

@@ -3,6 +3,7 @@
 --- the latest; those that belong to the owner leave it then, as they would have before.
 local collection = require("heddle.collection")
 local instance = require("heddle.instance")
+local later = require("heddle.later")
 local relate = require("heddle.relate")
 local relations = require("heddle.relations")
 
@@ -11,6 +12,7 @@ local unseen = {}
 ---Set by heddle.relations.loading: reads a to-one relation's columns where they were not read.
 ---@type fun(em: table, map: table, name: string, list: table[])
 unseen.read = nil
+later.fill(unseen, { ["heddle.relations.loading"] = "read" })
 
 local function shelf_of(em, e)
   local meta = getmetatable(e)
