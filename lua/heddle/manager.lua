@@ -29,7 +29,7 @@ local function reset(self)
   for _, shelf in ipairs(self.order or {}) do shelf:release_new() end
   for _, shelf in ipairs(self.order or {}) do shelf.box.shelf = nil end
   self.session, self.shelves, self.order = core.session(), {}, {}
-  self.notes, self.outcome_unknown = {}, nil
+  self.notes, self.outcome_unknown, self.adopters = {}, nil, nil
   holders.forget(self)
   -- Collections that the next flush has to look at; instances that left a relation which removes orphans; what tells
   -- one mark of undo from another.
@@ -69,7 +69,7 @@ end
 -- Entities were registered since: what is managed moves over to their mappings.
 local function take_up(self)
   self.model, self.mappings = self.context.model, self.context.mappings
-  self.shelves = {}
+  self.shelves, self.adopters = {}, nil
   for _, shelf in ipairs(self.order) do
     shelf:move(self.mappings.by_class[shelf.mapping.class].root)
     put_shelf(self, shelf)

@@ -20,6 +20,20 @@ function undo.note(em, note)
   em.session:note(token)
 end
 
+---Notes that an instance became a new row; those that come one behind the other are one note.
+---@param em table
+---@param shelf table
+---@param slot integer
+function undo.note_adopted(em, shelf, slot)
+  local last = em.notes[#em.notes]
+  if last and last.kind == "adopted" and last.last == slot - 1 and last.shelf == shelf
+    and last.serial == em.mark_serial then
+    last.last = slot
+    return
+  end
+  undo.note(em, { kind = "adopted", shelf = shelf, first = slot, last = slot, serial = em.mark_serial })
+end
+
 ---Notes what a collection is before it changes.
 ---@param em table
 ---@param collection heddle.Collection
@@ -34,9 +48,11 @@ local reverse = {}
 
 local PARTS = { "rel", "hidden", "assigned" } -- of an overlay
 
--- The instance is new again.
+-- The instances are new again.
 function reverse.adopted(note)
-  if note.shelf.instances[note.slot] then note.shelf:release(note.slot, true) end
+  for slot = note.last, note.first, -1 do
+    if note.shelf.instances[slot] then note.shelf:release(slot, true) end
+  end
 end
 
 function reverse.forgotten(note)

@@ -4,6 +4,7 @@ local data_over = require("heddle.embedded.data_over")
 local errors = require("heddle.errors")
 local hooks = require("heddle.hooks")
 local instance = require("heddle.instance")
+local maker = require("heddle.maker")
 local manager = require("heddle.manager")
 local nested = require("heddle.nested")
 local null = require("heddle.null")
@@ -28,8 +29,17 @@ local function resolve(at, prop, value)
   return nested.value(at, at.map.props[prop.name], value)
 end
 
+local function maker_of(self, map)
+  local made = map.maker
+  if not made then
+    made = maker.new(map.meta, instance.created(map.class, self.context_name), self.context_name)
+    map.maker, map.make = made, made.is_whole and made.make or nil
+  end
+  return made
+end
+
 function nested.create(at, map, data)
-  local e = construct.construct(map.class, data, resolve, at)
+  local e = construct.by(maker_of(at.em, map), data, resolve, at)
   if not at.em.plain then hooks.call(at.em, e, "on_init") end
   check_key(at.em, map, e)
   return e
@@ -74,6 +84,19 @@ local function take_all(self, at)
   for _, step in ipairs(at.steps) do take(self, step) end
 end
 
+-- With everything that data may hold, and all that may be told of it; `begun` has its raw values already.
+local function create(self, map, data, begun)
+  local at = nesting(self, map)
+  if begun then
+    construct.fill(begun, map.maker, data, resolve, at)
+    check_key(self, map, begun)
+  else
+    begun = nested.create(at, map, data)
+  end
+  take_all(self, at)
+  return begun
+end
+
 ---Makes an instance; nothing is written before it is persisted. Relations take instances, keys and nested data.
 ---Raises `unknown_property`, `validation`, `wrong_context`.
 ---
@@ -82,11 +105,14 @@ end
 ---@param data? table
 ---@return table
 function Manager:create(entity, data)
-  self:check_global()
-  local map = self:mapping(entity)
-  local at = nesting(self, map)
-  local e = nested.create(at, map, data)
-  take_all(self, at)
+  local context = self.context
+  if context.global == self then self:check_global() end
+  local map = self.mappings.by_class[entity]
+  local make = map and map.make
+  if not make or context.listeners.on_init then return create(self, self:mapping(entity), data) end
+  local e, is_keyed, has_more = make(data)
+  if not e or has_more then return create(self, map, data, e) end
+  if is_keyed then check_key(self, map, e) end
   return e
 end
 

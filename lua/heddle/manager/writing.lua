@@ -1,5 +1,7 @@
---- The unit of work's calls: create, persist, remove, flush and their kin.
+--- The unit of work's calls: persist, remove, flush and their kin.
+local adopters = require("heddle.adopters")
 local cascade = require("heddle.relations.cascade")
+local core = require("heddle.core")
 local errors = require("heddle.errors")
 local family = require("heddle.family")
 local flushing = require("heddle.flush")
@@ -27,10 +29,11 @@ local function adopt(self, map, e)
   end
   -- The key of a row that is marked for removal is free.
   if other then shelf.shelf:drop_key(other) end
-  local own = getmetatable(e).own
-  local slot = shelf:adopt(e)
+  local meta = getmetatable(e)
+  local own, slot = meta.own, shelf:adopt(e)
   if key ~= nil then shelf.shelf:set_key(slot, key) end
-  undo.note(self, { kind = "adopted", shelf = shelf, slot = slot })
+  undo.note_adopted(self, shelf, slot)
+  if not own then adopters.add(self, shelf, meta) end
   -- The keys of a row that was deleted lead where it led.
   if self.is_rewound or own and own.keys then rejoin.follow(e) end
   return shelf, slot
@@ -51,10 +54,20 @@ local function keep(self, shelf, slot, e)
   undo.note(self, { kind = "kept", shelf = shelf, slot = slot })
 end
 
+-- What the core adopts by itself: usual new instances of kinds that were adopted before. True when these all are.
+local function are_adopted(self, ...)
+  if self.hook or not self.adopters then return false end
+  local shelf, slot = core.adopt(self.adopters, self.mark_serial, ...)
+  if not slot then return shelf end
+  undo.note_adopted(self, shelf, slot)
+  return select("#", ...) == 1
+end
+
 local function persist(self, e)
   if e == nil then
     errors.raise("validation", "em:persist takes an instance of an entity, not nil", { context = self.context_name })
   end
+  if are_adopted(self, e) then return end
   local shelf, slot, map = self:locate(e, "em:persist")
   readonly.check(self, map, "em:persist")
   if not shelf then
@@ -75,11 +88,11 @@ cascade.adopt = adopt
 ---
 ---Usage: `em:persist(a, b):persist(c):flush()`
 ---@return heddle.EntityManager self
-function Manager:persist(e, ...)
-  self:check_global()
+function Manager:persist(...)
+  if self.context.global == self then self:check_global() end
   self:enter()
-  persist(self, e)
-  for i = 1, select("#", ...) do persist(self, (select(i, ...))) end
+  if are_adopted(self, ...) then return self end
+  for i = 1, math.max(1, select("#", ...)) do persist(self, (select(i, ...))) end
   return self
 end
 
