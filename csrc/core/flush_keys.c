@@ -70,9 +70,10 @@ static bool make_statement(hd_flush *flush, const hd_key_request *r, hd_statemen
     size_t len = sql.len;
     hd_buffer_free(&sql);
     if (!count || !type || !text) return false;
-    bool counts = r->entity->key_source == HD_KEY_SEQUENCE;
     *count = hd_int(r->count, HD_T_INTEGER);
-    *type = counts ? HD_T_BIGINT : (uint8_t)hd_write_param_type(&r->entity->columns[r->column]);
+    *type = (uint8_t)hd_write_param_type(&r->entity->columns[r->column]);
+    if (r->entity->key_source == HD_KEY_SEQUENCE)
+        *type = hd_keys_sql_is_base(dialect, r->entity) ? HD_T_BIGINT : HD_T_ARRAY;
     *out = (hd_statement){.sql = text,
                           .sql_len = len,
                           .hash = hd_sql_hash(text, len),
@@ -113,19 +114,30 @@ const hd_batch *hd_flush_keys(hd_flush *flush, hd_error *err) {
 
 /* ---- answers ---- */
 
+static bool take_one(hd_flush *flush, hd_key_request *r, const hd_value *key) {
+    if (key->kind == HD_NULL) {
+        r->refused = true;
+    } else if (r->answered < r->count) {
+        hd_change *change = flush->changes[r->changes[r->answered++]];
+        return hd_flush_store(flush, change, r->column, key);
+    }
+    return true;
+}
+
 hd_error_kind hd_flush_take_key(hd_flush *flush, const hd_row *row, hd_error *err) {
     if (row->statement >= flush->request_count || row->count < 1)
         return hd_error_set(err, HD_E_DRIVER, "a row of the keys statement has no column");
     hd_key_request *r = &flush->requests[row->statement];
     const hd_value *key = &row->values[0];
-    if (key->kind == HD_NULL) {
-        r->refused = true;
-    } else if (hd_keys_sql_is_base(flush->options.dialect, r->entity)) {
+    if (key->kind == HD_INT && hd_keys_sql_is_base(flush->options.dialect, r->entity)) {
         r->highest = key->as.i;
         r->answered = r->count;
-    } else if (r->answered < r->count) {
-        if (!hd_flush_store(flush, flush->changes[r->changes[r->answered++]], r->column, key))
-            return hd_error_memory(err);
+        return HD_OK;
+    }
+    uint32_t count = key->kind == HD_LIST ? key->as.list->count : 1;
+    if (key->kind == HD_LIST) key = key->as.list->items;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!take_one(flush, r, &key[i])) return hd_error_memory(err);
     }
     return HD_OK;
 }

@@ -17,10 +17,17 @@ static hd_value *copy_params(const hd_expression *x, hd_value *to) {
     return to + x->count;
 }
 
-static bool slot_value(const asker *a, uint32_t row, uint32_t slot, hd_value *out) {
-    const hd_write *w = &a->flush->writes[a->flush->order.nodes[row]];
-    uint16_t column = a->shape->slots[slot];
-    bool is_old = hd_write_slot_is_old(a->shape, slot);
+/* The usual row's value, which stands in its change as it is to be sent; NULL: it has to be looked
+ * for. */
+static const hd_value *usual_value(const hd_write_shape *shape, const hd_write *w, uint16_t column,
+                                   bool is_old) {
+    if (w->parking || w->held || shape->how || shape->reads) return NULL;
+    const hd_value *value = is_old ? &w->change->old[column] : &w->change->set[column];
+    return value->kind == HD_PENDING || value->kind == HD_DEFAULT ? NULL : value;
+}
+
+static bool find_value(const asker *a, const hd_write *w, uint16_t column, bool is_old,
+                       hd_value *out) {
     if (!is_old && a->shape->how && a->shape->how[column] == HD_SPARE_BELOW) {
         *out = hd_flush_least_coming(a->flush, a->shape->entity, column);
         return true;
@@ -33,6 +40,17 @@ static bool slot_value(const asker *a, uint32_t row, uint32_t slot, hd_value *ou
                  "%s.%s: the value it refers to is not known before the row is written",
                  a->shape->entity->name, a->shape->entity->columns[column].property);
     return false;
+}
+
+static bool slot_value(const asker *a, uint32_t row, uint32_t slot, hd_value *out) {
+    const hd_write *w = &a->flush->writes[a->flush->order.nodes[row]];
+    uint16_t column = a->shape->slots[slot];
+    bool is_old = hd_write_slot_is_old(a->shape, slot);
+    const hd_value *value = usual_value(a->shape, w, column, is_old);
+    if (!value) return find_value(a, w, column, is_old, out);
+    *out = *value;
+    out->type = (uint8_t)hd_write_param_type(&a->shape->entity->columns[column]);
+    return true;
 }
 
 static hd_value *row_params(const asker *a, uint32_t first, uint32_t rows) {

@@ -1,6 +1,6 @@
 /* Keys before rows. PostgreSQL: the sequence that the column owns, looked up once for each
  * statement (an uncorrelated subquery), never once a row; where the column owns none, every answer
- * is NULL. SQLite: the highest rowid, or what AUTOINCREMENT remembers of deleted ones, read under
+ * is NULL. All of them come as one array. SQLite: the highest rowid, or what AUTOINCREMENT remembers of deleted ones, read under
  * the write lock. Both: the column's default expression, evaluated anew for each row. One
  * statement for each entity: its text stays the same whatever else a flush holds, and a refusal
  * names the entity by the statement's place. */
@@ -65,11 +65,11 @@ void hd_keys_sql(hd_buffer *out, const hd_dialect *dialect, const hd_entity *ent
         return;
     }
     if (entity->key_source == HD_KEY_SEQUENCE) {
-        hd_buffer_str(out, "SELECT nextval((SELECT pg_get_serial_sequence(");
+        hd_buffer_str(out, "SELECT array_agg(nextval((SELECT pg_get_serial_sequence(");
         put_literal(out, entity->table, strlen(entity->table));
         hd_buffer_str(out, ", ");
         put_literal(out, column->name, column->name_len);
-        hd_buffer_str(out, ")::regclass))");
+        hd_buffer_str(out, ")::regclass)))");
     } else {
         hd_buffer_str(out, "SELECT (");
         hd_buffer_str(out, column->default_sql);

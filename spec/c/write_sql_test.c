@@ -280,7 +280,8 @@ static void keys_are_asked_for_by_count(void **state) {
     author.table = "\"o'k\".\"authors\"";
     assert_string_equal(
         keys(&server, &author),
-        "SELECT nextval((SELECT pg_get_serial_sequence('\"o''k\".\"authors\"', 'id')::regclass))"
+        "SELECT array_agg(nextval((SELECT pg_get_serial_sequence('\"o''k\".\"authors\"', "
+        "'id')::regclass)))"
         " FROM generate_series(1, $1::int4)");
     assert_true(hd_keys_sql_is_base(&file, &author));
     assert_string_equal(

@@ -45,8 +45,38 @@ static bool in_shape(hd_pg_params *params, const shape *s, uint32_t depth, const
 
 /* ---- Binary ---- */
 
+/* A length and as many bytes. */
+static void put_counted(hd_buffer *to, const char *bytes, size_t len) {
+    char *at = hd_buffer_room(to, 4 + len);
+    if (!at) return;
+    hd_pg_store32(at, (uint32_t)len);
+    if (len) memcpy(at + 4, bytes, len);
+}
+
+/* What most elements are, in one go; the rest has its form found. */
+static bool put_usual(hd_buffer *to, const hd_value *item, hd_type type) {
+    char number[8];
+    int64_t i = item->as.i;
+    if (type == HD_T_STRING || type == HD_T_TEXT) {
+        if (item->kind != HD_TEXT) return false;
+        put_counted(to, item->as.p, item->len);
+    } else if (type == HD_T_INTEGER) {
+        if (item->kind != HD_INT || i < INT32_MIN || i > INT32_MAX) return false;
+        hd_pg_store32(number, (uint32_t)i);
+        put_counted(to, number, 4);
+    } else if (type == HD_T_BIGINT || type == HD_T_DOUBLE) { /* a double's bits lie as an int's */
+        if (item->kind != (type == HD_T_BIGINT ? HD_INT : HD_FLOAT)) return false;
+        hd_pg_store64(number, (uint64_t)i);
+        put_counted(to, number, 8);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static bool put_element_binary(hd_pg_params *params, const hd_value *item, hd_type type) {
     hd_buffer *bytes = &params->bytes;
+    if (put_usual(bytes, item, type)) return true;
     size_t at = bytes->len;
     if (!hd_buffer_room(bytes, 4)) return true; /* the buffer remembers */
     hd_pg_store32(bytes->data + at, UINT32_MAX);

@@ -2,7 +2,6 @@
  * of use for evicting; each statement is one block of memory that holds its text and types too. */
 #include "statements.h"
 
-#include <stdio.h>
 #include <string.h>
 
 int hd_pg_statements_init(hd_pg_statements *cache, const hd_allocator *mem, uint32_t capacity) {
@@ -133,7 +132,15 @@ hd_pg_prepared *hd_pg_statements_add(hd_pg_statements *cache, const char *sql, s
 }
 
 void hd_pg_statements_name(uint32_t number, char name[HD_PG_NAME]) {
-    snprintf(name, HD_PG_NAME, "hd_%u", number);
+    char digits[HD_PG_NAME];
+    size_t count = 0;
+    do {
+        digits[count++] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number);
+    memcpy(name, "hd_", 3);
+    for (size_t i = 0; i < count; i++) name[3 + i] = digits[count - 1 - i];
+    name[3 + count] = '\0';
 }
 
 void hd_pg_statements_drop_pending(hd_pg_statements *cache) {
