@@ -76,19 +76,13 @@ int hdl_raise_value(lua_State *L, hd_error *err, const char *entity, const char 
 
 /* ---- Userdata ---- */
 
-#define HDL_MODEL      "heddle.model"
-#define HDL_POOL       "heddle.pool"
-#define HDL_LINK       "heddle.link"
-#define HDL_GUARD      "heddle.guard"
-#define HDL_DESCRIPTOR "heddle.descriptor"
-#define HDL_POLLER     "heddle.poller"
-#define HDL_REQUEST    "heddle.request"
-#define HDL_QUERY      "heddle.query"
-#define HDL_SESSION    "heddle.session"
-#define HDL_SHELF      "heddle.shelf"
-#define HDL_HYDRATOR   "heddle.hydrator"
-#define HDL_FLUSH      "heddle.flush"
-#define HDL_CURSOR     "heddle.cursor"
+/* Their classes: the address is what a class is found by, the text is its name. */
+extern const char HDL_MODEL[], HDL_POOL[], HDL_LINK[], HDL_GUARD[], HDL_DESCRIPTOR[], HDL_POLLER[],
+    HDL_REQUEST[], HDL_QUERY[], HDL_SESSION[], HDL_SHELF[], HDL_HYDRATOR[], HDL_FLUSH[],
+    HDL_CURSOR[];
+
+/* The userdata at index, which has to be of a class; raises. Quicker than luaL_checkudata, which looks for a string. */
+void *hdl_check_class(lua_State *L, int index, const char *name);
 
 /* One of several entities that share a table: which columns are its own, and which of them it must have though the
  * table takes NULL. */
@@ -190,6 +184,7 @@ void hdl_open_query(lua_State *L);
 void hdl_open_session(lua_State *L);
 void hdl_open_hydrate(lua_State *L);
 void hdl_open_joined(lua_State *L);
+void hdl_open_find(lua_State *L);
 void hdl_open_instance(lua_State *L);
 void hdl_open_flush(lua_State *L);
 void hdl_open_handle(lua_State *L);

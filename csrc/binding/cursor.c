@@ -12,7 +12,7 @@ typedef struct cursor_box {
 } cursor_box;
 
 static cursor_box *check_cursor(lua_State *L, int index) {
-    return luaL_checkudata(L, index, HDL_CURSOR);
+    return hdl_check_class(L, index, HDL_CURSOR);
 }
 
 static int cursor_free(lua_State *L) {

@@ -14,7 +14,7 @@ typedef struct descriptor {
 
 /* descriptor:close(), once or more. */
 static int descriptor_free(lua_State *L) {
-    descriptor *d = luaL_checkudata(L, 1, HDL_DESCRIPTOR);
+    descriptor *d = hdl_check_class(L, 1, HDL_DESCRIPTOR);
     if (d->fd >= 0) close(d->fd);
     d->fd = -1;
     return 0;
@@ -22,7 +22,7 @@ static int descriptor_free(lua_State *L) {
 
 /* descriptor:number() */
 static int descriptor_number(lua_State *L) {
-    descriptor *d = luaL_checkudata(L, 1, HDL_DESCRIPTOR);
+    descriptor *d = hdl_check_class(L, 1, HDL_DESCRIPTOR);
     lua_pushinteger(L, d->fd);
     return 1;
 }

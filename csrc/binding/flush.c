@@ -4,13 +4,13 @@
 #include "flush_rooms.h"
 
 hdl_flush *hdl_check_flush(lua_State *L, int index) {
-    hdl_flush *f = luaL_checkudata(L, index, HDL_FLUSH);
+    hdl_flush *f = hdl_check_class(L, index, HDL_FLUSH);
     luaL_argcheck(L, f->flush, index, "flush is closed");
     return f;
 }
 
 static int flush_free(lua_State *L) {
-    hdl_flush *f = luaL_checkudata(L, 1, HDL_FLUSH);
+    hdl_flush *f = hdl_check_class(L, 1, HDL_FLUSH);
     if (f->flush) hd_flush_free(f->flush);
     f->flush = NULL;
     return 0;

@@ -9,7 +9,7 @@ typedef struct guard {
 } guard;
 
 static int guard_free(lua_State *L) {
-    guard *g = luaL_checkudata(L, 1, HDL_GUARD);
+    guard *g = hdl_check_class(L, 1, HDL_GUARD);
     hd_link *link = g->link;
     g->link = NULL;
     if (link && link->mem && link->serial == g->serial) hd_link_reset(link);
@@ -18,7 +18,7 @@ static int guard_free(lua_State *L) {
 
 /* guard:release(): the coroutine goes on. */
 static int guard_release(lua_State *L) {
-    guard *g = luaL_checkudata(L, 1, HDL_GUARD);
+    guard *g = hdl_check_class(L, 1, HDL_GUARD);
     g->link = NULL;
     return 0;
 }

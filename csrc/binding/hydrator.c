@@ -2,7 +2,7 @@
 #include "hydrator.h"
 
 hdl_hydrator *hdl_check_hydrator(lua_State *L, int index) {
-    return luaL_checkudata(L, index, HDL_HYDRATOR);
+    return hdl_check_class(L, index, HDL_HYDRATOR);
 }
 
 static int hydrator_free(lua_State *L) {

@@ -12,7 +12,7 @@
 enum { PIN_BATCH = 1 }; /* user value: what the running batch points into */
 
 hd_link *hdl_check_link(lua_State *L, int index) {
-    return luaL_checkudata(L, index, HDL_LINK);
+    return hdl_check_class(L, index, HDL_LINK);
 }
 
 static int link_free(lua_State *L) {

@@ -8,7 +8,7 @@
 
 #include "base/text.h"
 
-#define HDL_MEMBER "heddle.member"
+static const char HDL_MEMBER[] = "heddle.member";
 
 typedef struct hdl_member {
     hd_arena arena, scratch; /* of the column; of one value */
@@ -16,13 +16,13 @@ typedef struct hdl_member {
 } hdl_member;
 
 static hdl_member *check_member(lua_State *L, int index) {
-    hdl_member *m = luaL_checkudata(L, index, HDL_MEMBER);
+    hdl_member *m = hdl_check_class(L, index, HDL_MEMBER);
     luaL_argcheck(L, m->column.core, index, "member is closed");
     return m;
 }
 
 static int member_free(lua_State *L) {
-    hdl_member *m = luaL_checkudata(L, 1, HDL_MEMBER);
+    hdl_member *m = hdl_check_class(L, 1, HDL_MEMBER);
     if (m->column.core) {
         hd_arena_free(&m->scratch);
         hd_arena_free(&m->arena);

@@ -7,7 +7,7 @@
 #include "base/buffer.h"
 
 hdl_model *hdl_check_model(lua_State *L, int index) {
-    return luaL_checkudata(L, index, HDL_MODEL);
+    return hdl_check_class(L, index, HDL_MODEL);
 }
 
 hdl_entity *hdl_check_entity(lua_State *L, hdl_model *model, int index) {

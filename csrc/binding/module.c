@@ -7,12 +7,46 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+const char HDL_MODEL[] = "heddle.model";
+const char HDL_POOL[] = "heddle.pool";
+const char HDL_LINK[] = "heddle.link";
+const char HDL_GUARD[] = "heddle.guard";
+const char HDL_DESCRIPTOR[] = "heddle.descriptor";
+const char HDL_POLLER[] = "heddle.poller";
+const char HDL_REQUEST[] = "heddle.request";
+const char HDL_QUERY[] = "heddle.query";
+const char HDL_SESSION[] = "heddle.session";
+const char HDL_SHELF[] = "heddle.shelf";
+const char HDL_HYDRATOR[] = "heddle.hydrator";
+const char HDL_FLUSH[] = "heddle.flush";
+const char HDL_CURSOR[] = "heddle.cursor";
+
+static void push_class(lua_State *L, const char *name) {
+#if LUA_VERSION_NUM < 503
+    lua_pushlightuserdata(L, (void *)name);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+#else
+    lua_rawgetp(L, LUA_REGISTRYINDEX, name);
+#endif
+}
+
+void *hdl_check_class(lua_State *L, int index, const char *name) {
+    void *p = lua_touserdata(L, index);
+    if (p && lua_getmetatable(L, index)) {
+        push_class(L, name);
+        bool same = lua_rawequal(L, -1, -2);
+        lua_pop(L, 2);
+        if (same) return p;
+    }
+    return luaL_checkudata(L, index, name); /* which raises */
+}
+
 void *hdl_new_userdata(lua_State *L, size_t size, const char *name) {
     void *p = lua_newuserdata(L, size);
     memset(p, 0, size);
     lua_newtable(L);
     lua_setuservalue(L, -2);
-    luaL_getmetatable(L, name);
+    push_class(L, name);
     lua_setmetatable(L, -2);
     return p;
 }
@@ -20,6 +54,9 @@ void *hdl_new_userdata(lua_State *L, size_t size, const char *name) {
 void hdl_new_class(lua_State *L, const char *name, const luaL_Reg *methods,
                    lua_CFunction free_function) {
     luaL_newmetatable(L, name);
+    lua_pushlightuserdata(L, (void *)name);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, LUA_REGISTRYINDEX);
     lua_newtable(L);
     luaL_setfuncs(L, methods, 0);
     lua_pushcfunction(L, free_function);
@@ -161,6 +198,7 @@ int luaopen_heddle_core(lua_State *L) {
     hdl_open_session(L);
     hdl_open_hydrate(L);
     hdl_open_joined(L);
+    hdl_open_find(L);
     hdl_open_instance(L);
     hdl_open_flush(L);
     hdl_open_handle(L);

@@ -7,7 +7,7 @@ typedef struct poller_box {
 } poller_box;
 
 static hd_poller *check_poller(lua_State *L, hd_error *err) {
-    poller_box *box = luaL_checkudata(L, 1, HDL_POLLER);
+    poller_box *box = hdl_check_class(L, 1, HDL_POLLER);
     hd_error_init(err, &hd_allocator_libc);
     if (!box->poller) hd_error_set(err, HD_E_CLOSED, "the poller is closed");
     if (!box->poller || hd_poller_check(box->poller, err) != HD_OK) return NULL;
@@ -16,7 +16,7 @@ static hd_poller *check_poller(lua_State *L, hd_error *err) {
 
 /* poller:close() ends the thread. */
 static int poller_free(lua_State *L) {
-    poller_box *box = luaL_checkudata(L, 1, HDL_POLLER);
+    poller_box *box = hdl_check_class(L, 1, HDL_POLLER);
     hd_poller *poller = box->poller;
     box->poller = NULL;
     hd_poller_free(poller);

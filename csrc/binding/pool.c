@@ -6,13 +6,13 @@ typedef struct pool_box {
 } pool_box;
 
 static hd_pool *check_pool(lua_State *L, int index) {
-    pool_box *box = luaL_checkudata(L, index, HDL_POOL);
+    pool_box *box = hdl_check_class(L, index, HDL_POOL);
     luaL_argcheck(L, box->pool, index, "pool is freed");
     return box->pool;
 }
 
 static int pool_free(lua_State *L) {
-    pool_box *box = luaL_checkudata(L, 1, HDL_POOL);
+    pool_box *box = hdl_check_class(L, 1, HDL_POOL);
     if (box->pool) {
         hd_pool_close(box->pool);
         hd_pool_unref(box->pool);

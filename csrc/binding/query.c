@@ -4,7 +4,7 @@
 #include <string.h>
 
 hdl_query *hdl_check_query(lua_State *L, int index) {
-    return luaL_checkudata(L, index, HDL_QUERY);
+    return hdl_check_class(L, index, HDL_QUERY);
 }
 
 static int query_free(lua_State *L) {

@@ -13,7 +13,7 @@ typedef struct request {
 static const char PINNED[] = "heddle.pinned";
 
 static hd_owner *check_owner(lua_State *L) {
-    hd_owner *owner = ((request *)luaL_checkudata(L, 1, HDL_REQUEST))->owner;
+    hd_owner *owner = ((request *)hdl_check_class(L, 1, HDL_REQUEST))->owner;
     if (!owner) luaL_argerror(L, 1, "the request was finalized");
     return owner;
 }
@@ -72,7 +72,7 @@ static int request_cleanup(lua_State *L) {
 }
 
 static int request_free(lua_State *L) {
-    request *r = luaL_checkudata(L, 1, HDL_REQUEST);
+    request *r = hdl_check_class(L, 1, HDL_REQUEST);
     if (r->owner) hd_owner_unref(r->owner);
     r->owner = NULL;
     return 0;

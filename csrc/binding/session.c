@@ -11,13 +11,13 @@ static const char *const state_names[] = {"free",      "new",     "managed", "pa
                                           "reference", "removed", NULL};
 
 hd_session *hdl_check_session(lua_State *L, int index) {
-    session_box *box = luaL_checkudata(L, index, HDL_SESSION);
+    session_box *box = hdl_check_class(L, index, HDL_SESSION);
     luaL_argcheck(L, box->session, index, "session is closed");
     return box->session;
 }
 
 static int session_free(lua_State *L) {
-    session_box *box = luaL_checkudata(L, 1, HDL_SESSION);
+    session_box *box = hdl_check_class(L, 1, HDL_SESSION);
     hd_session_free(box->session);
     box->session = NULL;
     return 0;
@@ -68,13 +68,13 @@ static int session_forget(lua_State *L) {
 /* ---- Shelves ---- */
 
 hdl_shelf *hdl_check_shelf(lua_State *L, int index) {
-    hdl_shelf *shelf = luaL_checkudata(L, index, HDL_SHELF);
+    hdl_shelf *shelf = hdl_check_class(L, index, HDL_SHELF);
     luaL_argcheck(L, shelf->shelf, index, "shelf is closed");
     return shelf;
 }
 
 static int shelf_free(lua_State *L) {
-    hdl_shelf *shelf = luaL_checkudata(L, 1, HDL_SHELF);
+    hdl_shelf *shelf = hdl_check_class(L, 1, HDL_SHELF);
     shelf->shelf = NULL; /* the session's */
     if (shelf->scratch.mem) hd_arena_free(&shelf->scratch);
     return 0;

@@ -69,6 +69,8 @@ function context.init(given, base_dir)
     context_name = made.context_name, name = made.context_name, config = made, classes = {}, listeners = {},
     tests = {},
     driver_name = made.driver, refused_waits = 0,
+    -- A field that is there is found at once, others are looked for in the class first: these are asked for all the time.
+    closed = false, global = false, replicas = false,
   }, Context)
   local classes = discovery.load(made.entities, made.base_dir, self.name)
   for _, item in ipairs(registry.early(self.name)) do classes[#classes + 1] = item end
@@ -255,7 +257,7 @@ end
 function Context:pool_stats()
   local stats = self.pool:stats()
   stats.timeouts = stats.timeouts + self.refused_waits
-  stats.replicas = self.replicas and replicas.stats(self.replicas)
+  stats.replicas = self.replicas and replicas.stats(self.replicas) or nil
   return stats
 end
 

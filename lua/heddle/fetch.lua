@@ -23,8 +23,9 @@ local Manager = manager.class
 local ROW, WAIT = wait.ROW, wait.WAIT
 local ONCE = { cache = false } -- a text that will not come again
 
--- What the binding makes of a plan, once.
-local function prepare(self, plan)
+---What the binding makes of a plan, once.
+---@return userdata query
+function fetch.prepare(self, plan)
   if plan.model ~= self.model then
     local indexes = {}
     for i, column in ipairs(plan.columns) do indexes[i] = column.index end
@@ -71,7 +72,7 @@ end
 ---@return userdata link
 function Manager:start(plan, params, opts)
   self:enter()
-  local query = plan.model == self.model and plan.query or prepare(self, plan)
+  local query = plan.model == self.model and plan.query or fetch.prepare(self, plan)
   local seconds, stream = opts and opts.timeout, opts and opts.stream
   if stream then return stream:start(start_on, plan, params, query, seconds) end
   -- What is read for the rows of a stream is read where they were.

@@ -74,7 +74,7 @@ function flush.break_off(em)
   if state.open then compat.pcall(transaction.undo_flush, em, state) end
   watch.close(em)
   if state.mark then undo.rollback(em, state.mark) end
-  em.flushing, em.hook = false, nil
+  em.flushing, em.hook = false, false
 end
 
 local function fail(em, state, err)
@@ -91,7 +91,7 @@ local function flush_all(em)
   local ok, err = compat.pcall(run_flush, em, state)
   if not ok and not state.done then return fail(em, state, err) end
   undo.forget(em, state.mark)
-  em.flushing, em.hook = false, nil
+  em.flushing, em.hook = false, false
   if not ok then error(err, 0) end
 end
 

@@ -29,7 +29,7 @@ local function reset(self)
   for _, shelf in ipairs(self.order or {}) do shelf:release_new() end
   for _, shelf in ipairs(self.order or {}) do shelf.box.shelf = nil end
   self.session, self.shelves, self.order = core.session(), {}, {}
-  self.notes, self.outcome_unknown, self.adopters = {}, nil, nil
+  self.notes, self.outcome_unknown, self.adopters = {}, false, nil
   holders.forget(self)
   -- Collections that the next flush has to look at; instances that left a relation which removes orphans; what tells
   -- one mark of undo from another.
@@ -42,8 +42,10 @@ local function new(item, opts)
   opts = opts or {}
   local self = setmetatable({
     context = item, context_name = item.name, instance = item, transactions = {}, scope = opts.scope,
-    flush_mode = opts.flush_mode or item.config.flush_mode, link = opts.link, borrowed = opts.link ~= nil,
-    test = opts.test, maker = opts.maker,
+    flush_mode = opts.flush_mode or item.config.flush_mode, link = opts.link or false, maker = opts.maker,
+    -- What is asked for all the time is there, so that nobody looks for it in the class.
+    borrowed = opts.link and true or false, test = opts.test or false, replica_link = false, chunk_link = false,
+    flushing = false, hook = false, committing = false, dropped = false, outcome_unknown = false,
     filter_states = opts.filter_states or item.global and item.global.filter_states or {},
   }, Manager)
   if item.replicas then self.writes = opts.writes or own_writes.of_scope(item, opts.scope) or own_writes.mark() end
@@ -202,11 +204,11 @@ function Manager:drop()
   write_lock.release(self)
   local link = self.link
   if link and not self.borrowed then
-    self.link = nil
+    self.link = false
     link:close()
   end
   link = self.replica_link
-  self.replica_link, self.replica = nil, nil
+  self.replica_link, self.replica = false, nil
   if link then link:close() end
 end
 

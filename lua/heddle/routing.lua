@@ -29,7 +29,7 @@ local elsewhere = { "connection", "pool_timeout", "serialization_failure", "dead
 
 -- Whether the primary is the only one to ask.
 local function is_bound(em)
-  return em.transactions[1] ~= nil or em.flushing or em.test ~= nil or em.borrowed
+  return em.transactions[1] ~= nil or em.flushing or em.test or em.borrowed
 end
 
 local function may_leave(em, plan, opts)

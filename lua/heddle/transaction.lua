@@ -118,7 +118,7 @@ local function commit_link(em)
   local link = em.link
   em.committing = true
   local ok, status = pcall(wait.drive, link, em.context, link:commit())
-  em.committing = nil
+  em.committing = false
   if not ok then
     transaction.doubt(em)
     error(status, 0)

@@ -4,6 +4,7 @@ local errors = require("heddle.errors")
 local family = require("heddle.family")
 local fetch = require("heddle.fetch")
 local filter = require("heddle.filter")
+local find_lane = require("heddle.manager.find_lane")
 local find_options = require("heddle.find_options")
 local key_form = require("heddle.key_form")
 local loads = require("heddle.loads")
@@ -79,6 +80,10 @@ end
 ---Usage: `local user = em:find_one(User, 7)` or `em:find_one(User, { email = "a@x" })`
 ---@return table|nil
 function Manager:find_one(entity, where, opts)
+  if opts == nil then
+    local answered, found = find_lane.read(self, entity, where)
+    if answered then return found end
+  end
   self:check_global()
   local map = self:mapping(entity)
   if opts ~= nil then find_options.check(map, opts) end

@@ -12,10 +12,9 @@ local function recover(self)
   if self.link then wait.abandon(self.link, self.context) end
   if self.replica_link then wait.abandon(self.replica_link, self.context) end
   if self.chunk_link then wait.abandon(self.chunk_link, self.context) end
-  self.chunk_link = nil
-  self.hook = nil
+  self.chunk_link, self.hook = false, false
   if self.committing then
-    self.committing = nil
+    self.committing = false
     transaction.doubt(self)
   end
   if self.flushing then self:break_flush() end
@@ -85,12 +84,12 @@ local function is_elsewhere(mark)
 end
 
 local function is_waited_on(link)
-  return link ~= nil and is_elsewhere(wait.waiter(link))
+  return link and is_elsewhere(wait.waiter(link))
 end
 
 ---Whether another coroutine is in the middle of something, streams apart.
 function Manager:is_in_use()
   local first = self.transactions[1]
-  return first ~= nil and is_elsewhere(first.owner) or self.hook ~= nil and is_elsewhere(self.hook.owner)
+  return first ~= nil and is_elsewhere(first.owner) or self.hook and is_elsewhere(self.hook.owner)
     or is_waited_on(self.link) or is_waited_on(self.replica_link)
 end
