@@ -8,53 +8,17 @@
  * A row may tell more than its instance holds: which owner of a collection it was found for. These values, behind the
  * columns of the entity, go to a list of their own.
  *
- * A result of many rows is built with the collector stopped: what it makes is all alive. It is stopped inside one
- * call only, never across a wait, and put back whatever happens. */
-#include "hydrate.h"
-
-#include <string.h>
-
-#include "base/json.h"
+ * A result of many rows is built with the collector stopped (`collector.c`). */
+#include "hydrate_rooms.h"
 
 /* ---- One run ---- */
 
-/* Places on the stack, above the run's base. */
-enum {
-    SHELF = 1,
-    LINK,
-    HYDRATOR,
-    STATE,
-    RESULTS,
-    LATE,
-    OTHERS,
-    INSTANCES,
-    SLOT_OF,
-    BLOCKS,
-    OVERLAY,
-    META,
-    KINDS,
-    BLOCK,
-    NAMES
-};
-
-#define AT(place) (r->base + (place))
-
 typedef hdl_run run;
 
-static const hdl_column *column_of(const run *r, uint32_t i) {
-    return &r->h->entity->columns[r->h->columns[i]];
-}
-
-/* Does the row's kind have this column? What stands in others is nobody's. */
-static bool is_own(const run *r, uint32_t i) {
-    return hdl_owns(r->kind, r->h->columns[i]);
-}
-
-/* Puts the row's snapshot block at BLOCK, made when it is not there. */
-static hdl_place enter_block(run *r, uint32_t slot) {
-    hdl_place place = hdl_locate(slot, r->columns);
-    if (place.block == r->block_number) return place;
+int hdl_enter_block(run *r, uint32_t slot) {
+    if (slot - r->block_first < r->block_rows) return (int)(slot - r->block_first) * r->columns;
     lua_State *L = r->L;
+    hdl_place place = hdl_locate(slot, r->columns);
     if (hdl_rawgeti(L, AT(BLOCKS), place.block) != LUA_TTABLE) {
         lua_pop(L, 1);
         lua_createtable(L, place.rows * r->columns, 0);
@@ -62,179 +26,74 @@ static hdl_place enter_block(run *r, uint32_t slot) {
         lua_rawseti(L, AT(BLOCKS), place.block);
     }
     lua_replace(L, AT(BLOCK));
-    r->block_number = place.block;
-    return place;
+    r->block_first = slot - (uint32_t)(place.base / r->columns);
+    r->block_rows = (uint32_t)place.rows;
+    return place.base;
 }
 
-/* The value on top also becomes the snapshot at `at` in a block. */
-static void take_snapshot(lua_State *L, const hdl_column *column, int block, int at) {
-    if (hdl_is_mutable(column))
-        hdl_push_image(L, -1);
+/* ---- New rows ---- */
+
+/* The usual values in here, the others where all are made. */
+static inline void push_value(lua_State *L, const hd_value *value, const hdl_column *column) {
+    if (value->kind == HD_TEXT)
+        lua_pushlstring(L, value->as.p, value->len);
+    else if (value->kind == HD_FLOAT)
+        lua_pushnumber(L, value->as.f);
     else
-        lua_pushvalue(L, -1);
-    lua_rawseti(L, block, at);
+        hdl_push_value(L, value, column);
 }
 
-static void push_fresh(run *r, const hd_value *values, uint32_t slot) {
+/* Every column is raw, as the row has it, and stays what it is: nothing is to be asked of it. */
+static void fill_plain(run *r, const hd_value *values, int before) {
     lua_State *L = r->L;
     const hdl_hydrator *h = r->h;
-    const hdl_column *columns = h->entity->columns;
-    const hdl_kind *kind = r->kind;
-    int at = enter_block(r, slot).base + 1, block = AT(BLOCK), names = AT(NAMES);
-    lua_createtable(L, 0, (int)h->raw_count);
+    int block = AT(BLOCK), names = AT(NAMES);
     for (uint32_t i = 0; i < h->count; i++) {
-        if (values[i].kind == HD_NULL || !hdl_owns(kind, h->columns[i])) continue;
-        const hdl_column *column = &columns[h->columns[i]];
-        if (column->raw) lua_pushvalue(L, names + (int)i);
+        if (values[i].kind == HD_NULL) continue;
+        lua_pushvalue(L, names + (int)i);
+        push_value(L, &values[i], &h->entity->columns[h->columns[i]]);
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, block, before + h->columns[i]);
+        lua_rawset(L, -3);
+    }
+}
+
+static void fill(run *r, const hd_value *values, int before) {
+    lua_State *L = r->L;
+    const hdl_hydrator *h = r->h;
+    for (uint32_t i = 0; i < h->count; i++) {
+        if (values[i].kind == HD_NULL || !hdl_owns(r->kind, h->columns[i])) continue;
+        const hdl_column *column = &h->entity->columns[h->columns[i]];
+        if (column->raw) lua_pushvalue(L, AT(NAMES) + (int)i);
         hdl_push_value(L, &values[i], column);
-        take_snapshot(L, column, block, at + h->columns[i]);
+        hdl_take_snapshot(L, column, AT(BLOCK), before + h->columns[i]);
         if (column->raw)
             lua_rawset(L, -3);
         else
             lua_pop(L, 1);
     }
+}
+
+static void push_fresh(run *r, const hd_value *values, uint32_t slot) {
+    lua_State *L = r->L;
+    int before = hdl_enter_block(r, slot) + 1;
+    lua_createtable(L, 0, (int)r->h->raw_count);
+    if (r->h->plain)
+        fill_plain(r, values, before);
+    else
+        fill(r, values, before);
     lua_pushvalue(L, AT(META));
     lua_setmetatable(L, -2);
     lua_pushvalue(L, -1);
     lua_rawseti(L, AT(INSTANCES), (int)slot + 1);
+    if (r->places) {
+        if (hdl_places_put(r->places, slot, lua_topointer(L, -1)) != 0)
+            luaL_error(L, "not enough memory");
+        return;
+    }
     lua_pushvalue(L, -1);
     lua_pushinteger(L, (lua_Integer)slot + 1);
     lua_rawset(L, AT(SLOT_OF));
-}
-
-/* ---- Known rows ---- */
-
-/* The table on top is for the host to look at: joins the list of the late. */
-static void push_late(run *r) {
-    if (r->part > 0) {
-        lua_pushinteger(r->L, r->part);
-        lua_setfield(r->L, -2, "part");
-    }
-    lua_rawseti(r->L, AT(LATE), ++*r->late_count);
-}
-
-/* { slot =, fresh =, [column index] = value } for the host; NULL columns are named by `null`. */
-static void add_late(run *r, const hd_value *values, uint32_t slot, bool fresh) {
-    lua_State *L = r->L;
-    lua_createtable(L, r->columns, 2);
-    lua_pushinteger(L, (lua_Integer)slot + 1);
-    lua_setfield(L, -2, "slot");
-    lua_pushboolean(L, fresh);
-    lua_setfield(L, -2, "fresh");
-    for (uint32_t i = 0; i < r->h->count && !fresh; i++) {
-        if (!is_own(r, i)) continue;
-        hdl_push_value(L, &values[i], column_of(r, i));
-        lua_rawseti(L, -2, r->h->columns[i] + 1);
-    }
-    push_late(r);
-}
-
-/* Was this property changed in memory? The instance is on top. */
-static bool is_changed(run *r, uint32_t i, int at) {
-    lua_State *L = r->L;
-    const hdl_column *column = column_of(r, i);
-    if (!column->raw || !is_own(r, i)) return false;
-    lua_pushvalue(L, AT(NAMES) + (int)i);
-    lua_rawget(L, -2);
-    lua_rawgeti(L, AT(BLOCK), at);
-    int top = lua_gettop(L);
-    bool same = hdl_same_value(L, r->shelf, r->h->columns[i], top - 1, top);
-    lua_pop(L, 2);
-    return !same;
-}
-
-/* Does the row hold what the snapshot holds? */
-static bool is_same(run *r, const hd_value *value, const hdl_column *column, int at) {
-    lua_State *L = r->L;
-    bool same;
-    lua_rawgeti(L, AT(BLOCK), at);
-    if (hdl_is_mutable(column) && value->kind == HD_JSON) {
-        hd_hash128 hash;
-        size_t len;
-        const char *image = lua_tolstring(L, -1, &len);
-        same = image && len >= sizeof hash &&
-               hd_json_hash(value->as.p, value->len, &hd_allocator_libc, &hash) == 0 &&
-               memcmp(image, &hash, sizeof hash) == 0;
-    } else if (hdl_is_mutable(column)) {
-        hdl_push_value(L, value, column);
-        same = hdl_same_image(L, lua_gettop(L), lua_gettop(L) - 1);
-        lua_pop(L, 1);
-    } else {
-        hdl_push_value(L, value, column);
-        same = lua_rawequal(L, -1, -2);
-        lua_pop(L, 1);
-    }
-    lua_pop(L, 1);
-    return same;
-}
-
-/* The row's value replaces property and snapshot. The instance is on top. */
-static void refresh(run *r, const hd_value *value, uint32_t i, int at) {
-    lua_State *L = r->L;
-    const hdl_column *column = column_of(r, i);
-    lua_pushvalue(L, AT(NAMES) + (int)i);
-    hdl_push_value(L, value, column);
-    take_snapshot(L, column, AT(BLOCK), at);
-    if (column->raw)
-        lua_rawset(L, -3);
-    else
-        lua_pop(L, 2);
-}
-
-static bool brings_news(run *r, const hd_value *values, uint32_t slot) {
-    hdl_place place = enter_block(r, slot);
-    for (uint32_t i = 0; i < r->h->count; i++) {
-        int at = place.base + r->h->columns[i] + 1;
-        if (is_own(r, i) && !is_same(r, &values[i], column_of(r, i), at)) return true;
-    }
-    return false;
-}
-
-/* I3. The instance is on top and stays there. */
-static void merge(run *r, const hd_value *values, uint32_t slot) {
-    hdl_place place = enter_block(r, slot);
-    int version = r->h->entity->core.version;
-    bool dirty = false, stale = false;
-    for (uint32_t i = 0; i < r->h->count; i++) {
-        int at = place.base + r->h->columns[i] + 1;
-        dirty = dirty || is_changed(r, i, at);
-        if (r->h->columns[i] == version) stale = !is_same(r, &values[i], column_of(r, i), at);
-    }
-    if (dirty && stale) return;
-    for (uint32_t i = 0; i < r->h->count; i++) {
-        int at = place.base + r->h->columns[i] + 1;
-        if (!is_own(r, i) || (dirty && is_changed(r, i, at))) continue;
-        if (!is_same(r, &values[i], column_of(r, i), at)) refresh(r, &values[i], i, at);
-    }
-}
-
-static bool has_overlay(run *r, uint32_t slot) {
-    if (!r->has_overlay) return false;
-    bool there = hdl_rawgeti(r->L, AT(OVERLAY), (int)slot + 1) != LUA_TNIL;
-    lua_pop(r->L, 1);
-    return there;
-}
-
-static void push_known(run *r, const hd_value *values, uint32_t slot) {
-    lua_rawgeti(r->L, AT(INSTANCES), (int)slot + 1);
-    switch (hd_shelf_state(r->shelf->shelf, slot)) {
-    case HD_ROW_MANAGED:
-        if (!r->h->full || r->h->converts || has_overlay(r, slot) ||
-            hdl_kind_of(r->L, r->h->entity, -1) != r->kind)
-            add_late(r, values, slot, false);
-        else if (!r->has_marks)
-            merge(r, values, slot);
-        else if (brings_news(r, values, slot))
-            add_late(r, values, slot, false); /* the host notes what a rollback has to bring back */
-        break;
-    case HD_ROW_PARTIAL:
-    case HD_ROW_REFERENCE:
-    case HD_ROW_REMOVED:
-        add_late(r, values, slot, false);
-        break;
-    default: /* to be inserted: what is pending stays */
-        break;
-    }
 }
 
 /* ---- Rows ---- */
@@ -256,30 +115,30 @@ static bool enter_kind(run *r, const hd_value *values) {
     if (r->kind)
         lua_replace(L, AT(META));
     else
-        push_late(r);
+        hdl_push_late(r);
     return r->kind != NULL;
 }
 
-static uint32_t add_slot(run *r, const hd_value *key) {
-    uint32_t slot = hd_shelf_add(r->shelf->shelf, r->h->full ? HD_ROW_MANAGED : HD_ROW_PARTIAL);
-    if (slot == HD_NO_SLOT || hd_shelf_set_key(r->shelf->shelf, slot, key) != 0)
-        luaL_error(r->L, "not enough memory");
+static uint32_t enter_key(run *r, const hd_value *values, bool *is_new) {
+    hd_value key[HDL_KEY_COLUMNS];
+    const hdl_hydrator *h = r->h;
+    hd_row_state state = h->full ? HD_ROW_MANAGED : HD_ROW_PARTIAL;
+    for (uint32_t k = 0; k < h->entity->core.key_count; k++) key[k] = values[h->key[k]];
+    uint32_t slot = hd_shelf_enter(r->shelf->shelf, key, state, is_new);
+    if (slot == HD_NO_SLOT) luaL_error(r->L, "not enough memory");
     return slot;
 }
 
 static inline uint32_t push_row(run *r, const hd_value *values) {
-    hd_value key[HDL_KEY_COLUMNS];
-    const hd_entity *entity = &r->h->entity->core;
+    bool is_new;
     if (r->has_kinds && !enter_kind(r, values)) return HD_NO_SLOT;
-    for (uint32_t k = 0; k < entity->key_count; k++) key[k] = values[r->h->key[k]];
-    uint32_t slot = hd_shelf_find(r->shelf->shelf, key);
-    if (slot != HD_NO_SLOT) {
-        push_known(r, values, slot);
+    uint32_t slot = enter_key(r, values, &is_new);
+    if (!is_new) {
+        hdl_push_known(r, values, slot);
         return slot;
     }
-    slot = add_slot(r, key);
     push_fresh(r, values, slot);
-    if (!r->h->full || r->h->converts) add_late(r, values, slot, true);
+    if (!r->h->full || r->h->converts) hdl_add_late(r, values, slot, true);
     if (r->has_loads) add_load(r);
     return slot;
 }
@@ -298,7 +157,7 @@ static hd_step add_rows(run *r, int limit, hd_wait *wait) {
     hd_step step = HD_ROW;
     while (step == HD_ROW && limit-- != 0) {
         add_row(r, &r->link->row);
-        step = hdl_step(r->link, wait);
+        step = hdl_next(r->link, wait);
     }
     return step;
 }
@@ -311,7 +170,8 @@ void hdl_run_enter(lua_State *L, run *r, int base, int *late_count) {
     r->link = hdl_check_link(L, AT(LINK));
     r->h = hdl_check_hydrator(L, AT(HYDRATOR));
     r->columns = r->h->entity->core.column_count;
-    r->block_number = 0;
+    r->block_first = r->block_rows = 0;
+    r->places = NULL;
     r->late_count = late_count;
     r->has_marks = hd_shelf_has_marks(r->shelf->shelf);
     lua_settop(L, AT(OTHERS));
@@ -336,6 +196,10 @@ void hdl_run_enter(lua_State *L, run *r, int base, int *late_count) {
     lua_pop(L, 1);
 }
 
+void hdl_run_many(run *r) {
+    r->places = hdl_places_of(r->L, AT(SLOT_OF));
+}
+
 /* A row stands ready on the link: hydrates rows until there is none, or `limit` are done. */
 static int hydrate_rows(lua_State *L, int limit, hd_step *step) {
     run r;
@@ -343,6 +207,7 @@ static int hydrate_rows(lua_State *L, int limit, hd_step *step) {
     lua_settop(L, OTHERS);
     int late_count = (int)lua_rawlen(L, LATE);
     hdl_run_enter(L, &r, 0, &late_count);
+    if (limit < 0) hdl_run_many(&r);
     *step = add_rows(&r, limit, &wait);
     return hdl_push_step(L, *step, &wait);
 }
@@ -359,28 +224,6 @@ static int hydrate(lua_State *L) {
     if (step != HD_ROW) return count;
     lua_settop(L, OTHERS);
     return hdl_undisturbed(L, hydrate_many);
-}
-
-/* ---- The collector ---- */
-
-static bool stop_collector(lua_State *L) {
-#ifdef LUA_GCISRUNNING
-    if (!lua_gc(L, LUA_GCISRUNNING, 0)) return false;
-    lua_gc(L, LUA_GCSTOP, 0);
-    return true;
-#else
-    (void)L;
-    return false;
-#endif
-}
-
-int hdl_undisturbed(lua_State *L, lua_CFunction fn) {
-    lua_pushcfunction(L, fn);
-    lua_insert(L, 1);
-    bool stopped = stop_collector(L);
-    int failed = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
-    if (stopped) lua_gc(L, LUA_GCRESTART, 0);
-    return failed ? lua_error(L) : lua_gettop(L);
 }
 
 static const luaL_Reg functions[] = {{"hydrate", hydrate}, {NULL, NULL}};

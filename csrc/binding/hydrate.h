@@ -4,6 +4,7 @@
 #define HDL_HYDRATE_H
 
 #include "hydrator.h"
+#include "places.h"
 
 typedef struct hdl_run {
     lua_State *L;
@@ -14,20 +15,27 @@ typedef struct hdl_run {
     int base;             /* what it has on the stack stands above */
     int part;             /* which part of a row it reads; 0: rows are whole */
     int columns;          /* of the entity */
-    int block_number;     /* which one stands at BLOCK */
+    uint32_t block_first; /* slot of the first row in the block that stands at BLOCK */
+    uint32_t block_rows;  /* how many it has; 0: none stands there */
     int result_count;
-    int *late_count; /* runs may share a list */
-    int others;      /* how many values are in the list at OTHERS */
+    int *late_count;    /* runs may share a list */
+    hdl_places *places; /* take what the host's table of slots would; NULL: that does */
+    int others;         /* how many values are in the list at OTHERS */
     bool has_overlay, has_marks, has_loads, has_kinds;
 } hdl_run;
 
 /* Enters a run: above `base` stand shelf, link, hydrator, state, results, late and others. It needs what it puts there
  * until its end. */
 void hdl_run_enter(lua_State *L, hdl_run *r, int base, int *late_count);
+/* Many rows are to come. */
+void hdl_run_many(hdl_run *r);
 /* Pushes the instance of a row and gives its slot. HD_NO_SLOT: nobody knows its kind, nothing is pushed. */
 uint32_t hdl_run_row(hdl_run *r, const hd_value *values);
 
 #define HDL_FEW 32 /* rows that are not worth stopping the collector for */
+
+/* hdl_step behind a row that was taken. */
+hd_step hdl_next(hd_link *link, hd_wait *wait);
 
 /* Calls fn with what stands on the stack, in a protected call, while the collector stands still. Gives the number of
  * results. */

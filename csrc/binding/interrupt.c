@@ -6,7 +6,7 @@
  * slices. What nobody hears - a C function that does not come back - ends the process at the third. */
 #include <signal.h>
 
-#include "binding.h"
+#include "hydrate.h"
 
 enum { PATIENCE = 3 };
 
@@ -39,6 +39,13 @@ hd_step hdl_step(hd_link *link, hd_wait *wait) {
     hd_step step = hd_link_step(link, wait);
     stepping = NULL;
     return step;
+}
+
+hd_step hdl_next(hd_link *link, hd_wait *wait) {
+    stepping = link;
+    bool there = hd_link_next(link);
+    stepping = NULL;
+    return there ? HD_ROW : hdl_step(link, wait);
 }
 
 /* core.interrupts(on): whether Ctrl-C raises "interrupted!" in the running thread, again and again. */

@@ -197,6 +197,7 @@ int luaopen_heddle_core(lua_State *L) {
     hdl_open_query(L);
     hdl_open_session(L);
     hdl_open_hydrate(L);
+    hdl_open_places(L);
     hdl_open_joined(L);
     hdl_open_find(L);
     hdl_open_instance(L);

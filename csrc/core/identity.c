@@ -42,8 +42,16 @@ static uint64_t hash_bytes(const char *bytes, size_t len) {
     return mix(h ^ rest);
 }
 
-static uint64_t hash_key(const hd_key *key) {
-    return key->length ? hash_bytes(key->as.bytes, key->length) : mix((uint64_t)key->as.number);
+/* Sixteen numbers that follow one another lie side by side; such sixteens, by the golden ratio, lie apart, be they
+ * neighbours or multiples of a power of two. */
+static uint32_t hash_number(int64_t number) {
+    uint64_t sixteen = (uint64_t)(number >> 4) * 0x9e3779b97f4a7c15u;
+    return (uint32_t)(sixteen >> 36 << 4) | (uint32_t)(number & 15);
+}
+
+static uint32_t hash_key(const hd_key *key) {
+    return key->length ? (uint32_t)hash_bytes(key->as.bytes, key->length)
+                       : hash_number(key->as.number);
 }
 
 static size_t part_size(const hd_value *v) {
@@ -123,38 +131,51 @@ static const hd_key *key_at(const hd_key *keys, size_t stride, uint32_t slot) {
     return (const hd_key *)(const void *)((const char *)keys + stride * slot);
 }
 
+static uint32_t first_place(const hd_identity *map, uint32_t hash) {
+    return (hash >> map->shift & ~15u) | (hash & 15);
+}
+
+static uint32_t find_number(const hd_identity *map, const hd_key *keys, size_t stride,
+                            int64_t number) {
+    uint32_t hash = hash_number(number), i = first_place(map, hash);
+    for (; map->nodes[i].slot; i = (i + 1) & map->mask) {
+        const hd_identity_node *node = &map->nodes[i];
+        if (node->hash != hash || node->slot == WAS_USED) continue;
+        const hd_key *key = key_at(keys, stride, node->slot - 1);
+        if (key->length == 0 && key->as.number == number) return node->slot - 1;
+    }
+    return UINT32_MAX;
+}
+
+static uint32_t find_bytes(const hd_identity *map, const hd_key *keys, size_t stride,
+                           const hd_key *key) {
+    uint32_t hash = hash_key(key), i = first_place(map, hash);
+    for (; map->nodes[i].slot; i = (i + 1) & map->mask) {
+        const hd_identity_node *node = &map->nodes[i];
+        if (node->hash != hash || node->slot == WAS_USED) continue;
+        if (same_key(key_at(keys, stride, node->slot - 1), key)) return node->slot - 1;
+    }
+    return UINT32_MAX;
+}
+
 uint32_t hd_identity_find(const hd_identity *map, const hd_key *keys, size_t stride,
                           const hd_value *values) {
     if (map->used == 0) return UINT32_MAX;
+    if (is_number(values, map->key_count)) return find_number(map, keys, stride, values->as.i);
     char small[256];
-    hd_key key = {.used = true};
-    if (is_number(values, map->key_count)) {
-        key.as.number = values->as.i;
-    } else {
-        size_t size = 0;
-        for (uint32_t i = 0; i < map->key_count; i++) size += part_size(&values[i]);
-        char *at = size <= sizeof small ? small : hd_alloc(map->mem, size);
-        if (!at) return UINT32_MAX;
-        key.as.bytes = at;
-        key.length = (uint32_t)size;
-        for (uint32_t i = 0; i < map->key_count; i++) at = write_part(at, &values[i]);
-    }
-    uint64_t hash = hash_key(&key);
-    uint32_t found = UINT32_MAX;
-    for (uint32_t i = (uint32_t)hash & map->mask; map->nodes[i].slot; i = (i + 1) & map->mask) {
-        const hd_identity_node *node = &map->nodes[i];
-        if (node->slot != WAS_USED && node->hash == hash &&
-            same_key(key_at(keys, stride, node->slot - 1), &key)) {
-            found = node->slot - 1;
-            break;
-        }
-    }
-    if (key.length && key.as.bytes != small) hd_free(map->mem, key.as.bytes);
+    size_t size = 0;
+    for (uint32_t i = 0; i < map->key_count; i++) size += part_size(&values[i]);
+    char *bytes = size <= sizeof small ? small : hd_alloc(map->mem, size), *at = bytes;
+    if (!bytes) return UINT32_MAX;
+    for (uint32_t i = 0; i < map->key_count; i++) at = write_part(at, &values[i]);
+    hd_key key = {.as.bytes = bytes, .length = (uint32_t)size, .used = true};
+    uint32_t found = find_bytes(map, keys, stride, &key);
+    if (bytes != small) hd_free(map->mem, bytes);
     return found;
 }
 
-static void place(hd_identity *map, uint64_t hash, uint32_t slot_plus_1) {
-    uint32_t i = (uint32_t)hash & map->mask;
+static void place(hd_identity *map, uint32_t hash, uint32_t slot_plus_1) {
+    uint32_t i = first_place(map, hash);
     while (map->nodes[i].slot != 0 && map->nodes[i].slot != WAS_USED) i = (i + 1) & map->mask;
     if (map->nodes[i].slot == 0) map->dirty++;
     map->nodes[i].hash = hash;
@@ -165,13 +186,14 @@ static void place(hd_identity *map, uint64_t hash, uint32_t slot_plus_1) {
 int hd_identity_reserve(hd_identity *map) {
     uint32_t size = map->nodes ? map->mask + 1 : 0;
     if (map->dirty + 1 <= size / 2 + size / 4) return 0;
-    uint32_t grown = size ? (map->used * 2 >= size ? size * 2 : size) : 8;
+    uint32_t grown = size ? (map->used * 2 >= size ? size * 2 : size) : 16;
     if (grown < size || grown > UINT32_MAX / 4) return -1;
     hd_identity_node *nodes = hd_alloc_zero(map->mem, grown * sizeof *nodes);
     if (!nodes) return -1;
     hd_identity old = *map;
     map->nodes = nodes;
     map->mask = grown - 1;
+    map->shift = 32 - (uint32_t)__builtin_ctz(grown);
     map->used = map->dirty = 0;
     for (uint32_t i = 0; i < size; i++) {
         uint32_t slot = old.nodes[i].slot;
@@ -187,7 +209,7 @@ void hd_identity_insert(hd_identity *map, const hd_key *key, uint32_t slot) {
 
 void hd_identity_remove(hd_identity *map, const hd_key *key, uint32_t slot) {
     if (map->used == 0) return;
-    uint32_t i = (uint32_t)hash_key(key) & map->mask;
+    uint32_t i = first_place(map, hash_key(key));
     for (; map->nodes[i].slot; i = (i + 1) & map->mask) {
         if (map->nodes[i].slot == slot + 1) {
             map->nodes[i].slot = WAS_USED;

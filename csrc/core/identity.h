@@ -17,7 +17,7 @@ typedef struct hd_key {
 } hd_key;
 
 typedef struct hd_identity_node {
-    uint64_t hash;
+    uint32_t hash;
     uint32_t slot; /* plus 1; 0 free, UINT32_MAX was used */
 } hd_identity_node;
 
@@ -25,6 +25,7 @@ typedef struct hd_identity {
     const hd_allocator *mem;
     hd_identity_node *nodes;
     uint32_t mask, used, dirty; /* dirty: used and formerly used */
+    uint32_t shift;             /* of a hash, to get a place but for its last four bits */
     uint32_t key_count;
 } hd_identity;
 

@@ -109,6 +109,12 @@ void hd_link_comment(hd_link *link, const char *place, size_t len);
  * may run once it has its connection, HD_NEVER: any time. HD_OK, or why not (busy, over). */
 hd_error_kind hd_link_run(hd_link *link, const hd_batch *batch, unsigned flags, hd_time limit);
 hd_step hd_link_step(hd_link *link, hd_wait *wait);
+/* Behind a HD_ROW: the row behind it, which stands in the same place, when that is all that a step would do. False: it is
+ * for a step. */
+static inline bool hd_link_next(hd_link *link) {
+    hd_conn *conn = link->ticket.conn;
+    return conn->driver->next && link->state == HD_LINK_RUN && conn->driver->next(conn);
+}
 /* From now on the connection stays from operation to operation, because the host changes its session: `restore` is the
  * statement that takes the change back where the link is left before the host has done so (a connection on which it
  * cannot run at once is closed). NULL: no longer. Call it idle. -1: out of memory. */

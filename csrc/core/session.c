@@ -1,6 +1,9 @@
 /* Session. Owns its shelves, their keys and the journal. A change is journaled before it is made and the room for
  * the entry is taken first, so that a failed allocation leaves both as they were. A dropped key moves into its
- * journal entry while a mark is open; a rolled-back drop moves it back. */
+ * journal entry while a mark is open; a rolled-back drop moves it back.
+ *
+ * Rows are mostly read in the order of their keys, into a session that is asked for few of them: a number that is higher
+ * than all before it is nobody's, and joins the map when a lower one is asked for. */
 #include "session.h"
 
 #include <string.h>
@@ -19,6 +22,8 @@ struct hd_shelf {
     hd_identity identity;
     shelf_row *rows;
     size_t count, capacity;
+    size_t indexed;  /* keys of rows from here on are not in the map, see find_row */
+    int64_t highest; /* no key that is a number is higher */
     uint32_t *free_slots;
     size_t free_count, free_capacity;
 };
@@ -84,6 +89,7 @@ hd_shelf *hd_session_shelf(hd_session *session, uint32_t id, uint32_t key_count)
     shelf->session = session;
     shelf->id = id;
     shelf->key_count = key_count;
+    shelf->highest = INT64_MIN;
     hd_identity_init(&shelf->identity, session->mem, key_count);
     session->shelves[id] = shelf;
     return shelf;
@@ -113,10 +119,40 @@ hd_row_state hd_shelf_state(const hd_shelf *shelf, uint32_t slot) {
     return slot < shelf->count ? (hd_row_state)shelf->rows[slot].state : HD_ROW_FREE;
 }
 
-uint32_t hd_shelf_find(const hd_shelf *shelf, const hd_value *key) {
-    return shelf->count && shelf->key_count
-               ? hd_identity_find(&shelf->identity, &shelf->rows->key, sizeof *shelf->rows, key)
-               : HD_NO_SLOT;
+/* Every key joins the map. -1: out of memory. */
+static int index_keys(hd_shelf *shelf) {
+    for (; shelf->indexed < shelf->count; shelf->indexed++) {
+        const hd_key *key = &shelf->rows[shelf->indexed].key;
+        if (!key->used) continue;
+        if (hd_identity_reserve(&shelf->identity) != 0) return -1;
+        hd_identity_insert(&shelf->identity, key, (uint32_t)shelf->indexed);
+    }
+    return 0;
+}
+
+/* A key that is a number. All that wait for the map are numbers. */
+static bool is_number(const hd_shelf *shelf, const hd_value *key) {
+    return shelf->key_count == 1 && key->kind == HD_INT;
+}
+
+static uint32_t search(const hd_shelf *shelf, int64_t number) {
+    for (size_t slot = shelf->indexed; slot < shelf->count; slot++) {
+        const hd_key *key = &shelf->rows[slot].key;
+        if (key->used && key->length == 0 && key->as.number == number) return (uint32_t)slot;
+    }
+    return HD_NO_SLOT;
+}
+
+uint32_t hd_shelf_find(hd_shelf *shelf, const hd_value *key) {
+    if (!shelf->count || !shelf->key_count) return HD_NO_SLOT;
+    if (is_number(shelf, key)) {
+        if (key->as.i > shelf->highest) return HD_NO_SLOT;
+        if (shelf->indexed < shelf->count && index_keys(shelf) != 0) {
+            uint32_t slot = search(shelf, key->as.i);
+            if (slot != HD_NO_SLOT) return slot;
+        }
+    }
+    return hd_identity_find(&shelf->identity, &shelf->rows->key, sizeof *shelf->rows, key);
 }
 
 static uint32_t fresh_slot(hd_shelf *shelf) {
@@ -171,17 +207,33 @@ bool hd_shelf_key(const hd_shelf *shelf, uint32_t slot, hd_value *key) {
     return true;
 }
 
+/* Nobody has the key. It waits for the map where those around it do. */
+static int give_key(hd_shelf *shelf, uint32_t slot, const hd_value *key) {
+    bool number = is_number(shelf, key), waits = number && key->as.i > shelf->highest;
+    bool failed, journaled = journal(shelf, &failed);
+    if (!waits && index_keys(shelf) != 0) return -1;
+    if (failed || (slot < shelf->indexed && hd_identity_reserve(&shelf->identity) != 0)) return -1;
+    if (hd_key_make(shelf->session->mem, key, shelf->key_count, &shelf->rows[slot].key) != 0)
+        return -1;
+    if (slot < shelf->indexed) hd_identity_insert(&shelf->identity, &shelf->rows[slot].key, slot);
+    if (waits) shelf->highest = key->as.i;
+    if (journaled) push(shelf, HD_UNDO_KEY_SET, slot, 0, 0);
+    return 0;
+}
+
 int hd_shelf_set_key(hd_shelf *shelf, uint32_t slot, const hd_value *key) {
     /* Rows of an entity without a key are found by nobody. */
     if (shelf->key_count == 0) return 0;
-    if (hd_shelf_find(shelf, key) != HD_NO_SLOT) return 1;
-    bool failed, journaled = journal(shelf, &failed);
-    if (failed || hd_identity_reserve(&shelf->identity) != 0) return -1;
-    if (hd_key_make(shelf->session->mem, key, shelf->key_count, &shelf->rows[slot].key) != 0)
-        return -1;
-    hd_identity_insert(&shelf->identity, &shelf->rows[slot].key, slot);
-    if (journaled) push(shelf, HD_UNDO_KEY_SET, slot, 0, 0);
-    return 0;
+    return hd_shelf_find(shelf, key) != HD_NO_SLOT ? 1 : give_key(shelf, slot, key);
+}
+
+uint32_t hd_shelf_enter(hd_shelf *shelf, const hd_value *key, hd_row_state state, bool *is_new) {
+    uint32_t slot = hd_shelf_find(shelf, key);
+    *is_new = slot == HD_NO_SLOT;
+    if (!*is_new) return slot;
+    slot = hd_shelf_add(shelf, state);
+    if (slot == HD_NO_SLOT || shelf->key_count == 0) return slot;
+    return give_key(shelf, slot, key) == 0 ? slot : HD_NO_SLOT;
 }
 
 int hd_shelf_drop_key(hd_shelf *shelf, uint32_t slot) {
@@ -189,7 +241,7 @@ int hd_shelf_drop_key(hd_shelf *shelf, uint32_t slot) {
     shelf_row *row = &shelf->rows[slot];
     if (!row->key.used) return 0;
     bool failed, journaled = journal(shelf, &failed);
-    if (failed) return -1;
+    if (failed || index_keys(shelf) != 0) return -1;
     if (journaled && hd_grow(session->mem, (void **)&session->dropped, &session->dropped_capacity,
                              session->dropped_count + 1, sizeof *session->dropped) != 0)
         return -1;

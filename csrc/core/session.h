@@ -32,10 +32,11 @@ void hd_session_clear(hd_session *session);
  * NULL: out of memory. */
 hd_shelf *hd_session_shelf(hd_session *session, uint32_t id, uint32_t key_count);
 
-uint32_t hd_shelf_find(const hd_shelf *shelf,
-                       const hd_value *key); /* HD_NO_SLOT when nobody has it */
+uint32_t hd_shelf_find(hd_shelf *shelf, const hd_value *key); /* HD_NO_SLOT when nobody has it */
 uint32_t hd_shelf_add(hd_shelf *shelf,
-                      hd_row_state state);      /* a new slot; HD_NO_SLOT: out of memory */
+                      hd_row_state state); /* a new slot; HD_NO_SLOT: out of memory */
+/* The slot of the row with this key, a new one in that state when nobody has it. HD_NO_SLOT: out of memory. */
+uint32_t hd_shelf_enter(hd_shelf *shelf, const hd_value *key, hd_row_state state, bool *is_new);
 uint32_t hd_shelf_count(const hd_shelf *shelf); /* slots ever used: 0 .. count-1 */
 bool hd_shelf_has_marks(const hd_shelf *shelf); /* of its session */
 hd_row_state hd_shelf_state(const hd_shelf *shelf, uint32_t slot);

@@ -2,6 +2,7 @@
 --- shelf,
 --- loaded_meta and partial_meta are read by the core's binding.
 local collection = require("heddle.collection")
+local core = require("heddle.core")
 local custom = require("heddle.custom")
 local errors = require("heddle.errors")
 local embedded_writing = require("heddle.embedded.writing")
@@ -18,6 +19,8 @@ local state = require("heddle.state")
 local shelf = {}
 
 local WEAK_KEYS, WEAK_VALUES = { __mode = "k" }, { __mode = "v" }
+-- Of what came with many rows the core knows the slots, until somebody asks for one.
+local SLOTS = { __mode = "k", __index = core.slot_of }
 
 local Shelf = {}
 Shelf.__index = Shelf
@@ -32,7 +35,7 @@ function shelf.new(em, map)
     -- told by the em's mark_serial.
     new = {}, removed = {}, reread = {}, adopted = {},
     -- Numbers as values: safe with weak keys on every interpreter.
-    slot_of = setmetatable({}, WEAK_KEYS),
+    slot_of = setmetatable({}, SLOTS),
   }, Shelf)
   self.box = setmetatable({ shelf = self }, WEAK_VALUES)
   self.overlays = state.overlays(self.box)
@@ -153,7 +156,7 @@ function Shelf:release(slot, keep_slot)
   local e = self.instances[slot]
   if e then
     leaving.take_along(self, e, slot)
-    self.slot_of[e] = nil
+    core.leave_slot(self.slot_of, e, slot)
   end
   self.instances[slot], self.overlay[slot], self.collections[slot] = nil, nil, nil
   self.new[slot], self.removed[slot], self.reread[slot], self.adopted[slot] = nil, nil, nil, nil

@@ -161,7 +161,48 @@ static bool take_zone(cursor *c, int64_t *offset) {
     return true;
 }
 
+/* Two digits, or more than 99. */
+static unsigned pair_at(const char *text) {
+    unsigned tens = (unsigned char)text[0] - '0', ones = (unsigned char)text[1] - '0';
+    return tens > 9 || ones > 9 ? 100 : tens * 10 + ones;
+}
+
+/* Does nothing stand there but what says UTC? */
+static bool is_utc(const char *text, size_t len) {
+    return len == 0 || (len == 1 && *text == 'Z') || (len == 3 && memcmp(text, "+00", 3) == 0) ||
+           (len == 6 && memcmp(text, "+00:00", 6) == 0);
+}
+
+/* "2017-07-14 02:40:00", perhaps ".000000", in UTC: what programs write, read without a cursor. False: it may be
+ * something else. */
+static bool parse_usual(const char *text, size_t len, int64_t *us) {
+    if (len < 19 || text[4] != '-' || text[7] != '-' || text[13] != ':' || text[16] != ':')
+        return false;
+    if (text[10] != ' ' && text[10] != 'T') return false;
+    unsigned century = pair_at(text), year = pair_at(text + 2), month = pair_at(text + 5);
+    unsigned day = pair_at(text + 8), hour = pair_at(text + 11), minute = pair_at(text + 14);
+    unsigned second = pair_at(text + 17), high = 0, middle = 0, low = 0;
+    size_t used = 19;
+    if (len >= 26 && text[19] == '.') {
+        high = pair_at(text + 20);
+        middle = pair_at(text + 22);
+        low = pair_at(text + 24);
+        used = 26;
+    }
+    if (!is_utc(text + used, len - used)) return false;
+    if (century > 99 || year > 99 || month - 1 > 11 || day - 1 > 30 || hour > 23 || minute > 59 ||
+        second > 59 || high > 99 || middle > 99 || low > 99)
+        return false;
+    year += century * 100;
+    if (day > 28 && day > days_in_month(year, month)) return false;
+    int64_t days = hd_days_from_civil(year, month, day);
+    *us = ((days * 24 + hour) * 60 + minute) * 60 + second;
+    *us = *us * SECOND_US + (high * 100 + middle) * 100 + low;
+    return true;
+}
+
 int hd_timestamp_parse(const char *text, size_t len, int64_t *us) {
+    if (parse_usual(text, len, us)) return 0;
     cursor c = {text, text + len};
     civil date;
     int64_t days, second = 0, fraction = 0, offset = 0;

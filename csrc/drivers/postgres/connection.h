@@ -95,6 +95,7 @@ bool hd_pg_resume(hd_pg_run *run);
 /* receive.c: ROW, WAIT (nothing to take now), DONE (nothing is awaited), FAILED (connection
  * lost). */
 hd_step hd_pg_receive(hd_pg *pg);
+bool hd_pg_next(hd_conn *conn);
 /* The time since the answer before it is the statement's. */
 void hd_pg_clock(hd_pg_run *run, hd_statement *s);
 

@@ -154,6 +154,7 @@ const hd_driver hd_postgres_driver = {
     .connect = hd_pg_connect,
     .start = hd_pg_start,
     .step = hd_pg_step,
+    .next = hd_pg_next,
     .abandon = hd_pg_abandon,
     .status = status,
     .cancel = hd_pg_cancel,

@@ -115,6 +115,11 @@ static hd_step next_row(hd_pg *pg) {
     }
 }
 
+bool hd_pg_next(hd_conn *conn) {
+    hd_pg *pg = (hd_pg *)conn;
+    return pg->rows.result && pg->rows.next < pg->rows.count && next_row(pg) == HD_ROW;
+}
+
 static hd_step take_rows(hd_pg *pg, const hd_pg_reply *reply, PGresult *result) {
     hd_pg_run *run = &pg->run;
     hd_statement *s = statement_of(run, reply);

@@ -147,6 +147,7 @@ struct hd_sqlite_conn {
     hd_sqlite_cursor *fetching;  /* whose it is, or NULL */
     uint32_t execution;
     int64_t rows; /* of this execution so far */
+    int ahead;    /* what SQLite said to hd_sqlite_next and the next step has to hear; 0: nothing */
     hd_time began;
     hd_arena bound; /* parameters that had to be formatted */
 
@@ -180,6 +181,7 @@ void hd_sqlite_disconnect(hd_sqlite_conn *conn);
 hd_error_kind hd_sqlite_start(hd_conn *conn, hd_statement *statements, uint32_t count,
                               hd_error *err);
 hd_step hd_sqlite_step(hd_conn *conn, hd_wait *wait, hd_error *err);
+bool hd_sqlite_next(hd_conn *conn);
 void hd_sqlite_abandon(hd_conn *conn);
 
 /* Runs the text piece by piece: SQLITE_DONE, or the code that stopped it (busy: call again). */

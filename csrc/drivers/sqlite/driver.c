@@ -137,6 +137,7 @@ const hd_driver hd_sqlite_driver = {
     .connect = hd_sqlite_connect,
     .start = hd_sqlite_start,
     .step = hd_sqlite_step,
+    .next = hd_sqlite_next,
     .abandon = hd_sqlite_abandon,
     .close_cursor = hd_sqlite_cursor_close,
     .status = status,

@@ -50,6 +50,7 @@ static void end_statement(hd_sqlite_conn *conn) {
     hd_sqlite_prepared *p = conn->current;
     conn->current = NULL;
     conn->execution = 0;
+    conn->ahead = 0;
     conn->reading = false;
     conn->busy.deadline = 0;
     if (p) {
@@ -118,7 +119,8 @@ static int run_rows(hd_sqlite_conn *conn, hd_statement *s, hd_sqlite_prepared *p
             code = hd_sqlite_bind(conn, p->stmt, params_of(conn, s), s->param_count, false, err);
             if (code != SQLITE_OK) return code;
         }
-        int stepped = sqlite3_step(p->stmt);
+        int stepped = conn->ahead ? conn->ahead : sqlite3_step(p->stmt);
+        conn->ahead = 0;
         if (stepped != SQLITE_ROW && stepped != SQLITE_DONE) return stepped;
         if (!conn->reading) code = begin_reading(conn, s, p);
         if (code == SQLITE_OK && stepped == SQLITE_ROW) {
@@ -339,6 +341,18 @@ hd_step hd_sqlite_step(hd_conn *base, hd_wait *wait, hd_error *err) {
     }
     end_batch(conn);
     return HD_DONE;
+}
+
+bool hd_sqlite_next(hd_conn *base) {
+    hd_sqlite_conn *conn = hd_sqlite_of(base);
+    if (!conn->reading || conn->fetching || conn->ahead || !conn->current) return false;
+    atomic_store_explicit(&conn->stepping, true, memory_order_relaxed);
+    int code = atomic_load(&conn->canceled) ? SQLITE_INTERRUPT : sqlite3_step(conn->current->stmt);
+    atomic_store_explicit(&conn->stepping, false, memory_order_relaxed);
+    if (code == SQLITE_ROW) code = hd_sqlite_read_row(conn, conn->current->stmt);
+    conn->rows += code == SQLITE_OK;
+    conn->ahead = code;
+    return code == SQLITE_OK;
 }
 
 void hd_sqlite_abandon(hd_conn *base) {

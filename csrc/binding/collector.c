@@ -1,0 +1,75 @@
+/* The collector, while a result of many rows is built: what is made there is all alive, so that looking at it would be in
+ * vain. It is stopped inside one call only, never across a wait, and put back whatever happens.
+ *
+ * Before Lua 5.4 a collector that goes on has forgotten what was made meanwhile, and works for what is made from then on:
+ * a program that reads one large result after the other would grow and grow. So what is owed is noted, and the next large
+ * result begins with the work for it, when most of it may be garbage already. */
+#include "hydrate.h"
+
+#if defined LUA_GCISRUNNING && LUA_VERSION_NUM < 504
+
+static char level_key,
+    owed_key; /* in the registry: how much there was behind the last result, what is owed; KB */
+
+static int get(lua_State *L, char *key) {
+    lua_pushlightuserdata(L, key);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+    int value = (int)lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    return value;
+}
+
+static void set(lua_State *L, char *key, int value) {
+    lua_pushlightuserdata(L, key);
+    lua_pushinteger(L, value);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+}
+
+/* What was collected since then was worked for. */
+static void pay(lua_State *L) {
+    int now = lua_gc(L, LUA_GCCOUNT, 0), level = get(L, &level_key), owed = get(L, &owed_key);
+    if (now < level) owed -= level - now;
+    if (owed > 0) lua_gc(L, LUA_GCSTEP, owed);
+    set(L, &level_key, lua_gc(L, LUA_GCCOUNT, 0));
+    set(L, &owed_key, 0);
+}
+
+static void owe(lua_State *L) {
+    int now = lua_gc(L, LUA_GCCOUNT, 0);
+    set(L, &owed_key, now - get(L, &level_key));
+    set(L, &level_key, now);
+}
+
+#else
+
+static void pay(lua_State *L) {
+    (void)L;
+}
+
+static void owe(lua_State *L) {
+    (void)L;
+}
+
+#endif
+
+static bool stop_collector(lua_State *L) {
+#ifdef LUA_GCISRUNNING
+    if (!lua_gc(L, LUA_GCISRUNNING, 0)) return false;
+    pay(L);
+    lua_gc(L, LUA_GCSTOP, 0);
+    return true;
+#else
+    (void)L;
+    return false;
+#endif
+}
+
+int hdl_undisturbed(lua_State *L, lua_CFunction fn) {
+    lua_pushcfunction(L, fn);
+    lua_insert(L, 1);
+    bool stopped = stop_collector(L);
+    int failed = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
+    if (stopped) lua_gc(L, LUA_GCRESTART, 0);
+    if (stopped) owe(L);
+    return failed ? lua_error(L) : lua_gettop(L);
+}

@@ -1,0 +1,15 @@
+/* Places: which slot an instance has, of those that came with many rows. The host has a table of slots, which answers
+ * from here what it does not hold yet. */
+#ifndef HDL_PLACES_H
+#define HDL_PLACES_H
+
+#include "binding.h"
+
+typedef struct hdl_places hdl_places;
+
+/* Those of the host's table at `index`, made when it has none. */
+hdl_places *hdl_places_of(lua_State *L, int index);
+/* Notes where the instance at this address stands. -1: out of memory. */
+int hdl_places_put(hdl_places *places, uint32_t slot, const void *instance);
+
+#endif
