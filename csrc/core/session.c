@@ -227,7 +227,20 @@ int hd_shelf_set_key(hd_shelf *shelf, uint32_t slot, const hd_value *key) {
     return hd_shelf_find(shelf, key) != HD_NO_SLOT ? 1 : give_key(shelf, slot, key);
 }
 
+/* The usual row of a large result: its key is a number higher than all, nothing is journaled, and there is room. */
+static bool append(hd_shelf *shelf, const hd_value *key, hd_row_state state) {
+    if (shelf->count == shelf->capacity || shelf->free_count > 0 || !is_number(shelf, key) ||
+        key->as.i <= shelf->highest || shelf->session->undo.marks > 0)
+        return false;
+    shelf_row *row = &shelf->rows[shelf->count++];
+    *row = (shelf_row){.key = {.as.number = key->as.i, .used = true}, .state = (uint8_t)state};
+    shelf->highest = key->as.i;
+    return true;
+}
+
 uint32_t hd_shelf_enter(hd_shelf *shelf, const hd_value *key, hd_row_state state, bool *is_new) {
+    *is_new = append(shelf, key, state);
+    if (*is_new) return (uint32_t)shelf->count - 1;
     uint32_t slot = hd_shelf_find(shelf, key);
     *is_new = slot == HD_NO_SLOT;
     if (!*is_new) return slot;

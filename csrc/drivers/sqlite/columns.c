@@ -262,27 +262,38 @@ int hd_sqlite_columns(hd_sqlite_conn *conn, uint32_t columns, const hd_statement
     const hd_allocator *mem = conn->base.mem;
     if (hd_grow(mem, (void **)&conn->values, &conn->value_cap, columns, sizeof *conn->values) !=
             0 ||
-        hd_grow(mem, (void **)&conn->decoders, &conn->decoder_cap, columns,
-                sizeof *conn->decoders) != 0) {
+        hd_grow(mem, (void **)&conn->columns, &conn->column_cap, columns, sizeof *conn->columns) !=
+            0) {
         return SQLITE_NOMEM;
     }
     for (uint32_t i = 0; i < columns; i++) {
         uint8_t type = s->types && i < s->type_count ? s->types[i] : HD_T_UNKNOWN;
         conn->values[i] = (hd_value){HD_NULL, type, 0, 0, {0}};
-        conn->decoders[i] = by_type[type];
+        conn->columns[i] = (hd_sqlite_column){by_type[type], NULL};
     }
     conn->base.row.values = conn->values;
     conn->base.row.count = columns;
     return SQLITE_OK;
 }
 
+/* A row's values stand side by side in the statement's memory, mostly the same for each row: where the first one is
+ * where it was, all are. */
+static void find_values(hd_sqlite_conn *conn, sqlite3_stmt *stmt) {
+    uint32_t count = conn->base.row.count;
+    sqlite3_value *first = sqlite3_column_value(stmt, 0);
+    if (first == conn->columns[0].from) return;
+    conn->columns[0].from = first;
+    for (uint32_t i = 1; i < count; i++) conn->columns[i].from = sqlite3_column_value(stmt, (int)i);
+}
+
 int hd_sqlite_read_row(hd_sqlite_conn *conn, sqlite3_stmt *stmt) {
     uint32_t count = conn->base.row.count;
+    const hd_sqlite_column *columns = conn->columns;
     hd_value *to = conn->values;
     if (conn->decoded.block) hd_arena_reset(&conn->decoded);
+    find_values(conn, stmt);
     for (uint32_t i = 0; i < count; i++) {
-        if (!conn->decoders[i](conn, sqlite3_column_value(stmt, (int)i), &to[i]))
-            return SQLITE_NOMEM;
+        if (!columns[i].decode(conn, columns[i].from, &to[i])) return SQLITE_NOMEM;
     }
     return SQLITE_OK;
 }

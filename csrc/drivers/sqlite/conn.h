@@ -113,6 +113,12 @@ void hd_sqlite_put_aside(hd_sqlite_conn *conn);
 
 typedef bool hd_sqlite_decoder(hd_sqlite_conn *conn, sqlite3_value *from, hd_value *to);
 
+/* A column of the result that is being read. */
+typedef struct hd_sqlite_column {
+    hd_sqlite_decoder *decode;
+    sqlite3_value *from; /* where its value stood in the last row; NULL: there was none */
+} hd_sqlite_column;
+
 typedef struct hd_sqlite_busy {
     hd_time deadline; /* 0: nothing was busy yet */
     hd_time pause;
@@ -160,8 +166,8 @@ struct hd_sqlite_conn {
 
     /* The current row. */
     hd_value *values;
-    hd_sqlite_decoder **decoders;
-    size_t value_cap, decoder_cap;
+    hd_sqlite_column *columns;
+    size_t value_cap, column_cap;
     hd_arena decoded; /* texts that had to be made */
     bool read_only;   /* the open transaction said HD_SQLITE_READ_ONLY */
     bool unconfined;  /* CHECK constraints are not looked at now */

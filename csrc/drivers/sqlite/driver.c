@@ -27,7 +27,7 @@ static void free_memory(hd_sqlite_conn *conn, bool discard) {
     hd_arena_free(&conn->decoded);
     hd_arena_free(&conn->options.texts);
     hd_free(mem, conn->values);
-    hd_free(mem, conn->decoders);
+    hd_free(mem, conn->columns);
     hd_free(mem, conn->script);
     hd_free(mem, conn);
 }
