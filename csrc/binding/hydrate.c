@@ -162,6 +162,24 @@ static hd_step add_rows(run *r, int limit, hd_wait *wait) {
     return step;
 }
 
+/* What is looked for in the table alone, since it may well not be there. */
+static int push_own_field(lua_State *L, int index, const char *name) {
+    lua_pushstring(L, name);
+    return hdl_rawget(L, index);
+}
+
+/* The metatable of what is read; that of partial rows the shelf makes when it is needed first. */
+static void push_metatable(run *r) {
+    lua_State *L = r->L;
+    if (push_own_field(L, AT(STATE), r->h->full ? "loaded_meta" : "partial_meta") != LUA_TNIL ||
+        r->has_kinds)
+        return;
+    lua_pop(L, 1);
+    hdl_getfield(L, AT(STATE), "partial_metatable");
+    lua_pushvalue(L, AT(STATE));
+    lua_call(L, 1, 1);
+}
+
 void hdl_run_enter(lua_State *L, run *r, int base, int *late_count) {
     r->L = L;
     r->base = base;
@@ -181,18 +199,17 @@ void hdl_run_enter(lua_State *L, run *r, int base, int *late_count) {
     hdl_getfield(L, AT(STATE), "slot_of");
     hdl_getfield(L, AT(STATE), "blocks");
     r->has_overlay = hdl_getfield(L, AT(STATE), "overlay") == LUA_TTABLE;
-    hdl_getfield(L, AT(STATE), r->h->full ? "loaded_meta" : "partial_meta");
-    hdl_getfield(L, AT(STATE), "kinds");
-    lua_pushnil(L);
     r->kind = NULL;
     r->has_kinds = hdl_has_kinds(L, r->h);
+    push_metatable(r);
+    push_own_field(L, AT(STATE), "kinds");
+    lua_pushnil(L);
     lua_getuservalue(L, AT(HYDRATOR));
-    for (uint32_t i = 0; i < r->h->count; i++)
-        lua_rawgeti(L, AT(NAMES) + (int)i, (int)i + 1), lua_insert(L, AT(NAMES) + (int)i);
-    lua_pop(L, 1);
+    for (uint32_t i = 0; i < r->h->count; i++) lua_rawgeti(L, AT(NAMES), (int)i + 1);
+    lua_remove(L, AT(NAMES));
     r->result_count = (int)lua_rawlen(L, AT(RESULTS));
     r->others = r->h->other_count > 0 ? (int)lua_rawlen(L, AT(OTHERS)) : 0;
-    r->has_loads = hdl_getfield(L, AT(STATE), "loads") == LUA_TTABLE;
+    r->has_loads = push_own_field(L, AT(STATE), "loads") == LUA_TTABLE;
     lua_pop(L, 1);
 }
 

@@ -28,7 +28,7 @@ function adopters.add(em, shelf, meta)
   local is_raw = first and first.raw and not first.foreign_key
   em.adopters = em.adopters or {}
   em.adopters[meta] = {
-    shelf, shelf.shelf, shelf.instances, shelf.slot_of, kinds.of(shelf, meta.class).loaded_meta,
+    shelf, shelf.shelf, shelf.instances, shelf.slot_of, kinds.meta(shelf, meta.class, "loaded_meta"),
     has_collections(definition) and shelf.adopted, is_raw and first.property or false,
     is_raw and not first.converts and #key == 1,
   }

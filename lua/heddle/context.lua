@@ -69,7 +69,7 @@ function context.init(given, base_dir)
     context_name = made.context_name, name = made.context_name, config = made, classes = {}, listeners = {},
     tests = {},
     driver_name = made.driver, refused_waits = 0,
-    -- A field that is there is found at once, others are looked for in the class first: these are asked for all the time.
+    -- Fields that are there are found at once, others are looked for in the class: these are asked for all the time.
     closed = false, global = false, replicas = false,
   }, Context)
   local classes = discovery.load(made.entities, made.base_dir, self.name)

@@ -12,15 +12,16 @@ local state = require("heddle.state")
 
 local kinds = {}
 
-local METAS = { "loaded_meta", "partial_meta", "reference_meta" }
+local METAS = { loaded_meta = "loaded", partial_meta = "partial", reference_meta = "reference" }
 
-local function add_metas(self, kind, map)
-  kind.loaded_meta, kind.partial_meta, kind.reference_meta = managed.metatables(self, map)
+local function add_meta(self, kind, map, name)
+  kind[name] = managed.metatable(self, map, METAS[name])
+  return kind[name]
 end
 
 local function add_kind(self, member)
   local kind = { map = member, place = member.place }
-  add_metas(self, kind, member)
+  for name in pairs(METAS) do add_meta(self, kind, member, name) end
   self.kind_of[member.class] = kind
   return kind
 end
@@ -34,24 +35,26 @@ end
 ---@param self table
 ---@param root table the mapping of its table
 function kinds.init(self, root)
-  if not root.members then return add_metas(self, self, root) end
+  if not root.members then return add_meta(self, self, root, "loaded_meta") end
   self.kind_of = {}
   for _, member in ipairs(root.members) do add_kind(self, member) end
   note_values(self, root)
 end
 
----The kind of an entity's instances.
+---The metatable of an entity's instances in a load state. Most shelves never need but one.
 ---@param self table
 ---@param class table
+---@param name "loaded_meta"|"partial_meta"|"reference_meta"
 ---@return table
-function kinds.of(self, class)
-  return self.kind_of and self.kind_of[class] or self
+function kinds.meta(self, class, name)
+  local kind = self.kind_of and self.kind_of[class] or self
+  return kind[name] or add_meta(self, kind, kind.map or self.mapping, name)
 end
 
 local function move_metas(self, kind, map)
-  for _, name in ipairs(METAS) do
+  for name in pairs(METAS) do
     local meta = kind[name]
-    meta.mapping, meta.views, meta.width = map, map.props, self.width
+    if meta then meta.mapping, meta.views, meta.width = map, map.props, self.width end
   end
 end
 
@@ -88,7 +91,7 @@ end
 function kinds.narrow(self, e, map)
   local meta = getmetatable(e)
   if meta.load_state == "reference" and meta.mapping ~= map and family.is_a(map, meta.mapping) then
-    setmetatable(e, kinds.of(self, map.class).reference_meta)
+    setmetatable(e, kinds.meta(self, map.class, "reference_meta"))
   end
   return e
 end

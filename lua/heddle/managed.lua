@@ -179,20 +179,17 @@ end
 
 ---@param shelf table
 ---@param map table of the entity, which may share the shelf with others
----@return table loaded
----@return table partial
----@return table reference
-function managed.metatables(shelf, map)
-  local function make(load_state, index, newindex)
-    return {
-      is_heddle = true, load_state = load_state, class = map.class, definition = map.meta, mapping = map,
-      views = map.props, context_name = map.context, box = shelf.box, slot_of = shelf.slot_of, blocks = shelf.blocks,
-      overlay = shelf.overlay, width = shelf.width, __index = index, __newindex = newindex,
-      place = map.place, __tostring = instance.to_string, __name = "heddle." .. map.name,
-    }
-  end
-  return make("loaded", index_loaded, write_loaded), make("partial", index_partial, write_partial),
-    make("reference", index_partial, write_partial)
+---@param load_state "loaded"|"partial"|"reference"
+---@return table metatable
+function managed.metatable(shelf, map, load_state)
+  local is_loaded_whole = load_state == "loaded"
+  return {
+    is_heddle = true, load_state = load_state, class = map.class, definition = map.meta, mapping = map,
+    views = map.props, context_name = map.context, box = shelf.box, slot_of = shelf.slot_of, blocks = shelf.blocks,
+    overlay = shelf.overlay, width = shelf.width, place = map.place, __tostring = instance.to_string,
+    __name = map.label, __index = is_loaded_whole and index_loaded or index_partial,
+    __newindex = is_loaded_whole and write_loaded or write_partial,
+  }
 end
 
 return managed

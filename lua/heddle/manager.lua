@@ -34,7 +34,7 @@ local function reset(self)
   -- Collections that the next flush has to look at; instances that left a relation which removes orphans; what tells
   -- one mark of undo from another.
   self.touched, self.orphans, self.mark_serial = {}, {}, (self.mark_serial or 0) + 1
-  self.token = {} -- by which groups of unmanaged instances know it
+  self.token = self.session -- by which groups of unmanaged instances know it
   self.model, self.mappings = self.context.model, self.context.mappings
 end
 

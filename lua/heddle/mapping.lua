@@ -39,7 +39,7 @@ local function new_mapping(context, made, id)
     -- SQLite has no schemas: one definition serves both databases.
     schema = context.driver ~= "sqlite" and (made.schema or context.schema) or nil,
     columns = {}, column_of = {}, props = {}, list = {}, foreign_keys = {}, uniques = {}, indexes = {},
-    checks = {}, plans = {}, embedded = {}, nodes = {},
+    checks = {}, plans = {}, embedded = {}, nodes = {}, label = "heddle." .. made.name,
   }
   map.root = map
   if made.root then

@@ -110,7 +110,7 @@ local function one(shelf, slot, plan, row)
     note_loaded(shelf, slot, plan.columns)
     if shelf:state(slot) == "reference" then
       shelf.shelf:set_state(slot, "partial")
-      setmetatable(e, kinds.of(shelf, getmetatable(e).class).partial_meta)
+      setmetatable(e, kinds.meta(shelf, getmetatable(e).class, "partial_meta"))
       if shelf.loads then shelf.loads[#shelf.loads + 1] = e end
     end
     if is_complete(e, overlay) then shelf:complete(slot) end

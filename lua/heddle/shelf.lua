@@ -30,7 +30,7 @@ Shelf.__index = Shelf
 function shelf.new(em, map)
   local self = setmetatable({
     em = em, mapping = map, width = #map.columns, shelf = em.session:shelf(em.model, map.id),
-    instances = {}, blocks = {}, overlay = {}, collections = {}, related = setmetatable({}, WEAK_KEYS),
+    instances = {}, blocks = {}, overlay = {}, collections = {},
     -- By slot: never written; marked for removal, and about to be read again all the same; when it became a new row,
     -- told by the em's mark_serial.
     new = {}, removed = {}, reread = {}, adopted = {},
@@ -38,7 +38,6 @@ function shelf.new(em, map)
     slot_of = setmetatable({}, SLOTS),
   }, Shelf)
   self.box = setmetatable({ shelf = self }, WEAK_VALUES)
-  self.overlays = state.overlays(self.box)
   kinds.init(self, map)
   return self
 end
@@ -126,7 +125,7 @@ function Shelf:adopt(e, slot, since)
   self.new[slot] = true
   take_own(self, e, slot)
   holders.note_slot(self, slot)
-  setmetatable(e, kinds.of(self, getmetatable(e).class).loaded_meta)
+  setmetatable(e, kinds.meta(self, getmetatable(e).class, "loaded_meta"))
   self.adopted[slot] = since or self.em.mark_serial
   for _, list in pairs(self.collections[slot] or {}) do collection.queue(self.em, list) end
   return slot
@@ -146,7 +145,7 @@ function Shelf:make_reference(key, map)
     self.overlay[slot].loaded[column.index] = true
     if column.view.raw then e[column.property] = custom.from_db(column, value) end
   end
-  setmetatable(e, kinds.of(self, map.class).reference_meta)
+  setmetatable(e, kinds.meta(self, map.class, "reference_meta"))
   self.instances[slot], self.slot_of[e] = e, slot
   return e, slot
 end
@@ -186,6 +185,11 @@ end
 
 -- States ---------------------------------------------------------------------------------------------------
 
+---For the core, which needs it for the first row that is read in part.
+function Shelf:partial_metatable()
+  return kinds.meta(self, self.mapping.class, "partial_meta")
+end
+
 function Shelf:state(slot)
   return self.shelf:state(slot)
 end
@@ -199,7 +203,7 @@ function Shelf:complete(slot)
   end
   self.shelf:set_state(slot, "managed")
   local e = self.instances[slot]
-  setmetatable(e, kinds.of(self, getmetatable(e).class).loaded_meta)
+  setmetatable(e, kinds.meta(self, getmetatable(e).class, "loaded_meta"))
 end
 
 ---Slots of managed rows that may differ from their snapshots; new and removed ones are not among them.

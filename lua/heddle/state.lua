@@ -150,6 +150,7 @@ function state.has_usual(map, overlay)
 end
 
 local NONE = {}
+local WEAK_KEYS = { __mode = "k" }
 
 ---The metatable of a shelf's overlays. Their relations stand in the shelf, which metatables of instances reach weakly:
 ---what an instance holds, when it outlives its entity manager, is no other instance.
@@ -169,6 +170,7 @@ end
 ---@param loaded? table set of column indexes, of a partial row
 ---@return table overlay { rel = {}, hidden = {}, assigned = {}, loaded = }
 function state.new_overlay(shelf, loaded)
+  if not shelf.related then shelf.related, shelf.overlays = setmetatable({}, WEAK_KEYS), state.overlays(shelf.box) end
   local overlay = setmetatable({ hidden = {}, assigned = {}, loaded = loaded }, shelf.overlays)
   shelf.related[overlay] = {}
   return overlay

@@ -197,9 +197,9 @@ end
 function transaction.begin_flush(em, state)
   if not state.own then
     em.link:savepoint()
-  else
+  elseif not state.bare then
     holding(em, "a flush")
-    if not state.bare then em.link:begin(transaction_options.begin_text(em)) end
+    em.link:begin(transaction_options.begin_text(em))
   end
   state.open, state.commits = true, false
 end

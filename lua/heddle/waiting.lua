@@ -39,9 +39,9 @@ local function take(name)
 end
 
 local function recognise()
-  if in_nginx() then return take("openresty") end
-  if in_cqueues() then return take("cqueues") end
-  if in_luv() then return take("luv") end
+  if loaded.ngx and in_nginx() then return take("openresty") end
+  if loaded.cqueues and in_cqueues() then return take("cqueues") end
+  if (loaded.luv or loaded.uv) and in_luv() then return take("luv") end
   return nil
 end
 

@@ -100,7 +100,7 @@ local function settle(batch, part)
 end
 
 local function apply(em, batch, work)
-  undo.note(em, { kind = "lane", flush = batch, parts = work })
+  if em.session:has_marks() then undo.note(em, { kind = "lane", flush = batch, parts = work }) end
   for i = 1, #work do
     local part = work[i]
     local shelf = part.shelf

@@ -66,7 +66,7 @@ function family.add(context, root, made, new_view)
   local member = {
     meta = made, name = made.name, class = made.class, context = root.context, driver = root.driver, id = root.id,
     table = root.table, schema = root.schema, root = root, place = #root.members + 1, props = {}, list = {}, plans = {},
-    parent = made.base and context.by_class[made.base.class], values = {},
+    parent = made.base and context.by_class[made.base.class], values = {}, label = "heddle." .. made.name,
   }
   for _, field in ipairs(shared) do member[field] = root[field] end
   for position, prop in ipairs(made.properties) do
