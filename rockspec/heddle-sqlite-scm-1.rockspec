@@ -78,6 +78,7 @@ build = {
                 "csrc/core/flush.c",
                 "csrc/core/flush_blame.c",
                 "csrc/core/flush_body.c",
+                "csrc/core/flush_copy.c",
                 "csrc/core/flush_cycle.c",
                 "csrc/core/flush_keys.c",
                 "csrc/core/flush_park.c",

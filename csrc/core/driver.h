@@ -38,9 +38,11 @@ typedef struct hd_statement {
                                  as HD_E_OPTIMISTIC_LOCK with statement and row set (the core words it) */
     const uint8_t *types; /* hd_type of each result column, NULL: natural (as the database says) */
     uint32_t type_count;
-    bool cache;      /* keep it prepared (false: one-shot text, e.g. DDL, BEGIN) */
-    bool simple;     /* may hold several statements, no parameters (schema scripts) */
-    bool flush;      /* PostgreSQL: ask the server to send results so far after this one */
+    bool cache;    /* keep it prepared (false: one-shot text, e.g. DDL, BEGIN) */
+    bool simple;   /* may hold several statements, no parameters (schema scripts) */
+    uint32_t copy; /* PostgreSQL: it is a COPY FROM STDIN (FORMAT binary) of so many columns, whose
+                        rows the params are, one behind the other; each value's type is its column's */
+    bool flush;    /* PostgreSQL: ask the server to send results so far after this one */
     bool unconfined; /* SQLite: CHECK constraints are not looked at while it runs */
     bool settles; /* SQLite: behind it no foreign key may be broken whose check a flush put off */
     const void
@@ -124,6 +126,7 @@ typedef struct hd_dialect {
     bool row_sequence;    /* keys from max(rowid) under the write lock (else from sequences) */
     uint32_t max_params;  /* of one statement */
     uint32_t insert_rows; /* rows of one VALUES list */
+    uint32_t copy_rows;   /* rows of one table from which COPY pays; 0: there is none */
     const char *
         transaction_id; /* statement that gives (and assigns) the open transaction's id; NULL: none */
     const char *transaction_id_if; /* the same, NULL when the transaction has written nothing */

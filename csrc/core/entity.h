@@ -99,6 +99,7 @@ struct hd_entity {
     int auto_key;             /* the AUTO_KEY column or -1 */
     bool check_rows;          /* false: triggers may swallow rows, counts are not checked */
     bool autoincrement;       /* SQLite: the table has AUTOINCREMENT, sqlite_sequence knows it */
+    bool uncopied;            /* learned: its rows are not to be sent by COPY */
     hd_key_source key_source; /* learned: SEQUENCE may become RETURNING */
 };
 

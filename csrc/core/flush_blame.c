@@ -16,12 +16,19 @@ static bool says(const hd_error *err, const char *words) {
     return (err->cause && strstr(err->cause, words)) || (err->detail && strstr(err->detail, words));
 }
 
+/* The lock that COPY needs asks for a right that an INSERT of some columns does not. */
+static bool is_look(const hd_key_request *request, int32_t statement) {
+    return request->look && statement >= 0 &&
+           (statement == (int32_t)request->look - 1 || statement == (int32_t)request->look);
+}
+
 /* SQLite without a single AUTOINCREMENT table has no sqlite_sequence. */
 static bool blame_keys(hd_flush *flush, const hd_error *err) {
     bool forbidden = !strcmp(err->sqlstate, "42501"), no_sequences = says(err, "sqlite_sequence"),
          again = false;
     for (uint32_t i = 0; i < flush->request_count && (forbidden || no_sequences); i++) {
         hd_entity *entity = flush->requests[i].entity;
+        if (is_look(&flush->requests[i], err->statement)) return entity->uncopied = true;
         if (err->statement >= 0 && err->statement != (int32_t)i) continue;
         if (forbidden)
             entity->key_source = HD_KEY_RETURNING;
@@ -145,9 +152,10 @@ static void name_column(const hd_entity *e, hd_error *err) {
 }
 
 hd_entity *hd_flush_blamed_entity(const hd_flush *flush, const hd_error *err) {
-    if (flush->stage == HD_FLUSH_KEYS && err->statement >= 0 &&
-        (uint32_t)err->statement < flush->request_count)
-        return flush->requests[err->statement].entity;
+    for (uint32_t i = 0; flush->stage == HD_FLUSH_KEYS && i < flush->request_count; i++) {
+        if (err->statement == (int32_t)i || is_look(&flush->requests[i], err->statement))
+            return flush->requests[i].entity;
+    }
     const hd_flush_part *part = blamed_part(flush, err);
     return part ? hd_flush_row(flush, blamed_piece(part, err, stale_mark(err)), 0)->entity : NULL;
 }

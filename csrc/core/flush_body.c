@@ -200,6 +200,7 @@ static bool build_run(hd_flush *flush, const hd_order_run *run, hd_error *err) {
     if (flush->bare) return build_bare(&b);
     bool row_by_row = w->op == HD_INSERT && (w->key == HD_KEY_AWAITED || !b.shape->set_count);
     if (row_by_row || b.shape->expressions) return build_rows(&b, run->first, run->count);
+    if (hd_flush_copies(flush, run, b.shape)) return hd_flush_build_copy(flush, run, b.shape, err);
     if (dialect->bulk_unnest) return build_bulk(&b);
     if (w->op == HD_INSERT) return build_blocks(&b);
     if (w->op == HD_DELETE && run->whole) return build_ring_of_deletes(&b);

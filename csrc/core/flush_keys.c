@@ -10,9 +10,9 @@
 
 /* ---- asking ---- */
 
-static hd_key_request *request_for(hd_flush *flush, const hd_write *w) {
+hd_key_request *hd_flush_request_of(const hd_flush *flush, const hd_entity *entity) {
     for (uint32_t r = 0; r < flush->request_count; r++) {
-        if (flush->requests[r].entity == w->change->entity) return &flush->requests[r];
+        if (flush->requests[r].entity == entity) return &flush->requests[r];
     }
     return NULL;
 }
@@ -41,7 +41,7 @@ static bool collect(hd_flush *flush) {
         for (uint32_t i = 0; i < flush->write_count; i++) {
             const hd_write *w = &flush->writes[i];
             if (w->key != HD_KEY_FETCHED) continue;
-            hd_key_request *r = request_for(flush, w);
+            hd_key_request *r = hd_flush_request_of(flush, w->change->entity);
             if (!r) {
                 r = &flush->requests[flush->request_count++];
                 r->entity = w->change->entity;
@@ -89,6 +89,28 @@ static bool make_statement(hd_flush *flush, const hd_key_request *r, hd_statemen
     return true;
 }
 
+/* Behind the statements that ask for keys, two for each entity whose rows may be copied. */
+static uint32_t place_looks(hd_flush *flush) {
+    uint32_t count = flush->request_count;
+    for (uint32_t r = 0; r < flush->request_count; r++) {
+        if (!hd_flush_wants_copy(flush, &flush->requests[r])) continue;
+        flush->requests[r].look = count + 1;
+        count += 2;
+    }
+    return count;
+}
+
+static bool make_statements(hd_flush *flush) {
+    hd_batch *batch = &flush->batch;
+    batch->statements = hd_arena_alloc(&flush->work, batch->count * sizeof(hd_statement));
+    for (uint32_t r = 0; batch->statements && r < flush->request_count; r++) {
+        const hd_key_request *request = &flush->requests[r];
+        if (!make_statement(flush, request, &batch->statements[r])) return false;
+        if (request->look && !hd_flush_ask_to_copy(flush, request)) return false;
+    }
+    return batch->statements != NULL;
+}
+
 const hd_batch *hd_flush_keys(hd_flush *flush, hd_error *err) {
     hd_error_clear(err);
     if (!collect(flush)) {
@@ -97,14 +119,8 @@ const hd_batch *hd_flush_keys(hd_flush *flush, hd_error *err) {
     }
     if (!flush->request_count) return NULL;
     flush->batch =
-        (hd_batch){.count = flush->request_count, .sink = hd_flush_sink, .sink_ctx = flush};
-    flush->batch.statements =
-        hd_arena_alloc(&flush->work, flush->request_count * sizeof(hd_statement));
-    for (uint32_t r = 0; r < flush->request_count && flush->batch.statements; r++) {
-        if (!make_statement(flush, &flush->requests[r], &flush->batch.statements[r]))
-            flush->batch.statements = NULL;
-    }
-    if (!flush->batch.statements) {
+        (hd_batch){.count = place_looks(flush), .sink = hd_flush_sink, .sink_ctx = flush};
+    if (!make_statements(flush)) {
         hd_error_memory(err);
         return NULL;
     }
@@ -124,9 +140,21 @@ static bool take_one(hd_flush *flush, hd_key_request *r, const hd_value *key) {
     return true;
 }
 
+static void take_look(hd_flush *flush, const hd_row *row) {
+    for (uint32_t r = 0; r < flush->request_count; r++) {
+        hd_key_request *request = &flush->requests[r];
+        if (request->look == row->statement)
+            request->copies = row->values[0].kind == HD_BOOL && row->values[0].as.i;
+    }
+}
+
 hd_error_kind hd_flush_take_key(hd_flush *flush, const hd_row *row, hd_error *err) {
-    if (row->statement >= flush->request_count || row->count < 1)
+    if (row->statement >= flush->batch.count || row->count < 1)
         return hd_error_set(err, HD_E_DRIVER, "a row of the keys statement has no column");
+    if (row->statement >= flush->request_count) {
+        take_look(flush, row);
+        return HD_OK;
+    }
     hd_key_request *r = &flush->requests[row->statement];
     const hd_value *key = &row->values[0];
     if (key->kind == HD_INT && hd_keys_sql_is_base(flush->options.dialect, r->entity)) {

@@ -39,6 +39,8 @@ typedef struct hd_key_request {
     uint16_t column;
     uint32_t *changes; /* change indexes in call order */
     uint32_t count, answered;
+    uint32_t look;   /* statement that tells whether COPY is possible, behind its lock; 0: none */
+    bool copies;     /* it is */
     bool refused;    /* NULL came: it cannot be asked for */
     int64_t highest; /* key in use, where that is what comes back */
 } hd_key_request;
@@ -119,6 +121,18 @@ hd_value hd_flush_least_coming(hd_flush *flush, const hd_entity *entity, uint16_
 /* flush_keys.c: takes a row of the keys batch; hands all keys out when it has ended. */
 hd_error_kind hd_flush_take_key(hd_flush *flush, const hd_row *row, hd_error *err);
 hd_error_kind hd_flush_settle_keys(hd_flush *flush, hd_error *err);
+
+/* The request for keys of the entity, NULL: there is none. */
+hd_key_request *hd_flush_request_of(const hd_flush *flush, const hd_entity *entity);
+
+/* flush_copy.c: whether it is to be asked if the rows that get these keys may be sent by COPY; the
+ * two statements that ask (request->look says where); whether the run is sent so, and its
+ * statement. */
+bool hd_flush_wants_copy(const hd_flush *flush, const hd_key_request *request);
+bool hd_flush_ask_to_copy(hd_flush *flush, const hd_key_request *request);
+bool hd_flush_copies(const hd_flush *flush, const hd_order_run *run, const hd_write_shape *shape);
+bool hd_flush_build_copy(hd_flush *flush, const hd_order_run *run, const hd_write_shape *shape,
+                         hd_error *err);
 
 /* flush_statement.c: another statement of the body batch, of one execution. NULL: out of memory. */
 hd_statement *hd_flush_add_statement(hd_flush *flush, const hd_flush_part *part);

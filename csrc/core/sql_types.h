@@ -9,4 +9,8 @@
  * the server knows. */
 void hd_sql_cast(hd_buffer *out, const hd_column *column, const char *suffix);
 
+/* The server's types, separated by commas, into whose columns COPY takes the column's values in the
+ * binary form in which they are sent. NULL: none. */
+const char *hd_sql_copied_types(const hd_column *column);
+
 #endif

@@ -3,6 +3,20 @@
  * where it stands, goes on working if it can, and gives everything back. */
 #include "postgres_support.h"
 
+static hd_step copy(pg *p) {
+    enum { ROWS = 900 }; /* more than one piece of the stream */
+    static char text[100];
+    hd_value params[ROWS];
+    memset(text, 'x', sizeof text - 1);
+    for (int i = 0; i < ROWS; i++) params[i] = text_value(text, HD_TEXT, HD_T_TEXT);
+    hd_statement s[] = {plain("begin"), plain("create temporary table copied (name text)"),
+                        with_params("copy copied from stdin (format binary)", params, ROWS),
+                        plain("rollback")};
+    s[2].copy = 1;
+    s[2].expect = ROWS;
+    return run(p, s, COUNT(s));
+}
+
 /* What a connection does in this test; gives what the first unsuccessful batch ended with. */
 static hd_step live(pg *p) {
     static const uint8_t types[] = {HD_T_BIGINT, HD_T_TEXT, HD_T_DECIMAL, HD_T_UUID, HD_T_ARRAY};
@@ -23,6 +37,7 @@ static hd_step live(pg *p) {
     script.simple = true;
     hd_step step = run(p, s, COUNT(s));
     if (step == HD_DONE) step = run(p, &script, 1);
+    if (step == HD_DONE) step = copy(p);
     for (int i = 0; i < 4 && step == HD_DONE; i++) { /* evicts and closes */
         char sql[32];
         snprintf(sql, sizeof sql, "select %d", i);

@@ -74,7 +74,7 @@ static bool put_usual(hd_buffer *to, const hd_value *item, hd_type type) {
     return true;
 }
 
-static bool put_element_binary(hd_pg_params *params, const hd_value *item, hd_type type) {
+bool hd_pg_put_element(hd_pg_params *params, const hd_value *item, hd_type type) {
     hd_buffer *bytes = &params->bytes;
     if (put_usual(bytes, item, type)) return true;
     size_t at = bytes->len;
@@ -92,7 +92,7 @@ static bool put_list_binary(hd_pg_params *params, const hd_list *list, hd_type t
         const hd_value *item = &list->items[i];
         if (!in_shape(params, s, depth, item)) return false;
         bool ok = item->kind == HD_LIST ? put_list_binary(params, item->as.list, type, s, depth + 1)
-                                        : put_element_binary(params, item, type);
+                                        : hd_pg_put_element(params, item, type);
         if (!ok) return false;
     }
     return true;

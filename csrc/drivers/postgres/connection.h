@@ -17,6 +17,7 @@ typedef enum hd_pg_reply_kind {
     HD_PG_PARSE,   /* of a named statement */
     HD_PG_EXECUTE, /* one execution */
     HD_PG_SIMPLE,  /* a script, outside pipeline mode */
+    HD_PG_COPY,    /* COPY, outside of it too */
     HD_PG_SYNC     /* the sync behind a run of executions */
 } hd_pg_reply_kind;
 
@@ -42,6 +43,8 @@ typedef struct hd_pg_run {
     hd_time mark;     /* when what runs now began */
     int attempts;     /* at taking input before the next wait */
     hd_pg_stale stale;
+    uint32_t copied; /* of the COPY at the head: values that were taken */
+    bool copying;    /* the server wants its rows */
     bool active;
     bool open;     /* something was sent that no sync follows yet */
     bool stopped;  /* nothing more is sent */
@@ -92,7 +95,11 @@ bool hd_pg_sending(const hd_pg *pg);
 /* libpq's buffer is empty: true when sending had stopped for want of room there. */
 bool hd_pg_resume(hd_pg_run *run);
 
-/* receive.c: ROW, WAIT (nothing to take now), DONE (nothing is awaited), FAILED (connection
+/* copy.c: the server asks for the rows; it gets as many as the socket takes. */
+void hd_pg_copy_begin(hd_pg *pg);
+void hd_pg_copy_rows(hd_pg *pg);
+
+/* receive.c: ROW, WAIT (nothing to take now, or a COPY is to go on), DONE (nothing is awaited), FAILED (connection
  * lost). */
 hd_step hd_pg_receive(hd_pg *pg);
 bool hd_pg_next(hd_conn *conn);

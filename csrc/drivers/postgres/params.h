@@ -44,6 +44,8 @@ bool hd_pg_misfit(hd_pg_params *params, const hd_value *value, hd_type type);
 bool hd_pg_is_plain(const hd_value *value, hd_type type);
 bool hd_pg_put_binary(hd_pg_params *params, hd_buffer *to, const hd_value *value, hd_type type);
 bool hd_pg_put_text(hd_pg_params *params, hd_buffer *to, const hd_value *value, hd_type type);
+/* The length of an element in binary form, and the element; so stand fields of COPY, too. */
+bool hd_pg_put_element(hd_pg_params *params, const hd_value *item, hd_type type);
 /* Elements of `type`; a bulk parameter has one dimension, an array value up to six. */
 bool hd_pg_put_array(hd_pg_params *params, const hd_list *list, hd_type type, bool bulk);
 

@@ -140,6 +140,7 @@ static const hd_dialect dialect = {
     .row_sequence = false,
     .max_params = 65535,
     .insert_rows = 500,
+    .copy_rows = 4000,
     .transaction_id = "SELECT txid_current()",
     .transaction_id_if = "SELECT txid_current_if_assigned()",
 };

@@ -170,6 +170,11 @@ static hd_step take(hd_pg *pg, PGresult *result) {
     case PGRES_PIPELINE_ABORTED:
         break;
     case PGRES_COPY_IN:
+        if (reply->kind == HD_PG_COPY)
+            hd_pg_copy_begin(pg);
+        else
+            step = fail_copy(pg, reply);
+        break;
     case PGRES_COPY_OUT:
     case PGRES_COPY_BOTH:
         step = fail_copy(pg, reply);
@@ -196,17 +201,19 @@ static hd_step answered(hd_pg *pg) {
     }
     run->head++;
     if (PQstatus(pg->pq) == CONNECTION_BAD) return HD_FAILED;
-    if (kind == HD_PG_SIMPLE && !PQenterPipelineMode(pg->pq)) return HD_FAILED;
+    bool apart = kind == HD_PG_SIMPLE || kind == HD_PG_COPY;
+    if (apart && !PQenterPipelineMode(pg->pq)) return HD_FAILED;
     return HD_DONE;
 }
 
 hd_step hd_pg_receive(hd_pg *pg) {
     hd_pg_run *run = &pg->run;
     hd_step step = pg->rows.result ? next_row(pg) : HD_DONE;
-    while (step == HD_DONE && !pg->broken && run->head != run->tail) {
+    while (step == HD_DONE && !pg->broken && !run->copying && run->head != run->tail) {
         if (PQisBusy(pg->pq)) return HD_WAIT;
         PGresult *result = PQgetResult(pg->pq);
         step = result ? take(pg, result) : answered(pg);
     }
-    return pg->broken ? HD_FAILED : step;
+    if (pg->broken) return HD_FAILED;
+    return step == HD_DONE && run->copying ? HD_WAIT : step;
 }

@@ -61,7 +61,7 @@ static bool consume(hd_pg *pg) {
 static bool await(hd_pg *pg, hd_wait *wait) {
     hd_pg_run *run = &pg->run;
     bool full = PQflush(pg->pq) == 1;
-    if (!full && hd_pg_resume(run)) return false;
+    if (!full && (run->copying || hd_pg_resume(run))) return false;
     wait->fd = PQsocket(pg->pq);
     wait->events = full ? HD_READ | HD_WRITE : HD_READ;
     wait->until = run->waited && is_encrypted(pg) ? hd_now() + ENCRYPTED_SLICE : HD_NEVER;

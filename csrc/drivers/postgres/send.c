@@ -1,5 +1,5 @@
 /* Sending a batch. One pipeline with one sync at its end, whatever the number of statements.
- * Scripts (simple) cannot be part of a pipeline: each waits until all before it is answered, and
+ * Scripts (simple) and COPY cannot be part of a pipeline: each waits until all before it is answered, and
  * the rest of the batch waits for it.
  *
  * libpq is given no more than the socket takes: what stands in its output buffer is bounded, and
@@ -159,7 +159,7 @@ static bool send_script(hd_pg *pg, hd_statement *s) {
         pg->broken |= !PQenterPipelineMode(pg->pq);
         return false;
     }
-    expect_reply(&pg->run, HD_PG_SIMPLE, NULL);
+    expect_reply(&pg->run, s->copy ? HD_PG_COPY : HD_PG_SIMPLE, NULL);
     s->sent = true;
     return true;
 }
@@ -201,20 +201,25 @@ static void advance(hd_pg_run *run) {
     run->statement++;
 }
 
-/* A script at the head of the batch: sent when all before it is answered. */
-static void reach_script(hd_pg *pg, hd_statement *s) {
+static bool is_apart(const hd_statement *s) {
+    return s->simple || s->copy;
+}
+
+/* What cannot be part of a pipeline, at the head of the batch: sent when all before it is
+ * answered. */
+static void reach_apart(hd_pg *pg, hd_statement *s) {
     hd_pg_run *run = &pg->run;
     if (run->open) sync_pipeline(pg, HD_PG_SYNC);
-    if (run->head != run->tail || !send_script(pg, s)) return;
-    run->statement++;
+    if (run->head != run->tail) return;
+    if (send_script(pg, s)) run->statement++;
 }
 
 static bool next_statement(hd_pg *pg) {
     hd_pg_run *run = &pg->run;
     hd_statement *s = &run->statements[run->statement];
     if (run->unflushed >= FLUSH_AT && !flushed(pg)) return false;
-    if (s->simple) {
-        reach_script(pg, s);
+    if (is_apart(s)) {
+        reach_apart(pg, s);
         return false;
     }
     if (!send_execution(pg, s)) return false;
@@ -222,26 +227,32 @@ static bool next_statement(hd_pg *pg) {
     return !(s->flush && run->execution == 0) || PQsendFlushRequest(pg->pq) || refused(pg);
 }
 
-static bool script_runs(const hd_pg_run *run) {
-    return run->head != run->tail && run->replies[run->tail - 1].kind == HD_PG_SIMPLE;
+static bool runs_apart(const hd_pg_run *run) {
+    if (run->head == run->tail) return false;
+    hd_pg_reply_kind kind = run->replies[run->tail - 1].kind;
+    return kind == HD_PG_SIMPLE || kind == HD_PG_COPY;
 }
 
 bool hd_pg_sending(const hd_pg *pg) {
     const hd_pg_run *run = &pg->run;
-    return run->open || (!run->stopped && run->statement < run->count);
+    return run->open || run->copying || (!run->stopped && run->statement < run->count);
 }
 
 /* Nothing of the batch was sent yet, and it does not begin with a script. */
 static bool may_close(const hd_pg *pg) {
     const hd_pg_run *run = &pg->run;
     return pg->cache.closing_count && run->was_idle && run->tail == 0 && run->statement == 0 &&
-           run->count && !run->statements[0].simple;
+           run->count && !is_apart(&run->statements[0]);
 }
 
 void hd_pg_send(hd_pg *pg) {
     hd_pg_run *run = &pg->run;
+    if (run->copying) {
+        hd_pg_copy_rows(pg);
+        return;
+    }
     if (may_close(pg)) send_closing(pg);
-    while (!run->stopped && run->statement < run->count && !script_runs(run)) {
+    while (!run->stopped && run->statement < run->count && !runs_apart(run)) {
         if (!next_statement(pg)) break;
     }
     if (run->open && (run->stopped || run->statement == run->count)) sync_pipeline(pg, HD_PG_SYNC);
