@@ -66,6 +66,7 @@ build = {
                 "csrc/binding/places.c",
                 "csrc/binding/poller.c",
                 "csrc/binding/pool.c",
+                "csrc/binding/prefetch.c",
                 "csrc/binding/push_value.c",
                 "csrc/binding/query.c",
                 "csrc/binding/request.c",

@@ -186,6 +186,7 @@ void hdl_open_hydrate(lua_State *L);
 void hdl_open_places(lua_State *L);
 void hdl_open_joined(lua_State *L);
 void hdl_open_find(lua_State *L);
+void hdl_open_prefetch(lua_State *L);
 void hdl_open_instance(lua_State *L);
 void hdl_open_flush(lua_State *L);
 void hdl_open_handle(lua_State *L);

@@ -200,6 +200,7 @@ int luaopen_heddle_core(lua_State *L) {
     hdl_open_places(L);
     hdl_open_joined(L);
     hdl_open_find(L);
+    hdl_open_prefetch(L);
     hdl_open_instance(L);
     hdl_open_flush(L);
     hdl_open_handle(L);

@@ -8,29 +8,42 @@ local state = require("heddle.state")
 local scan = {}
 
 local HEAD = [[
-local same, is_other, columns, owner, place = ...
+local same, is_other, columns, owner, place, prefetch, next = ...
 %sreturn function(instances, blocks, overlay, count, found, limit, new, removed)
+  local has_overlay = next(overlay) ~= nil
   local slot, block, size, n = 1, 1, 4, #found
   while slot <= count and n < limit do
     local last = slot + size - 1
     if last > count then last = count end
     local s = blocks[block]
     if s then
+      prefetch(instances, slot, last)
       local base = 0
-      for i = slot, last do
-        local e = instances[i]
-        if e and (overlay[i]%s) and not new[i] and not removed[i] then
-          n = n + 1
-          found[n] = i
-        end
-        base = base + %d
-      end
+      %s
     end
     slot, block = last + 1, block + 1
     if size < 256 then size = size * 2 end
   end
 end
 ]]
+
+-- Most shelves have no overlay, and then nobody looks for one.
+local LOOPS = [[
+if has_overlay then
+        %s
+      else
+        %s
+      end]]
+
+local LOOP = [[
+for i = slot, last do
+        local e = instances[i]
+        if e and (%s) and not new[i] and not removed[i] then
+          n = n + 1
+          found[n] = i
+        end
+        base = base + %d
+      end]]
 
 local function same(value, image)
   if value == nil or image == nil then return value == image end
@@ -101,9 +114,11 @@ local function generate(map)
     local name = view.raw and (node.column and document_function or value_function)(functions, node)
     if name then terms[#terms + 1] = (" or %s(e[%q], e, s, base)"):format(name, view.name) end
   end
-  local text = HEAD:format(table.concat(functions), table.concat(terms), #map.columns)
+  local differs, width = table.concat(terms), #map.columns
+  local loops = LOOPS:format(LOOP:format("overlay[i]" .. differs, width), LOOP:format("false" .. differs, width))
+  local text = HEAD:format(table.concat(functions), loops)
   return assert(compat.load(text, "=heddle.scan." .. map.name))(same, state.is_other, map.columns, embedded.owner,
-    embedded.place)
+    embedded.place, core.prefetch, next)
 end
 
 ---@param map table

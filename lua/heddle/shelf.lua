@@ -18,7 +18,7 @@ local state = require("heddle.state")
 
 local shelf = {}
 
-local WEAK_KEYS, WEAK_VALUES = { __mode = "k" }, { __mode = "v" }
+local WEAK_VALUES = { __mode = "v" }
 -- Of what came with many rows the core knows the slots, until somebody asks for one.
 local SLOTS = { __mode = "k", __index = core.slot_of }
 
