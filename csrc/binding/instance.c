@@ -51,38 +51,41 @@ static void give_defaults(lua_State *L, uint64_t missing) {
     }
 }
 
-/* make(data) -> a new instance with the raw values of a plain table and the defaults of those that it does not name;
- * whether a value of the key is among them; whether data holds something else (another name, null), which is left out.
- * Nothing when data is no plain table. */
+/* make(data) -> a new instance with the raw values of a plain table and the defaults of those that it does not name. A
+ * second result says what is not usual: "key" when a value of the key is among them, "more" when data holds something
+ * else too (another name, null), which is left out; "data", and nil, when that is no plain table. */
 static int make(lua_State *L) {
     const maker *m = lua_touserdata(L, lua_upvalueindex(MAKER));
-    if (lua_type(L, DATA) != LUA_TTABLE || lua_getmetatable(L, DATA)) return 0;
+    if (lua_type(L, DATA) != LUA_TTABLE || lua_getmetatable(L, DATA)) {
+        lua_pushnil(L);
+        lua_pushliteral(L, "data");
+        return 2;
+    }
     lua_settop(L, DATA);
     lua_createtable(L, 0, m->fields);
     uint64_t missing = m->defaults;
-    bool keyed = false, rest = false;
+    bool is_keyed = false, has_more = false;
     int guess = 0;
     for (lua_pushnil(L); lua_next(L, DATA);) {
         int i = find_name(L, m, guess);
         if (i >= 0 && i < MAKER_DEFAULTS) missing &= ~((uint64_t)1 << i);
         if (i < 0 || is_null(L, VALUE)) {
-            rest = true;
-            lua_settop(L, KEY);
-            continue;
+            has_more = true;
+        } else {
+            if (m->names[i].is_key) is_keyed = true;
+            lua_pushvalue(L, KEY);
+            lua_pushvalue(L, VALUE);
+            lua_rawset(L, MADE);
+            guess = i + 1;
         }
-        if (m->names[i].is_key) keyed = true;
-        lua_pushvalue(L, KEY);
-        lua_pushvalue(L, VALUE);
-        lua_rawset(L, MADE);
         lua_settop(L, KEY);
-        guess = i + 1;
     }
     if (missing) give_defaults(L, missing);
     lua_pushvalue(L, lua_upvalueindex(META));
     lua_setmetatable(L, MADE);
-    lua_pushboolean(L, keyed);
-    lua_pushboolean(L, rest);
-    return 3;
+    if (!is_keyed && !has_more) return 1;
+    lua_pushstring(L, has_more ? "more" : "key");
+    return 2;
 }
 
 static void read_names(lua_State *L, maker *m) {

@@ -49,9 +49,9 @@ local NONE = {}
 ---@return table e
 function construct.by(made, data, resolve, at)
   if data == nil then data = NONE end
-  local e, _, has_more = made.make(data)
-  if not e then refuse(made.definition, data) end
-  if has_more then fill(e, made, data, resolve, at) end
+  local e, what = made.make(data)
+  if what == "data" then refuse(made.definition, data) end
+  if what == "more" then fill(e, made, data, resolve, at) end
   if made.is_whole then return e end
   for _, prop in ipairs(made.late) do
     if data[prop.name] == nil then e[prop.name] = copy(prop.default) end

@@ -67,7 +67,7 @@ function context.init(given, base_dir)
   end
   local self = setmetatable({
     context_name = made.context_name, name = made.context_name, config = made, classes = {}, listeners = {},
-    tests = {},
+    tests = {}, makers = {},
     driver_name = made.driver, refused_waits = 0,
     -- Fields that are there are found at once, others are looked for in the class: these are asked for all the time.
     closed = false, global = false, replicas = false,
@@ -117,7 +117,10 @@ end
 
 ---The context's own entity manager, made at first use.
 function Context:global_manager()
-  if not self.global then self.global = context.manager(self, nil) end
+  if not self.global then
+    self.global = context.manager(self, nil)
+    self.global.makers = {} -- of its own, and empty
+  end
   return self.global
 end
 

@@ -29,6 +29,12 @@ local function with(list, fn)
   return longer
 end
 
+local function set(self, event, list)
+  self.listeners[event] = list
+  -- Instances are made without a look at who listens while nobody does.
+  for entity in pairs(event == "on_init" and self.makers or {}) do self.makers[entity] = nil end
+end
+
 ---Calls a function at every event of a kind, in the order of their coming. Gives what switches it off again. Raises
 ---`hook` for an event that is none, `validation` for what is no function.
 ---
@@ -43,12 +49,12 @@ function events.on(self, event, fn)
     errors.raise("hook", ("instance:on: %s is no event%s"):format(errors.quote(event), suggest.hint(event, known)),
       { context = self.name })
   end
-  local listeners, is_on = self.listeners, true
-  listeners[event] = with(listeners[event], fn)
+  local is_on = true
+  set(self, event, with(self.listeners[event], fn))
   return function()
     if not is_on then return end
     is_on = false
-    listeners[event] = without(listeners[event], fn)
+    set(self, event, without(self.listeners[event], fn))
   end
 end
 

@@ -43,10 +43,11 @@ end
 -- flush off takes it away.
 local function enter(em, event, e)
   em.hook = { event = event, entity = e, owner = owner_of(em), outer = em.hook }
+  em.wary = true
 end
 
 local function leave(em)
-  em.hook = em.hook and em.hook.outer
+  em.hook = em.hook and em.hook.outer or false
 end
 
 ---Calls a function as the hook of an event, in a flush or outside of one; whatever it raises, the entity manager is as

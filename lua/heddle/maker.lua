@@ -38,7 +38,7 @@ local function late_of(definition, raw)
 end
 
 ---@class heddle.Maker
----@field make fun(data: table): table, boolean, boolean as core.maker gives it
+---@field make fun(data: table): table|nil, string|nil as core.maker gives it
 ---@field definition table
 ---@field raw table<string, integer> names whose values are raw as they are given
 ---@field late table[] properties whose default is still to be given

@@ -29,7 +29,7 @@ local function reset(self)
   for _, shelf in ipairs(self.order or {}) do shelf:release_new() end
   for _, shelf in ipairs(self.order or {}) do shelf.box.shelf = nil end
   self.session, self.shelves, self.order = core.session(), {}, {}
-  self.notes, self.outcome_unknown, self.adopters = {}, false, nil
+  self.notes, self.outcome_unknown, self.adopters = {}, false, false
   holders.forget(self)
   -- Collections that the next flush has to look at; instances that left a relation which removes orphans; what tells
   -- one mark of undo from another.
@@ -43,9 +43,11 @@ local function new(item, opts)
   local self = setmetatable({
     context = item, context_name = item.name, instance = item, transactions = {}, scope = opts.scope,
     flush_mode = opts.flush_mode or item.config.flush_mode, link = opts.link or false, maker = opts.maker,
-    -- What is asked for all the time is there, so that nobody looks for it in the class.
+    -- What is asked for all the time is there, so that nobody looks for it in the class. `wary`: entering takes more
+    -- than a glance, for there is or was a test, a hook, one more link, an end.
     borrowed = opts.link and true or false, test = opts.test or false, replica_link = false, chunk_link = false,
     flushing = false, hook = false, committing = false, dropped = false, outcome_unknown = false,
+    wary = opts.test and true or false, adopters = false, makers = item.makers,
     filter_states = opts.filter_states or item.global and item.global.filter_states or {},
   }, Manager)
   if item.replicas then self.writes = opts.writes or own_writes.of_scope(item, opts.scope) or own_writes.mark() end
@@ -71,7 +73,7 @@ end
 -- Entities were registered since: what is managed moves over to their mappings.
 local function take_up(self)
   self.model, self.mappings = self.context.model, self.context.mappings
-  self.shelves, self.adopters = {}, nil
+  self.shelves, self.adopters = {}, false
   for _, shelf in ipairs(self.order) do
     shelf:move(self.mappings.by_class[shelf.mapping.class].root)
     put_shelf(self, shelf)
@@ -196,7 +198,7 @@ end
 ---Ends the entity manager: an open transaction is rolled back, its connection goes back to the pool. Whoever uses it
 ---afterwards gets `closed`.
 function Manager:drop()
-  self.dropped = true
+  self.dropped, self.wary = true, true
   self:end_streams("drop")
   if self:is_in_use() then return end -- it takes back itself what it had begun
   reset(self)

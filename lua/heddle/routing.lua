@@ -56,7 +56,7 @@ local function take_replica(em, tried)
   local link = em.replica_link
   if not link or replicas.of(link) ~= replica then
     if link then link:close() end
-    em.replica_link = wait.made_by(replicas.link(em.context, replica), em.maker)
+    em.replica_link, em.wary = wait.made_by(replicas.link(em.context, replica), em.maker), true
   end
   em.replica = replica
   return replica, em.replica_link

@@ -130,7 +130,7 @@ local function start_apart(em, like, self, send, ...)
   link:label(("a stream of %s begun at %s"):format(self.name, tostring(errors.where() or "?")))
   waiting.own(link)
   link:begin((transaction_options.begin_text(em, READING)))
-  self.own_link, em.chunk_link = link, link
+  self.own_link, em.chunk_link, em.wary = link, link, true
   open_cursor(self, link)
   return send(em, link, ...)
 end
@@ -146,7 +146,7 @@ function Stream:start(send, plan, params, query, seconds)
     open_cursor(self, em:open_link())
   end
   if self.cursor then
-    em.chunk_link = self.link
+    em.chunk_link, em.wary = self.link, true
     return send(em, self.link, plan, params, query, seconds, self.cursor), self.link
   end
   local function first(_, like)

@@ -105,13 +105,13 @@ function transaction.was_committed(em, record)
   quietly(em, em.link:rollback())
   local committed = outcome.look_up(em.context, xid)
   if committed == false then record.outcome = nil end
-  if committed == nil then em.outcome_unknown = true end
+  if committed == nil then em.outcome_unknown, em.wary = true, true end
   return committed == true
 end
 
 ---The wait for a COMMIT was broken off, so that its end stays unseen.
 function transaction.doubt(em)
-  if transaction.was_committed(em, { outcome = "unknown" }) then em.outcome_unknown = true end
+  if transaction.was_committed(em, { outcome = "unknown" }) then em.outcome_unknown, em.wary = true, true end
 end
 
 local function commit_link(em)

@@ -32,6 +32,7 @@ local makers = setmetatable({}, { __mode = "k" })
 
 -- Links that are waited for, and by whom.
 local waits = setmetatable({}, { __mode = "k" })
+wait.waits = waits
 
 -- Something runs out of which nothing can be yielded.
 local is_rigid = false

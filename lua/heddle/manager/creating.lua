@@ -33,7 +33,7 @@ local function maker_of(self, map)
   local made = map.maker
   if not made then
     made = maker.new(map.meta, instance.created(map.class, self.context_name), self.context_name)
-    map.maker, map.make = made, made.is_whole and made.make or nil
+    map.maker = made
   end
   return made
 end
@@ -84,17 +84,36 @@ local function take_all(self, at)
   for _, step in ipairs(at.steps) do take(self, step) end
 end
 
--- With everything that data may hold, and all that may be told of it; `begun` has its raw values already.
-local function create(self, map, data, begun)
+-- With everything that data may hold, and all that may be told of it.
+local function create(self, map, data)
   local at = nesting(self, map)
-  if begun then
-    construct.fill(begun, map.maker, data, resolve, at)
-    check_key(self, map, begun)
-  else
-    begun = nested.create(at, map, data)
-  end
+  local e = nested.create(at, map, data)
   take_all(self, at)
-  return begun
+  return e
+end
+
+-- What `make` has left to do.
+local function complete(self, entity, data, e, what)
+  local map = self:mapping(entity)
+  if what == "data" then return create(self, map, data) end
+  local at
+  if what == "more" then
+    at = nesting(self, map)
+    construct.fill(e, maker_of(self, map), data, resolve, at)
+  end
+  check_key(self, map, e)
+  if at then take_all(self, at) end
+  return e
+end
+
+-- Where nobody has to be asked or told, the core makes the instances of an entity.
+local function usual_maker(self, entity)
+  self:check_global()
+  local context, made = self.context, maker_of(self, self:mapping(entity))
+  if not made.is_whole or context.listeners.on_init then return nil end
+  -- The global one asks each time whether it may be used.
+  if context.global ~= self then self.makers[entity] = made.make end
+  return made.make
 end
 
 ---Makes an instance; nothing is written before it is persisted. Relations take instances, keys and nested data.
@@ -105,14 +124,10 @@ end
 ---@param data? table
 ---@return table
 function Manager:create(entity, data)
-  local context = self.context
-  if context.global == self then self:check_global() end
-  local map = self.mappings.by_class[entity]
-  local make = map and map.make
-  if not make or context.listeners.on_init then return create(self, self:mapping(entity), data) end
-  local e, is_keyed, has_more = make(data)
-  if not e or has_more then return create(self, map, data, e) end
-  if is_keyed then check_key(self, map, e) end
+  local make = self.makers[entity] or usual_maker(self, entity)
+  if not make then return create(self, self:mapping(entity), data) end
+  local e, what = make(data)
+  if what then return complete(self, entity, data, e, what) end
   return e
 end
 

@@ -6,6 +6,7 @@ local transaction = require("heddle.transaction")
 local wait = require("heddle.wait")
 
 local Manager = manager.class
+local waits = wait.waits
 
 -- The coroutine that was using it will never go on: what was under way is taken back.
 local function recover(self)
@@ -56,10 +57,17 @@ local function raise_dropped(self)
     .. "give it a fork of its own"):format(self.context_name), { context = self.context_name })
 end
 
----Raises `busy` when another coroutine is using this entity manager, `closed` when its context is, `connection` when it
----cannot know what the database holds.
----@param to_end? boolean the transaction that is open is going to be rolled back: anybody may who finds it left behind
-function Manager:enter(to_end)
+local function check_transaction(first, self, to_end)
+  if owner.is_here(first.owner) then return end
+  if not owner.is_gone(first.owner) then
+    raise_busy(self, "A transaction of another coroutine is open on this entity manager", ONE_EACH)
+  elseif not to_end then
+    raise_busy(self, "A transaction was left open by a coroutine that has ended on this entity manager",
+      "em:rollback() ends it")
+  end
+end
+
+local function check(self, to_end)
   if self.context.closed then self.context:raise_closed() end
   if self.test and self.test.finished then self.test:raise_finished() end
   if self.dropped and not to_end then raise_dropped(self) end
@@ -69,14 +77,17 @@ function Manager:enter(to_end)
     errors.raise("connection", "The connection was lost while a commit was under way and nobody knows whether it "
       .. "happened: em:clear(), and read again", { context = self.context_name, outcome = "unknown" })
   end
+  self.wary = (self.test or self.dropped or self.hook or self.replica_link or self.chunk_link) and true or false
+end
+
+---Raises `busy` when another coroutine is using this entity manager, `closed` when its context is, `connection` when it
+---cannot know what the database holds.
+---@param to_end? boolean the transaction that is open is going to be rolled back: anybody may who finds it left behind
+function Manager:enter(to_end)
+  local link = self.link
+  if self.wary or self.context.closed or link and waits[link] then check(self, to_end) end
   local first = self.transactions[1]
-  if not first or owner.is_here(first.owner) then return end
-  if not owner.is_gone(first.owner) then
-    raise_busy(self, "A transaction of another coroutine is open on this entity manager", ONE_EACH)
-  elseif not to_end then
-    raise_busy(self, "A transaction was left open by a coroutine that has ended on this entity manager",
-      "em:rollback() ends it")
-  end
+  if first then check_transaction(first, self, to_end) end
 end
 
 local function is_elsewhere(mark)

@@ -15,7 +15,12 @@ local state = require("heddle.state")
 local undo = require("heddle.undo")
 local withdrawn = require("heddle.relations.withdrawn")
 
+require("heddle.manager.entering")
+
 local Manager = manager.class
+local enter = Manager.enter
+-- Of usual new instances of kinds that were adopted before.
+local adopt_usual = core.adopt
 
 local function adopt(self, map, e)
   relate.check_reach(self, e)
@@ -54,20 +59,10 @@ local function keep(self, shelf, slot, e)
   undo.note(self, { kind = "kept", shelf = shelf, slot = slot })
 end
 
--- What the core adopts by itself: usual new instances of kinds that were adopted before. True when these all are.
-local function are_adopted(self, ...)
-  if self.hook or not self.adopters then return false end
-  local shelf, slot = core.adopt(self.adopters, self.mark_serial, ...)
-  if not slot then return shelf end
-  undo.note_adopted(self, shelf, slot)
-  return select("#", ...) == 1
-end
-
 local function persist(self, e)
   if e == nil then
     errors.raise("validation", "em:persist takes an instance of an entity, not nil", { context = self.context_name })
   end
-  if are_adopted(self, e) then return end
   local shelf, slot, map = self:locate(e, "em:persist")
   readonly.check(self, map, "em:persist")
   if not shelf then
@@ -90,8 +85,13 @@ cascade.adopt = adopt
 ---@return heddle.EntityManager self
 function Manager:persist(...)
   if self.context.global == self then self:check_global() end
-  self:enter()
-  if are_adopted(self, ...) then return self end
+  enter(self)
+  local known = self.adopters
+  if known and not self.hook then
+    local shelf, slot = adopt_usual(known, self.mark_serial, ...)
+    if slot then undo.note_adopted(self, shelf, slot) end
+    if shelf and (not slot or select("#", ...) == 1) then return self end
+  end
   for i = 1, math.max(1, select("#", ...)) do persist(self, (select(i, ...))) end
   return self
 end
