@@ -7,9 +7,9 @@ local config = require("heddle.config")
 local core = require("heddle.core")
 local discovery = require("heddle.discovery")
 local errors = require("heddle.errors")
-local filters = require("heddle.named_filters.mapped")
+local filters = later.module("heddle.named_filters.mapped")
 local mapping = require("heddle.mapping")
-local membership = require("heddle.mapping.membership")
+local membership = later.module("heddle.mapping.membership")
 local own_writes = later.module("heddle.own_writes")
 local raw_sql = later.module("heddle.raw_sql")
 local registry = require("heddle.registry")
@@ -101,8 +101,8 @@ function Context:add(classes)
     end
   end
   local made = mapping.build(self.name, self.driver_name, list, self.config.naming, { schema = self.config.schema })
-  membership.fill(made.list)
-  filters.fill(made)
+  if made.is_partial then membership.fill(made.list) end
+  if made.has_filters then filters.fill(made) end
   self.classes, self.mappings = list, made
   self.model = core.model(self.driver, made.list)
 end

@@ -125,6 +125,13 @@ local function find_library(name)
   return file and package.loadlib(file, "luaopen_heddle_" .. name), file
 end
 
+-- What runs once for each entity, at the start: compiling it, LuaJIT would take longer than it runs.
+local brief = {}
+for name in ([[config connection constraints definition mapping mapping.columns mapping.keys mapping.lineage mapping.pivot
+    mapping.sides naming place property relation types]]):gmatch("%S+") do
+  brief["heddle." .. name] = true
+end
+
 local function find_file(name)
   local file = name:gsub("%.", "/") .. ".lua"
   local handle = io.open(root .. file, "r")
@@ -134,7 +141,8 @@ local function find_file(name)
   local stop = compat.guard_traversals()
   local chunk, err = compat.compile(text, "@" .. shown .. file)
   stop()
-  return chunk or error(err, 0), root .. file
+  if not chunk then error(err, 0) end
+  return brief[name] and compat.uncompiled(chunk) or chunk, root .. file
 end
 
 local libraries = { ["heddle.sqlite"] = "sqlite", ["heddle.postgres"] = "postgres" }

@@ -65,6 +65,7 @@ local function add_mapping(context, made)
     map = family.add(context, map or context.by_class[made.root.class].root, made, new_view)
   end
   if made.expression then virtual.prepare(context, map) end
+  context.has_filters = context.has_filters or next(made.filters) ~= nil
   context.by_class[made.class], context.by_name[map.name] = map, map
 end
 
@@ -106,7 +107,8 @@ end
 ---@param classes table[] the entities of the context
 ---@param naming table as heddle.naming's `strategy` gives it
 ---@param opts? table { schema = } where tables are that name no schema themselves
----@return table mappings { by_class, by_name, abstract, list }: the list ends with the hidden ones of pivot tables
+---@return table mappings { by_class, by_name, abstract, list, is_partial, has_filters }: the list ends with the hidden
+---ones of pivot tables; whether there are unique keys of some rows, and named filters
 function mapping.build(context_name, driver, classes, naming, opts)
   local context = {
     name = context_name, driver = driver, naming = naming, schema = opts and opts.schema,
@@ -125,7 +127,10 @@ function mapping.build(context_name, driver, classes, naming, opts)
   if context.has_pairs then pivot.build(context) end
   family.settle(context)
   keys.build(context)
-  return { by_class = context.by_class, by_name = context.by_name, abstract = context.abstract, list = context.list }
+  return {
+    by_class = context.by_class, by_name = context.by_name, abstract = context.abstract, list = context.list,
+    is_partial = context.is_partial, has_filters = context.has_filters,
+  }
 end
 
 return mapping

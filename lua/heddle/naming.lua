@@ -11,6 +11,7 @@ local default = {}
 ---@param name string
 ---@return string
 function naming.snake_case(name)
+  if not name:find("[^%l%d_]") then return name end
   name = name:gsub("(%u+)(%u%l)", "%1_%2"):gsub("([%l%d])(%u)", "%1_%2")
   return (name:gsub("[^%w_\128-\255]+", "_"):lower())
 end

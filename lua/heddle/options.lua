@@ -97,12 +97,8 @@ function options.sorted_keys(given)
   return keys
 end
 
----Checks the hash part of `given`; positions of the array part are not looked at.
----@param given table
----@param rules table<string, function>
----@param fail fun(message: string, is_unknown: boolean|nil) raises
----@param names? table the names that a misspelt one may have meant, default those of the rules
-function options.check(given, rules, fail, names)
+-- What is wrong with the first option, in the order of the names, that is not right.
+local function complain(given, rules, fail, names)
   for _, key in ipairs(options.sorted_keys(given)) do
     local rule = rules[key]
     if rule then
@@ -112,6 +108,20 @@ function options.check(given, rules, fail, names)
       end
     elseif compat.math_type(key) ~= "integer" then
       fail("unknown option " .. errors.quote(key) .. suggest.hint(key, names or rules), true)
+    end
+  end
+end
+
+---Checks the hash part of `given`; positions of the array part are not looked at.
+---@param given table
+---@param rules table<string, function>
+---@param fail fun(message: string, is_unknown: boolean|nil) raises
+---@param names? table the names that a misspelt one may have meant, default those of the rules
+function options.check(given, rules, fail, names)
+  for key, value in pairs(given) do
+    local rule = rules[key]
+    if rule and rule(value) or not rule and compat.math_type(key) ~= "integer" then
+      return complain(given, rules, fail, names)
     end
   end
 end

@@ -47,6 +47,9 @@ local exclusive = {
   { "default", "default_sql" }, { "default", "autoincrement" }, { "default_sql", "autoincrement" },
 }
 
+local is_exclusive = {}
+for _, pair in ipairs(exclusive) do is_exclusive[pair[1]], is_exclusive[pair[2]] = true, true end
+
 -- What only a column can have.
 local column_only = {
   "primary", "unique", "index", "default_sql", "column", "autoincrement", "version", "lazy", "check", "generated",
@@ -56,24 +59,31 @@ local function is_set(value)
   return value ~= nil and value ~= false
 end
 
+local function check_exclusive(given, fail)
+  for _, pair in ipairs(exclusive) do
+    if is_set(given[pair[1]]) and is_set(given[pair[2]]) then
+      fail(("options '%s' and '%s' exclude each other"):format(pair[1], pair[2]))
+    end
+  end
+end
+
 ---Makes the property of a definition from `{ "name", type = ... }`.
 ---@param given table
 ---@param fail fun(message: string) raises
 ---@return table prop
 function property.build(given, fail)
   options.check(given, property.rules, fail, meant)
-  local prop = { kind = "scalar" }
-  for key in pairs(property.rules) do prop[key] = given[key] end
+  local prop, exclusives = { kind = "scalar" }, 0
+  for key, value in pairs(given) do
+    if property.rules[key] then prop[key] = value end
+    if is_exclusive[key] and value then exclusives = exclusives + 1 end
+  end
   prop.index, prop.index_option = nil, given.index
   if prop.enum then prop.enum, prop.enum_name = { compat.unpack(prop.enum) }, prop.enum.name end
   if prop.virtual and not prop.generated then fail("option 'virtual' says how a 'generated' column is kept") end
   -- orm.null: no default, said aloud.
   if type(given.default) == "userdata" and given.default == require("heddle.null") then prop.default = nil end
-  for _, pair in ipairs(exclusive) do
-    if is_set(given[pair[1]]) and is_set(given[pair[2]]) then
-      fail(("options '%s' and '%s' exclude each other"):format(pair[1], pair[2]))
-    end
-  end
+  if exclusives > 1 then check_exclusive(given, fail) end
   if prop.persist == false then
     for _, option in ipairs(column_only) do
       if is_set(given[option]) then

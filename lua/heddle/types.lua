@@ -116,11 +116,18 @@ local function implied(prop)
   return prop.enum and "enum" or prop.array_of and "array" or nil
 end
 
+local typed = { "length", "precision", "scale", "enum", "array_of", "autoincrement", "version" }
+
 -- An option that the type does not take, and the types that do.
 local function misplaced(prop)
+  if not (prop.length or prop.precision or prop.scale or prop.enum or prop.array_of or prop.autoincrement
+      or prop.version) then
+    return nil
+  end
   local element = prop.array_of or prop.type
-  for _, option in ipairs({ "length", "precision", "scale", "enum", "array_of", "autoincrement", "version" }) do
-    local kind = (option == "length" or option == "precision" or option == "scale") and element or prop.type
+  for i = 1, #typed do
+    local option = typed[i]
+    local kind = i <= 3 and element or prop.type
     if prop[option] and not takes[option][kind] then
       return ("option '%s' has no meaning for type '%s'; it belongs to %s"):format(option, kind,
         table.concat(options.sorted_keys(takes[option]), ", "))

@@ -11,10 +11,12 @@ local types = require("heddle.types")
 
 local columns = {}
 
--- What a foreign key's column takes from the column that it refers to.
-local inherited = {
-  "type", "length", "precision", "scale", "enum", "as", "array_of", "custom", "cast",
-}
+-- What a column takes from its property, and a foreign key's from the column that it refers to.
+local function take_type(column, from)
+  column.type, column.length, column.precision, column.scale = from.type, from.length, from.precision, from.scale
+  column.enum, column.as, column.array_of, column.custom = from.enum, from.as, from.array_of, from.custom
+  column.cast = from.cast
+end
 
 local function is_stored(view)
   if view.kind == "scalar" then return view.prop.persist ~= false end
@@ -32,7 +34,7 @@ local function scalar_column(context, view)
     hidden = prop.hidden or false, lazy = prop.lazy or false, raw = view.raw or false,
     enum_name = prop.enum_name, autoincrement = false, comment = prop.comment, check = prop.check,
   }
-  for _, field in ipairs(inherited) do column[field] = prop[field] end
+  take_type(column, prop)
   -- What converts is the host's to hold.
   column.converts = prop.custom ~= nil and custom.converts(prop.custom)
   column.raw = column.raw and not column.converts
@@ -59,7 +61,7 @@ local function foreign_columns(context, map, view)
       version = false, hidden = prop.hidden or false, lazy = false, raw = false, autoincrement = false,
       comment = prop.comment, default_sql = prop.default_sql,
     }
-    for _, field in ipairs(inherited) do column[field] = target_column[field] end
+    take_type(column, target_column)
     made[position] = column
   end
   view.columns = made
@@ -105,14 +107,11 @@ function build_key(context, map)
   make_auto_key(map)
 end
 
-local function add_column(context, map, column)
-  local owner = map.column_of[column.name]
-  if not owner and map.driver == "sqlite" then
-    -- SQLite compares names without case.
-    for name, other in pairs(map.column_of) do
-      if name:lower() == column.name:lower() then owner = other end
-    end
-  end
+local function add_column(context, map, names, column)
+  -- SQLite compares names without case.
+  local name = map.driver == "sqlite" and column.name:lower() or column.name
+  local owner = names[name]
+  names[name] = column
   if owner then
     context.fail(map, column.property, ("its column '%s' is the column of property '%s' too; give one of them "
       .. "another with '%s'"):format(column.name, owner.property, column.view.columns and "join_column"
@@ -142,11 +141,12 @@ function columns.build(context)
   context.visiting = {}
   for _, map in ipairs(context.list) do build_key(context, map) end
   for _, map in ipairs(context.list) do
+    local names = {}
     for _, view in ipairs(map.list) do
       if is_stored(view) then
         local made = view.columns or (view.column and { view.column }) or make_columns(context, map, view)
         family.soften(view, made)
-        for _, column in ipairs(made) do add_column(context, map, column) end
+        for _, column in ipairs(made) do add_column(context, map, names, column) end
         view.stored = made
         if view.columns then add_foreign_key(map, view) end
       end

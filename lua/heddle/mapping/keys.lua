@@ -46,6 +46,7 @@ local function add_unique(context, map, columns, name, where, index)
       if not other.where and same_columns(other.columns, columns) then return end
     end
   end
+  context.is_partial = context.is_partial or index ~= nil
   name = name or naming.constraint(map.table, names_of(columns), "unique")
   if not index then claim_name(context, map, name) end
   map.uniques[#map.uniques + 1] = { columns = columns, name = name, where = where or index and index.among,
