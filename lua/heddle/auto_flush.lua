@@ -1,5 +1,6 @@
 --- Flush mode "auto": what is pending is written before a query that would read it.
-local merge = require("heddle.merge")
+local later = require("heddle.later")
+local merge = later.module("heddle.merge")
 
 local auto_flush = {}
 

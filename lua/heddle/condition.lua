@@ -1,9 +1,9 @@
 --- SQL of conditions: reads the words of a shape (see filter.lua) in a statement's scopes.
 --
 -- Every answer is one operand: what has an AND, OR or NOT in it stands in parentheses.
+local later = require("heddle.later")
 local errors = require("heddle.errors")
-local json = require("heddle.condition.json")
-local placeholders = require("heddle.placeholders")
+local placeholders = later.module("heddle.placeholders")
 local quote = require("heddle.quote")
 local resolve = require("heddle.resolve")
 local values = require("heddle.condition.values")
@@ -51,7 +51,7 @@ end
 
 local words = {}
 for name, fn in pairs(values.words) do words[name] = fn end
-words.json = json
+later.fill(words, { ["heddle.condition.json"] = "json" })
 
 ---What each word stands for: `words[name](statement, scope)` gives an operand.
 condition.words = words

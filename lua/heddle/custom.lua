@@ -3,9 +3,10 @@
 --- Snapshots, keys and foreign keys are database values; an instance holds the program's. The core leaves the columns
 --- that convert to the host: hydration is finished by `merge`, gather asks the shelf for database values, apply
 --- puts the program's back. A converter sees no NULL: that is an absent field on both sides.
+local later = require("heddle.later")
 local errors = require("heddle.errors")
 local null = require("heddle.null")
-local op = require("heddle.op")
+local op = later.module("heddle.op")
 
 local custom = {}
 

@@ -1,20 +1,20 @@
 --- Running a plan: statement, rows, instances.
+local later = require("heddle.later")
 local auto_flush = require("heddle.auto_flush")
 local compat = require("heddle.compat")
 local core = require("heddle.core")
-local find_options = require("heddle.find_options")
-local kinds = require("heddle.kinds")
-local later = require("heddle.later")
-local loads = require("heddle.loads")
-local locks = require("heddle.locks")
+local find_options = later.module("heddle.find_options")
+local kinds = later.module("heddle.kinds")
+local loads = later.module("heddle.loads")
+local locks = later.module("heddle.locks")
 local managed = require("heddle.populate.managed")
 local manager = require("heddle.manager")
-local merge = require("heddle.merge")
-local named_filters = require("heddle.named_filters")
-local populate = require("heddle.populate")
-local routing = require("heddle.routing")
+local merge = later.module("heddle.merge")
+local named_filters = later.module("heddle.named_filters")
+local populate = later.module("heddle.populate")
+local routing = later.module("heddle.routing")
 local select = require("heddle.select")
-local unmanaged = require("heddle.populate.unmanaged")
+local unmanaged = later.module("heddle.populate.unmanaged")
 local wait = require("heddle.wait")
 
 local fetch = {}
@@ -194,7 +194,7 @@ local function find_unmanaged(self, map, plan, params, opts, level)
   return list, others
 end
 
-unmanaged.read = plain_rows
+fetch.plain_rows = plain_rows
 
 local nothing = { views = {}, below = {}, own = {} }
 local nowhere = {}

@@ -9,10 +9,11 @@
 --
 -- A nested filter `{ team = { name = "core" } }` says: there is a team, and it is called so. Its negation
 -- finds the rows without a team.
-local collection = require("heddle.filter.collection")
-local list = require("heddle.filter.list")
-local compare = require("heddle.filter.compare")
-local embedded = require("heddle.filter.embedded")
+local later = require("heddle.later")
+local collection = later.module("heddle.filter.collection")
+local list = later.module("heddle.filter.list")
+local compare = later.module("heddle.filter.compare")
+local embedded = later.module("heddle.filter.embedded")
 local expression = require("heddle.expression")
 local null = require("heddle.null")
 local op = require("heddle.op")

@@ -3,12 +3,13 @@
 --- `before_*` may change the instance's own values; `after_*` see keys and defaults, still inside the transaction. What
 --- they change is taken back when the flush fails. While one runs, `em.hook` says which, and whose coroutine it is.
 local compat = require("heddle.compat")
+local later = require("heddle.later")
 local core = require("heddle.core")
-local embedded_writing = require("heddle.embedded.writing")
+local embedded_writing = later.module("heddle.embedded.writing")
 local errors = require("heddle.errors")
 local owner = require("heddle.owner")
-local undo = require("heddle.undo")
-local watch = require("heddle.flush.watch")
+local undo = later.module("heddle.undo")
+local watch = later.module("heddle.flush.watch")
 
 local pcall = compat.pcall
 

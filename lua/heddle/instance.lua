@@ -3,14 +3,14 @@
 --- This room has what all instances share, and those of no entity manager: they have one metatable for their entity,
 --- or, once they hold a relation or a hidden value, one of their own. `managed.lua` has those of an entity manager,
 --- `construct.lua` makes new ones.
-local class_of = require("heddle.class")
-local discriminator = require("heddle.discriminator")
-local embedded = require("heddle.embedded")
-local errors = require("heddle.errors")
 local later = require("heddle.later")
+local class_of = require("heddle.class")
+local discriminator = later.module("heddle.discriminator")
+local embedded = later.module("heddle.embedded")
+local errors = require("heddle.errors")
 local null = require("heddle.null")
 local state = require("heddle.state")
-local suggest = require("heddle.suggest")
+local suggest = later.module("heddle.suggest")
 
 local instance = {}
 

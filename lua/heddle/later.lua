@@ -20,6 +20,9 @@ local function note(name)
   names[#names + 1] = name
 end
 
+-- Nobody keeps these: what they stand for comes into their place.
+local stubs = setmetatable({}, { __mode = "k" })
+
 ---Stands for a module whose fields do not change once they are there; gives the module itself when it is loaded.
 ---
 ---Usage: `local suggest = later.module("heddle.suggest")`
@@ -32,19 +35,24 @@ function later.module(name)
   return setmetatable({}, {
     __index = function(self, key)
       local value = require(name)[key]
-      rawset(self, key, value)
+      if not stubs[value] then rawset(self, key, value) end
       return value
     end,
     __newindex = function() error("'" .. name .. "' is not changed from here", 2) end,
   })
 end
 
+local function settle(stub)
+  local into, name, module = stubs[stub][1], stubs[stub][2], require(stubs[stub][3])
+  if rawget(into, name) == stub then rawset(into, name, module[name]) end
+end
+
 local function put_stub(into, name, module)
   local function stub(...)
-    local made = require(module)
-    if rawget(into, name) == stub then rawset(into, name, made[name]) end
+    settle(stub)
     return into[name](...)
   end
+  stubs[stub] = { into, name, module }
   rawset(into, name, stub)
 end
 
@@ -103,6 +111,7 @@ function later.load_all()
     require(names[position])
     position = position + 1
   end
+  for stub in pairs(stubs) do settle(stub) end
 end
 
 -- Where Heddle is ------------------------------------------------------------------------------------------
@@ -127,8 +136,8 @@ end
 
 -- What runs once for each entity, at the start: compiling it, LuaJIT would take longer than it runs.
 local brief = {}
-for name in ([[config connection constraints definition mapping mapping.columns mapping.keys mapping.lineage mapping.pivot
-    mapping.sides naming place property relation types]]):gmatch("%S+") do
+for name in ([[config connection constraints definition mapping mapping.columns mapping.keys mapping.lineage
+    mapping.pivot mapping.sides naming place property relation types]]):gmatch("%S+") do
   brief["heddle." .. name] = true
 end
 

@@ -4,12 +4,13 @@
 --- nothing alive; snapshots and overlays, which hold no instances, are held strongly, so that what was loaded stays
 --- readable, and what was not says so.
 --- `__index` and `__newindex` are Lua, not C: LuaJIT compiles them.
-local discriminator = require("heddle.discriminator")
+local later = require("heddle.later")
+local discriminator = later.module("heddle.discriminator")
 local errors = require("heddle.errors")
 local instance = require("heddle.instance")
 local null = require("heddle.null")
 local state = require("heddle.state")
-local tree = require("heddle.embedded.tree")
+local tree = later.module("heddle.embedded.tree")
 
 local managed = {}
 

@@ -1,5 +1,6 @@
 --- Entity manager: identity map and unit of work of one context. The class itself; its groups of methods stand in
 --- `manager/*.lua`, the redirecting handle that `orm.em` gives in `handle.lua`.
+local later = require("heddle.later")
 local context = require("heddle.context")
 local core = require("heddle.core")
 local errors = require("heddle.errors")
@@ -8,12 +9,12 @@ local hooks = require("heddle.hooks")
 local instance = require("heddle.instance")
 local kinds = require("heddle.kinds")
 local options = require("heddle.options")
-local own_writes = require("heddle.own_writes")
+local own_writes = later.module("heddle.own_writes")
 local rooms = require("heddle.manager.rooms")
 local scope = require("heddle.scope")
 local wait = require("heddle.wait")
 local shelves = require("heddle.shelf")
-local write_lock = require("heddle.write_lock")
+local write_lock = later.module("heddle.write_lock")
 
 ---@class heddle.EntityManager
 ---@field context_name string

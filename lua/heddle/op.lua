@@ -9,11 +9,12 @@
 -- for it: `eq(orm.null)`, `ne(orm.null)`, `one_of { 1, orm.null }` (NULL rows too), `not_one_of { 1, orm.null }`
 -- (no NULL rows).
 
+local later = require("heddle.later")
 local errors = require("heddle.errors")
-local expression = require("heddle.expression")
-local json_path = require("heddle.json_path")
+local expression = later.module("heddle.expression")
+local json_path = later.module("heddle.json_path")
 local null = require("heddle.null")
-local placeholders = require("heddle.placeholders")
+local placeholders = later.module("heddle.placeholders")
 
 local op = {}
 

@@ -4,13 +4,14 @@
 --- for the targets of a whole level at once. There are two: one for the instances of an entity manager, one for
 --- those of nobody.
 local compat = require("heddle.compat")
+local later = require("heddle.later")
 local family = require("heddle.family")
-local find_options = require("heddle.find_options")
-local members = require("heddle.relations.members")
-local named_filters = require("heddle.named_filters")
-local names = require("heddle.named_filters.names")
+local find_options = later.module("heddle.find_options")
+local members = later.module("heddle.relations.members")
+local named_filters = later.module("heddle.named_filters")
+local names = later.module("heddle.named_filters.names")
 local tree = require("heddle.populate.tree")
-local views_of = require("heddle.mapping.family")
+local views_of = later.module("heddle.mapping.family")
 
 local populate = {}
 

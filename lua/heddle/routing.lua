@@ -4,10 +4,11 @@
 --- what it reads does not go back in time, until that fails or `clear` begins anew. No read fails because of a replica:
 --- nothing of it has been handed out when its connection breaks, and so it is repeated elsewhere.
 local compat = require("heddle.compat")
+local later = require("heddle.later")
 local core = require("heddle.core")
 local errors = require("heddle.errors")
 local own_writes = require("heddle.own_writes")
-local replicas = require("heddle.replicas")
+local replicas = later.module("heddle.replicas")
 local wait = require("heddle.wait")
 
 local pcall = compat.pcall

@@ -1,19 +1,20 @@
 --- Shelf: everything that one entity manager holds of one entity. The fields instances, slot_of, blocks, overlay,
 --- shelf,
 --- loaded_meta and partial_meta are read by the core's binding.
-local collection = require("heddle.collection")
+local later = require("heddle.later")
+local collection = later.module("heddle.collection")
 local core = require("heddle.core")
 local custom = require("heddle.custom")
 local errors = require("heddle.errors")
-local embedded_writing = require("heddle.embedded.writing")
-local generated = require("heddle.generated")
-local given_key = require("heddle.given_key")
+local embedded_writing = later.module("heddle.embedded.writing")
+local generated = later.module("heddle.generated")
+local given_key = later.module("heddle.given_key")
 local holders = require("heddle.relations.holders")
 local instance = require("heddle.instance")
 local kinds = require("heddle.kinds")
-local leaving = require("heddle.leaving")
+local leaving = later.module("heddle.leaving")
 local null = require("heddle.null")
-local scan = require("heddle.scan")
+local scan = later.module("heddle.scan")
 local state = require("heddle.state")
 
 local shelf = {}

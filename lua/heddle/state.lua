@@ -2,10 +2,11 @@
 --- rows,
 --- as hydrate.c lays them out) and its overlay (what was assigned and cannot be raw, and what a partial row has
 --- loaded). Pure functions over a shelf.
+local later = require("heddle.later")
 local core = require("heddle.core")
-local custom = require("heddle.custom")
+local custom = later.module("heddle.custom")
 local null = require("heddle.null")
-local op = require("heddle.op")
+local op = later.module("heddle.op")
 
 local state = {}
 

@@ -7,9 +7,10 @@
 -- A *level* is a SELECT of the statement: the outermost one, or a sub-select. A scope belongs to the level in whose
 -- FROM it stands; aliases are numbered through the whole statement, so that an inner level can speak of scopes of
 -- outer ones.
-local json_member = require("heddle.embedded.json_member")
+local later = require("heddle.later")
+local json_member = later.module("heddle.embedded.json_member")
 local quote = require("heddle.quote")
-local resolve = require("heddle.resolve")
+local resolve = later.module("heddle.resolve")
 local scopes = require("heddle.statement.scopes")
 
 ---@class heddle.Statement

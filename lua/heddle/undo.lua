@@ -3,8 +3,9 @@
 --- Every flush and every transaction or savepoint sets a mark. While one is open, what happens to instances is noted:
 --- the core keeps the order and gives the notes back, newest first. A transaction's mark also keeps the values that
 --- differ from their snapshots at that moment, so that a rollback can give every entity the values it had there.
+local later = require("heddle.later")
 local holders = require("heddle.relations.holders")
-local row_copy = require("heddle.row_copy")
+local row_copy = later.module("heddle.row_copy")
 local state = require("heddle.state")
 local tables_of = require("heddle.embedded.tables")
 

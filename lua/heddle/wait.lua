@@ -3,11 +3,12 @@
 --- A link answers with a status and never blocks; the adapter (heddle.waiting) decides what a wait is. Where there is
 --- none, or nothing can be yielded, the core polls in slices of 50 ms, so that Ctrl-C is heard.
 local compat = require("heddle.compat")
+local later = require("heddle.later")
 local core = require("heddle.core")
 local errors = require("heddle.errors")
 local owner = require("heddle.owner")
 local waiting = require("heddle.waiting")
-local write_lock = require("heddle.write_lock")
+local write_lock = later.module("heddle.write_lock")
 
 local pcall = compat.pcall
 

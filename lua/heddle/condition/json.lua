@@ -1,6 +1,8 @@
 --- Words of a shape that compare a value inside a json column; `filter/json.lua` says what they mean.
 local values = require("heddle.condition.values")
 
+local json = {}
+
 local DIGITS = { type = "unknown" }
 
 -- As what a document is bound that is no value of the column, but part of one.
@@ -124,7 +126,7 @@ end
 ---@param self heddle.Statement
 ---@param scope table
 ---@return string
-return function(self, scope)
+function json.json(self, scope)
   local columns, owner = self:columns(scope, self:next_word())
   local column = columns[1]
   local dialect = self.driver == "postgres" and postgres or sqlite
@@ -133,3 +135,5 @@ return function(self, scope)
   at.whole = dialect.whole and dialect.whole(at.value) or at.value
   return words[self:next_word()](at)
 end
+
+return json

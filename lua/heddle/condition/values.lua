@@ -1,5 +1,6 @@
 --- Words of a shape that compare the columns of a property with values.
-local json_member = require("heddle.embedded.json_member")
+local later = require("heddle.later")
+local json_member = later.module("heddle.embedded.json_member")
 
 local values = {}
 

@@ -1,13 +1,13 @@
 --- What a value in a filter stands for: a column, or the key of an entity (a relation's target; at the root
 --- the entity itself). A place checks the values that are put there, so that data can be a value and nothing else.
+local later = require("heddle.later")
 local custom = require("heddle.custom")
 local errors = require("heddle.errors")
-local json_member = require("heddle.embedded.json_member")
+local json_member = later.module("heddle.embedded.json_member")
 local key_form = require("heddle.key_form")
-local later = require("heddle.later")
 local null = require("heddle.null")
 local op = require("heddle.op")
-local resolve = require("heddle.resolve")
+local resolve = later.module("heddle.resolve")
 
 local place = {}
 

@@ -1,17 +1,18 @@
 --- Reading one entity: by its key, answered from the identity map when it is there, or by a filter.
+local later = require("heddle.later")
 local custom = require("heddle.custom")
 local errors = require("heddle.errors")
-local family = require("heddle.family")
+local family = later.module("heddle.family")
 local fetch = require("heddle.fetch")
-local filter = require("heddle.filter")
 local find_lane = require("heddle.manager.find_lane")
-local find_options = require("heddle.find_options")
+local find_options = later.module("heddle.find_options")
 local key_form = require("heddle.key_form")
 local loads = require("heddle.loads")
 local managed = require("heddle.populate.managed")
 local manager = require("heddle.manager")
-local named_filters = require("heddle.named_filters")
+local named_filters = later.module("heddle.named_filters")
 local null = require("heddle.null")
+local place = require("heddle.filter.place")
 local populate = require("heddle.populate")
 local select = require("heddle.select")
 local state = require("heddle.state")
@@ -26,7 +27,7 @@ local function key_of(map, where)
   local key = map.key
   if kind == "number" or kind == "string" then return #key == 1 and where or nil end
   if kind ~= "table" or getmetatable(where) ~= nil then return nil end
-  local values = key_form.values(map, where, filter.hooks.key_of)
+  local values = key_form.values(map, where, place.hooks.key_of)
   for i = 1, values and #values or 0 do
     if not key_kinds[type(values[i])] then return nil end
   end
@@ -138,7 +139,7 @@ function Manager:get_reference(entity, key)
     errors.raise("validation", ("get_reference of %s takes a key, not %s"):format(map.name,
       key == nil and "nil" or "orm.null"), { entity = map.name, context = self.context_name })
   end
-  local values = key_form.values(map, key, filter.hooks.key_of)
+  local values = key_form.values(map, key, place.hooks.key_of)
   if not values then
     errors.raise("validation", "get_reference: " .. key_form.describe(map), { entity = map.name,
       context = self.context_name })

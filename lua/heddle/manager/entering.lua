@@ -1,8 +1,9 @@
 --- Who may use an entity manager: one coroutine at a time, until it is dropped.
+local later = require("heddle.later")
 local errors = require("heddle.errors")
 local manager = require("heddle.manager")
 local owner = require("heddle.owner")
-local transaction = require("heddle.transaction")
+local transaction = later.module("heddle.transaction")
 local wait = require("heddle.wait")
 
 local Manager = manager.class

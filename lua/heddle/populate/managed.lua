@@ -1,10 +1,10 @@
 --- The loader of populate for the instances of an entity manager: references become loaded, collections filled.
 local compat = require("heddle.compat")
-local find_options = require("heddle.find_options")
 local later = require("heddle.later")
+local find_options = later.module("heddle.find_options")
 local op = require("heddle.op")
 local populate = require("heddle.populate")
-local relations = require("heddle.relations")
+local relations = later.module("heddle.relations")
 local select = require("heddle.select")
 
 local Loader = {}

@@ -1,15 +1,16 @@
 --- The loader of populate for instances of nobody. Within one query a row is one instance here too, so that relations
 --- that lead in a circle come to an end.
+local later = require("heddle.later")
 local custom = require("heddle.custom")
-local find_options = require("heddle.find_options")
+local fetch = later.module("heddle.fetch")
+local find_options = later.module("heddle.find_options")
 local given_key = require("heddle.given_key")
 local instance = require("heddle.instance")
-local later = require("heddle.later")
 local loads = require("heddle.loads")
 local members = require("heddle.relations.members")
 local op = require("heddle.op")
 local populate = require("heddle.populate")
-local relations = require("heddle.relations")
+local relations = later.module("heddle.relations")
 local select = require("heddle.select")
 
 local Loader = {}
@@ -18,11 +19,6 @@ Loader.__index = Loader
 local unmanaged = {}
 
 local none = {}
-
----Set by heddle.fetch: runs a plan.
----@type fun(em: table, plan: table, params: any[], opts: table|nil): table[], any[]
-unmanaged.read = nil
-later.fill(unmanaged, { ["heddle.fetch"] = "read" })
 
 ---@param em heddle.EntityManager
 ---@param opts? table of the query
@@ -56,7 +52,7 @@ local function read(self, map, keys, below)
     local where = op.one_of(part)
     if own.where ~= nil then where = op.all({ where, own.where }) end
     local plan, params = select.find(map, where, { fields = own.fields, exclude = own.exclude }, true, below.named)
-    for _, e in ipairs(unmanaged.read(self.em, plan, params, self.shared)) do found[#found + 1] = e end
+    for _, e in ipairs(fetch.plain_rows(self.em, plan, params, self.shared)) do found[#found + 1] = e end
   end
   return found
 end
@@ -254,7 +250,7 @@ function Loader:members(level, view, list)
   for some in populate.parts(level.map, keys) do
     local plan, params = members.find(view, some, own.where == nil and none or own.where,
       populate.selected(own, self.opts), true, named)
-    local rows, others = unmanaged.read(self.em, plan, params, self.shared)
+    local rows, others = fetch.plain_rows(self.em, plan, params, self.shared)
     group(take(self, view.target, rows, below), others, lists)
   end
   for name, e in pairs(owners) do

@@ -1,10 +1,11 @@
 --- Levels and scopes of a statement: what stands in the FROM of each SELECT, and how it is tied to what it is reached
 --- from. The methods here are `heddle.Statement`'s.
 local compat = require("heddle.compat")
-local embedded = require("heddle.mapping.embedded")
+local later = require("heddle.later")
+local embedded = later.module("heddle.mapping.embedded")
 local family = require("heddle.family")
 local quote = require("heddle.quote")
-local resolve = require("heddle.resolve")
+local resolve = later.module("heddle.resolve")
 
 ---@class heddle.Level
 ---@field root table the scope of the table in its FROM
