@@ -2,9 +2,10 @@
 --- constraints. Only definitions are spoken of here; which table the rows of a family stand in, the mapping says.
 ---
 --- An entity that extends another one by name knows what it inherits once a context has found that name.
+local later = require("heddle.later")
 local class = require("heddle.class")
-local constraints = require("heddle.constraints")
-local discriminator = require("heddle.discriminator")
+local constraints = later.module("heddle.constraints")
+local discriminator = later.module("heddle.discriminator")
 local errors = require("heddle.errors")
 
 local inherit = {}

@@ -3,11 +3,11 @@
 --- An instance is itself, a key a reference. A plain table is the data of a target: with a key, that of the row which
 --- has it; without one, that of the target which is there and loaded, or of a new one. What is to be assigned to
 --- instances that are there already is gathered in `steps` and done when everything has been checked.
+local later = require("heddle.later")
 local errors = require("heddle.errors")
-local filter = require("heddle.filter")
+local filter = later.module("heddle.filter")
 local instance = require("heddle.instance")
 local key_form = require("heddle.key_form")
-local later = require("heddle.later")
 local null = require("heddle.null")
 local relate = require("heddle.relate")
 local relations = require("heddle.relations")

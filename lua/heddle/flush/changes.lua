@@ -5,11 +5,12 @@
 --- the members of a many_to_many. What belongs to the whole (em, context, plan) stands behind the array, so that `#`,
 --- `pairs` and encoders see the array alone. Values are the program's, by property; a relation's is the key
 --- of its target, or the target itself while it has none.
+local later = require("heddle.later")
 local custom = require("heddle.custom")
 local errors = require("heddle.errors")
 local family = require("heddle.family")
 local instance = require("heddle.instance")
-local merge = require("heddle.merge")
+local merge = later.module("heddle.merge")
 local null = require("heddle.null")
 local state = require("heddle.state")
 local tree = require("heddle.embedded.tree")

@@ -1,9 +1,10 @@
 --- The short way of `find_one`: by a key of one value, without options, of an entity that is read as it is stored. One
 --- call of the core does what lists of parameters, rows and results are made for elsewhere.
+local later = require("heddle.later")
 local core = require("heddle.core")
 local custom = require("heddle.custom")
 local fetch = require("heddle.fetch")
-local merge = require("heddle.merge")
+local merge = later.module("heddle.merge")
 local populate = require("heddle.populate")
 local select = require("heddle.select")
 local wait = require("heddle.wait")
