@@ -4,6 +4,10 @@
  * the same pipeline cannot commit it. The raise is a cast of "heddle_stale:N" to int, over values
  * that no planner can fold: N comes out of a CTE or an aggregate.
  *
+ * Where only their number counts, rows are not numbered: joining numbers costs a fifth of the
+ * statement again, counting next to nothing. Which row was not reached is then looked for when it
+ * is known that one was not.
+ *
  * Rows that bring values back carry their number (the server joins them by key), so nobody relies
  * on the order in which RETURNING gives rows. An INSERT without such values is not numbered:
  * counting is all but free where joining costs half of the insert again; when its keys came from a
@@ -40,22 +44,31 @@ static void put_from(hd_sql_writer *w, const char *word) {
     if (w->piece >= 0) hd_buffer_str(w->out, " AS hd_i");
 }
 
-void hd_sql_joined_write(hd_sql_writer *w) {
-    const hd_write_shape *shape = w->shape;
-    hd_buffer_str(w->out, shape->op == HD_UPDATE ? "UPDATE " : "DELETE FROM ");
-    hd_buffer_str(w->out, shape->entity->table);
+static void put_target(hd_sql_writer *w) {
+    bool update = w->shape->op == HD_UPDATE;
+    hd_buffer_str(w->out, update ? "UPDATE " : "DELETE FROM ");
+    hd_buffer_str(w->out, w->shape->entity->table);
     hd_buffer_str(w->out, " AS hd_t");
-    if (shape->op == HD_UPDATE) {
-        hd_buffer_str(w->out, " SET ");
-        hd_sql_assignments(w, true);
-    }
-    put_from(w, shape->op == HD_UPDATE ? " FROM " : " USING ");
+    if (!update) return;
+    hd_buffer_str(w->out, " SET ");
+    hd_sql_assignments(w, true);
+}
+
+static void put_join(hd_sql_writer *w) {
+    const hd_write_shape *shape = w->shape;
     for (uint32_t s = shape->set_count; s < shape->slot_count; s++) {
         hd_buffer_str(w->out, s == shape->set_count ? " WHERE hd_t." : " AND hd_t.");
         hd_sql_name(w, shape->slots[s]);
         hd_buffer_str(w->out, " = ");
         hd_sql_slot(w, s);
     }
+}
+
+void hd_sql_joined_write(hd_sql_writer *w) {
+    const hd_write_shape *shape = w->shape;
+    put_target(w);
+    put_from(w, shape->op == HD_UPDATE ? " FROM " : " USING ");
+    put_join(w);
     if (!shape->guarded && !shape->back_count) return;
     hd_buffer_str(w->out, " RETURNING hd_i.n");
     hd_sql_back(w, "hd_t.", false);
@@ -150,6 +163,74 @@ static void single_row(hd_sql_writer *w) {
                           " FROM (SELECT count(*) AS n FROM hd_w) AS hd_c LEFT JOIN hd_w ON true");
 }
 
+/* ---- counted rows ---- */
+
+void hd_sql_row_count(hd_sql_writer *w, uint32_t param) {
+    if (w->form == HD_FORM_ARRAYS) {
+        hd_buffer_str(w->out, "cardinality(");
+        w->param = param;
+        hd_sql_array(w, 0);
+        hd_buffer_char(w->out, ')');
+    } else {
+        hd_buffer_int(w->out, w->rows);
+    }
+}
+
+/* The slot of a key column that says which row is meant. */
+static uint32_t key_slot(const hd_write_shape *shape, uint16_t k) {
+    return shape->set_count + (uint32_t)k;
+}
+
+static void put_keys(hd_sql_writer *w, const char *prefix, bool slots) {
+    for (uint16_t k = 0; k < w->shape->entity->key_count; k++) {
+        hd_buffer_str(w->out, k ? ", " : "");
+        hd_buffer_str(w->out, prefix);
+        hd_buffer_int(w->out, slots ? (long long)key_slot(w->shape, k) : k);
+    }
+}
+
+/* The number of the first row whose key did not come back. */
+static void put_first_missing(hd_sql_writer *w) {
+    hd_buffer_str(w->out, "(SELECT min(hd_k.n) FROM unnest(");
+    for (uint16_t k = 0; k < w->shape->entity->key_count; k++) {
+        if (k) hd_buffer_str(w->out, ", ");
+        w->param = key_slot(w->shape, k);
+        hd_sql_array(w, key_slot(w->shape, k));
+    }
+    hd_buffer_str(w->out, ") WITH ORDINALITY AS hd_k (");
+    put_keys(w, "k", false);
+    hd_buffer_str(w->out, ", n) WHERE (");
+    put_keys(w, "hd_k.k", false);
+    hd_buffer_str(w->out, ") NOT IN (SELECT * FROM hd_w))");
+}
+
+/* Nothing comes back, and no row needs its number. */
+static bool is_counted(const hd_sql_writer *w) {
+    return w->form == HD_FORM_ARRAYS && w->shape->guarded && !w->shape->back_count &&
+           !w->shape->how;
+}
+
+static void counted_write(hd_sql_writer *w) {
+    hd_buffer_str(w->out, "WITH hd_w AS (");
+    put_target(w);
+    hd_buffer_str(w->out, w->shape->op == HD_UPDATE ? " FROM unnest(" : " USING unnest(");
+    for (uint32_t s = 0; s < w->shape->slot_count; s++) {
+        if (s) hd_buffer_str(w->out, ", ");
+        hd_sql_array(w, s);
+    }
+    hd_buffer_str(w->out, ") AS hd_i (");
+    for (uint32_t s = 0; s < w->shape->slot_count; s++)
+        hd_buffer_fmt(w->out, s ? ", c%lu" : "c%lu", (unsigned long)s);
+    hd_buffer_char(w->out, ')');
+    put_join(w);
+    hd_buffer_str(w->out, " RETURNING ");
+    put_keys(w, "hd_i.c", true);
+    hd_buffer_str(w->out, ") SELECT ('" HD_STALE_MARK "' || ");
+    put_first_missing(w);
+    hd_buffer_str(w->out, ")::int FROM hd_w HAVING count(*) <> ");
+    hd_sql_row_count(w, 0);
+}
+
 /* The keys that were sent, as what stands behind IN: a subquery over the arrays, or a list of the
  * parameters. */
 static void put_sent_keys(hd_sql_writer *w) {
@@ -171,17 +252,6 @@ static void put_sent_keys(hd_sql_writer *w) {
         if (w->form != HD_FORM_ARRAYS && e->key_count > 1) hd_buffer_char(w->out, ')');
     }
     if (w->form == HD_FORM_ARRAYS) hd_buffer_char(w->out, ')');
-}
-
-void hd_sql_row_count(hd_sql_writer *w, uint32_t param) {
-    if (w->form == HD_FORM_ARRAYS) {
-        hd_buffer_str(w->out, "cardinality(");
-        w->param = param;
-        hd_sql_array(w, 0);
-        hd_buffer_char(w->out, ')');
-    } else {
-        hd_buffer_int(w->out, w->rows);
-    }
 }
 
 static void counted_insert(hd_sql_writer *w) {
@@ -210,7 +280,7 @@ void hd_sql_guarded(hd_sql_writer *w) {
     if (w->form == HD_FORM_ROW)
         single_row(w);
     else if (shape->op != HD_INSERT)
-        joined_write(w);
+        (is_counted(w) ? counted_write : joined_write)(w);
     else if (shape->back_count)
         numbered_insert(w);
     else

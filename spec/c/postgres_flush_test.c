@@ -109,6 +109,24 @@ static void O4_a_trigger_that_chooses_keys_is_noticed_and_learned(void **state) 
     assert_int_equal(node.key_source, HD_KEY_RETURNING);
 }
 
+/* A row is known by its whole key where the statement only counts. */
+static void I4_a_missing_row_of_a_composite_key_is_named(void **state) {
+    (void)state;
+    exec("INSERT INTO pairs VALUES (1, 'a', 0), (1, 'b', 0), (2, 'a', 0), (2, 'b', 0)");
+    for (int op = HD_DELETE; op <= HD_UPDATE; op++) {
+        new_flush();
+        for (int i = 0; i < 4; i++) { /* (2, 'c') is not there */
+            hd_change *c = add_change(flush, (hd_change_op)op, &pair_entity);
+            c->old[PAIR_A] = int_value(i / 2 + 1);
+            c->old[PAIR_B] = text_value(i == 2 ? "c" : i % 2 ? "b" : "a");
+            if (op == HD_UPDATE) c->set[PAIR_VALUE] = hd_bytes(HD_DECIMAL, "1.50", 4, HD_T_DECIMAL);
+        }
+        must_fail(HD_E_NOT_FOUND);
+        assert_ptr_equal(blamed, hd_flush_change(flush, 2));
+        assert_string_equal(query("SELECT count(*), sum(value)::int FROM pairs"), "4,0");
+    }
+}
+
 static void U6_a_trigger_that_swallows_an_insert_undoes_the_flush(void **state) {
     (void)state;
     exec("CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
@@ -196,6 +214,7 @@ int main(void) {
         SUITE_TEST(O4_a_sequence_that_may_not_be_read_costs_one_turn_a_level, set_up, tear_down),
         SUITE_TEST(O4_a_column_without_a_sequence_is_learned_without_a_failure, set_up, tear_down),
         SUITE_TEST(O4_a_trigger_that_chooses_keys_is_noticed_and_learned, set_up, tear_down),
+        SUITE_TEST(I4_a_missing_row_of_a_composite_key_is_named, set_up, tear_down),
         SUITE_TEST(U6_a_trigger_that_swallows_an_insert_undoes_the_flush, set_up, tear_down),
         SUITE_TEST(a_role_that_may_only_insert_can, set_up, tear_down),
         SUITE_TEST(keys_of_the_program_override_identity_always, set_up, tear_down),

@@ -229,20 +229,31 @@ static void updates_and_deletes_guard_themselves(void **state) {
     hd_write w = write_of(rename_author(flush, 1, 1, "y"));
     assert_string_equal(
         text(&server, &w, true, HD_FORM_ARRAYS, 5),
-        "WITH hd_i (c0, c1, c2, n) AS (SELECT * FROM unnest($1::text[], $2::int4[], $3::int4[])"
-        " WITH ORDINALITY), hd_w (n) AS (UPDATE \"authors\" AS hd_t SET \"name\" = hd_i.c0 FROM "
-        "hd_i"
-        " WHERE hd_t.\"id\" = hd_i.c1 AND hd_t.\"version\" = hd_i.c2 RETURNING hd_i.n)"
-        " SELECT ('heddle_stale:' || min(n))::int FROM hd_i WHERE n NOT IN (SELECT n FROM hd_w)"
-        " HAVING min(n) IS NOT NULL");
-    w = write_of(delete_row(flush, &node, 1));
+        "WITH hd_w AS (UPDATE \"authors\" AS hd_t SET \"name\" = hd_i.c0"
+        " FROM unnest($1::text[], $2::int4[], $3::int4[]) AS hd_i (c0, c1, c2)"
+        " WHERE hd_t.\"id\" = hd_i.c1 AND hd_t.\"version\" = hd_i.c2 RETURNING hd_i.c1)"
+        " SELECT ('heddle_stale:' || (SELECT min(hd_k.n)"
+        " FROM unnest($2::int4[]) WITH ORDINALITY AS hd_k (k0, n)"
+        " WHERE (hd_k.k0) NOT IN (SELECT * FROM hd_w)))::int"
+        " FROM hd_w HAVING count(*) <> cardinality($1::text[])");
+    assert_string_equal(
+        text(&server, &w, true, HD_FORM_VALUES, 2),
+        "WITH hd_i (c0, c1, c2, n) AS (VALUES ($1::text, $2::int4, $3::int4, 1),"
+        " ($4::text, $5::int4, $6::int4, 2)), hd_w (n) AS (UPDATE \"authors\" AS hd_t"
+        " SET \"name\" = hd_i.c0 FROM hd_i WHERE hd_t.\"id\" = hd_i.c1"
+        " AND hd_t.\"version\" = hd_i.c2 RETURNING hd_i.n)"
+        " SELECT ('heddle_stale:' || min(n))::int FROM hd_i"
+        " WHERE n NOT IN (SELECT n FROM hd_w) HAVING min(n) IS NOT NULL");
+    w = write_of(delete_row(flush, &pair_entity, 1));
     assert_string_equal(
         text(&server, &w, true, HD_FORM_ARRAYS, 5),
-        "WITH hd_i (c0, n) AS (SELECT * FROM unnest($1::int4[]) WITH ORDINALITY), hd_w (n) AS "
-        "(DELETE FROM"
-        " \"nodes\" AS hd_t USING hd_i WHERE hd_t.\"id\" = hd_i.c0 RETURNING hd_i.n)"
-        " SELECT ('heddle_stale:' || min(n))::int FROM hd_i WHERE n NOT IN (SELECT n FROM hd_w)"
-        " HAVING min(n) IS NOT NULL");
+        "WITH hd_w AS (DELETE FROM \"pairs\" AS hd_t USING unnest($1::int4[], $2::text[])"
+        " AS hd_i (c0, c1) WHERE hd_t.\"a\" = hd_i.c0 AND hd_t.\"b\" = hd_i.c1"
+        " RETURNING hd_i.c0, hd_i.c1) SELECT ('heddle_stale:' || (SELECT min(hd_k.n)"
+        " FROM unnest($1::int4[], $2::text[]) WITH ORDINALITY AS hd_k (k0, k1, n)"
+        " WHERE (hd_k.k0, hd_k.k1) NOT IN (SELECT * FROM hd_w)))::int"
+        " FROM hd_w HAVING count(*) <> cardinality($1::int4[])");
+    w = write_of(delete_row(flush, &node, 1));
     w.unchecked = true;
     assert_string_equal(text(&server, &w, true, HD_FORM_ARRAYS, 5),
                         "WITH hd_i (c0, n) AS (SELECT * FROM unnest($1::int4[]) WITH ORDINALITY)"
