@@ -184,6 +184,7 @@ void hdl_open_query(lua_State *L);
 void hdl_open_session(lua_State *L);
 void hdl_open_hydrate(lua_State *L);
 void hdl_open_places(lua_State *L);
+void hdl_open_owned(lua_State *L);
 void hdl_open_joined(lua_State *L);
 void hdl_open_find(lua_State *L);
 void hdl_open_prefetch(lua_State *L);

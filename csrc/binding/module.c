@@ -198,6 +198,7 @@ int luaopen_heddle_core(lua_State *L) {
     hdl_open_session(L);
     hdl_open_hydrate(L);
     hdl_open_places(L);
+    hdl_open_owned(L);
     hdl_open_joined(L);
     hdl_open_find(L);
     hdl_open_prefetch(L);

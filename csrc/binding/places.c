@@ -87,24 +87,35 @@ hdl_places *hdl_places_of(lua_State *L, int index) {
     return p;
 }
 
+static uint32_t find(lua_State *L, hdl_places *p, const void *instance) {
+    if (!p || !instance) return HD_NO_SLOT;
+    if (!enter_all(p)) luaL_error(L, "not enough memory");
+    for (uint32_t i = first_place(p, instance); p->table[i]; i = (i + 1) & p->mask) {
+        uint32_t slot = p->table[i] - 1;
+        if (p->at[slot] == instance) return slot;
+    }
+    return HD_NO_SLOT;
+}
+
+uint32_t hdl_slot_of(lua_State *L, int index, int instance) {
+    lua_pushvalue(L, instance);
+    lua_rawget(L, index);
+    lua_Integer slot = lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    return slot > 0 ? (uint32_t)slot - 1 : find(L, look(L, index), lua_topointer(L, instance));
+}
+
 /* core.slot_of(slots, e): the slot of an instance that the host's table does not hold, which holds it from now on; nil:
  * it has none. The table's __index. */
 static int slot_of(lua_State *L) {
-    hdl_places *p = look(L, 1);
-    const void *instance = lua_topointer(L, 2);
-    if (!p || !instance) return 0;
-    if (!enter_all(p)) return luaL_error(L, "not enough memory");
-    for (uint32_t i = first_place(p, instance); p->table[i]; i = (i + 1) & p->mask) {
-        uint32_t slot = p->table[i] - 1;
-        if (p->at[slot] != instance) continue;
-        lua_settop(L, 2);
-        lua_pushinteger(L, (lua_Integer)slot + 1);
-        lua_pushvalue(L, -1);
-        lua_insert(L, 2);
-        lua_rawset(L, 1);
-        return 1;
-    }
-    return 0;
+    uint32_t slot = find(L, look(L, 1), lua_topointer(L, 2));
+    if (slot == HD_NO_SLOT) return 0;
+    lua_settop(L, 2);
+    lua_pushinteger(L, (lua_Integer)slot + 1);
+    lua_pushvalue(L, -1);
+    lua_insert(L, 2);
+    lua_rawset(L, 1);
+    return 1;
 }
 
 /* core.leave_slot(slots, e, slot): the instance has no slot any more. */

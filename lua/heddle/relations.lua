@@ -286,11 +286,4 @@ function relations.members(e, prop)
   return state and state:known() or NONE
 end
 
--- An instance that the database has in a collection may have been moved in memory.
-function collection.class.belongs(state, e)
-  if state.prop.kind == "many_to_many" then return true end
-  local target, is_known = relate.peek(e, partner_of(state.owner, state.prop, e))
-  return target == state.owner or not is_known
-end
-
 return relations

@@ -182,10 +182,19 @@ function Loader:targets(level, view, list)
   return loaded(targets)
 end
 
----Loads the members of a relation that are asked for and not known; gives all that it shows, each once.
+local function are_fresh(fresh, view, list)
+  for i = 1, #list do
+    if not fresh[relations.collection(list[i], view.name)] then return false end
+  end
+  return true
+end
+
+---Loads the members of a relation that are asked for and not known; gives all that it shows, each once, where something
+---lies below them.
 function Loader:members(level, view, list)
   local seen, all, known, below = {}, {}, {}, level.below[view.name]
   local fresh = managed.load(self.em, view, list, own_options(self, self.refresh), level)
+  if not below.views[1] and are_fresh(fresh, view, list) then return all end
   for _, e in ipairs(list) do
     local state = relations.collection(e, view.name)
     for _, member in ipairs(state:known()) do

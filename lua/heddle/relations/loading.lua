@@ -1,6 +1,7 @@
 --- Members of to-many relations, and of inverse sides of one_to_one, read from the database: those of many owners in
 --- one query, whose rows have the owner's key behind the member's columns.
 local cascade = require("heddle.relations.cascade")
+local core = require("heddle.core")
 local errors = require("heddle.errors")
 local fetch = require("heddle.fetch")
 local find_options = require("heddle.find_options")
@@ -58,13 +59,11 @@ end
 
 -- The rows by their owners, in order. `others` has the owners' keys one after the other.
 local function by_owner(shelf, rows, others, width)
+  if width == 1 then return core.by_owner(shelf.shelf, shelf.instances, rows, others) end
   local lists = {}
   for i, e in ipairs(rows) do
-    local key = others[i]
-    if width > 1 then
-      key = {}
-      for k = 1, width do key[k] = others[(i - 1) * width + k] end
-    end
+    local key = {}
+    for k = 1, width do key[k] = others[(i - 1) * width + k] end
     local owner = shelf:find(key)
     if owner then
       local list = lists[owner]

@@ -10,20 +10,26 @@ local function set_of(list)
   return set
 end
 
----Set by heddle.relations: whether an instance that the database has in a collection is meant to be in memory.
+---Set by heddle.relations.belonging: whether an instance that the database has in a collection is meant to be in memory.
 ---@type fun(self: heddle.Collection, e: table): boolean
 Collection.belongs = nil
+
+---Set by the same: all of many, where that is certain; nil where it is not.
+---@type fun(self: heddle.Collection, rows: table[]): table[]|nil
+Collection.belonging = nil
 
 ---Set by heddle.relations.unseen: the database has an instance in a collection that it was removed from.
 ---@type fun(self: heddle.Collection, e: table)
 Collection.release = nil
-later.fill(Collection, { ["heddle.relations"] = "belongs", ["heddle.relations.unseen"] = "release" })
+later.fill(Collection, { ["heddle.relations.belonging"] = "belongs belonging", ["heddle.relations.unseen"] = "release" })
 
 -- Nobody has had to do with it before.
 local function open(self, rows, part)
-  local items = {}
-  for i = 1, #rows do
-    if self:belongs(rows[i]) then items[#items + 1] = rows[i] end
+  local items = rows[1] and self:belonging(rows) or {}
+  if not items[1] then
+    for i = 1, #rows do
+      if self:belongs(rows[i]) then items[#items + 1] = rows[i] end
+    end
   end
   self.items, self.snapshot, self.initialized, self.part = items, rows, true, part
   self:gained()
