@@ -113,6 +113,24 @@ end]])
         assert.same({ "all of it" }, (program(EM .. "coroutine.wrap(function()\n" .. USES .. "end)()")))
     end)
 
+    it("S2: what one room gives to another is there, whichever is asked for first", function()
+        local uses = {
+            "assert(#em:find(E, { name = orm.op.ref 'email' }) == 0)",
+            "for _ in em:query(E, 'e'):stream() do end",
+            "assert(em:update_where(E, { name = orm.op.ref 'email' }, { age = 1 }) == 0)",
+            "assert(#em:find(E, { id = orm.op.one_of(em:query(E, 'e'):select { 'id' }) }) == 0)",
+            "assert(#em:find(E, { children = orm.op.some { parent = E { id = 1 } } }) == 0)",
+            "E { name = 'x' }.children:add(F { name = 'y' })",
+            "assert(F { parent = E { name = 'x' } }.parent.name == 'x')",
+            "em:persist(F { name = 'y', email = 'z', parent = em:create(E, { name = 'x', email = 'q' }) }):flush()",
+            "em:remove(em:get_reference(E, 1))",
+        }
+        for _, use in ipairs(uses) do
+            local lines = program(EM .. use .. "\nprint 'ok'")
+            assert.same({ "ok" }, lines, use)
+        end
+    end)
+
     it("S2: a program may leave its directory and change package.path after it has loaded Heddle", function()
         local lua = os.getenv "HEDDLE_TEST_LUA"
         local build = lua:match "([%w.]+)$"

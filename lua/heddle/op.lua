@@ -18,6 +18,9 @@ local placeholders = later.module("heddle.placeholders")
 
 local op = {}
 
+-- What queries have set on top of it.
+later.fill(op, { ["heddle.query.ref"] = "ref" })
+
 ---@class heddle.Operator
 ---@field kind string
 local Operator = {}

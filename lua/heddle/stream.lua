@@ -18,6 +18,7 @@ local compat = require("heddle.compat")
 local context = require("heddle.context")
 local core = require("heddle.core")
 local errors = require("heddle.errors")
+local later = require("heddle.later")
 local manager = require("heddle.manager")
 local owner = require("heddle.owner")
 local replicas = require("heddle.replicas")
@@ -30,6 +31,9 @@ local waiting = require("heddle.waiting")
 local pcall = compat.pcall
 
 local stream = {}
+
+-- Those of entities, whoever begins them.
+later.fill(stream, { ["heddle.manager.streaming"] = "entities" })
 
 local CHUNK = 256 -- rows of one round trip
 local NONE = {}

@@ -7,6 +7,8 @@ local place = require("heddle.filter.place")
 local resolve = require("heddle.resolve")
 local shape = require("heddle.shape")
 
+require("heddle.query.words") -- by which it is written
+
 local Ref = { __name = "heddle.ref", __sql = true }
 Ref.__index = Ref
 Ref.__tostring = function(self) return "op.ref '" .. self.name .. "'" end
