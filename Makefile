@@ -65,7 +65,8 @@ HELPERS := $(patsubst spec/c/%.c,$(BUILD)/obj/spec/c/%.o,$(filter-out %_test.c,$
 SUPPORT := $(addprefix build/support/,relay keep_loaded.so slow_names.so)
 LUA_FILES := $(shell find lua -name '*.lua' 2>/dev/null)
 
-.PHONY: all demo openresty-demo test test-all test-c test-lua test-nginx test-nginx-run test-build test-run sanitize bench bench-build bench-openresty soak-openresty \
+.PHONY: all demo openresty-demo test test-all test-c test-lua test-nginx test-nginx-run test-build test-run sanitize bench bench-build instructions \
+    bench-openresty soak-openresty \
     lint format deps rockspec rock install clean
 .DEFAULT_GOAL := all
 .SECONDARY:
@@ -208,6 +209,12 @@ bench:
 	@.ci/deps build $(LUA) bench
 	@$(SUBMAKE) $(JOBS) bench-build
 	@spec/support/with_postgres.sh $(LUA) bench/main.lua $(BENCH)
+
+# Instructions and allocations on SQLite beside those in bench/instructions.txt; STORE=1 writes them there.
+instructions:
+	@.ci/deps build $(LUA) guard
+	@mkdir -p $(RESULTS)
+	@$(RUN_ENV) STORE=$(STORE) bench/instructions.sh
 
 # nginx under load: how fast, and whether anything grows.
 bench-openresty soak-openresty:
