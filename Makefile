@@ -65,9 +65,8 @@ HELPERS := $(patsubst spec/c/%.c,$(BUILD)/obj/spec/c/%.o,$(filter-out %_test.c,$
 SUPPORT := $(addprefix build/support/,relay keep_loaded.so slow_names.so)
 LUA_FILES := $(shell find lua -name '*.lua' 2>/dev/null)
 
-.PHONY: all demo openresty-demo test test-all test-c test-lua test-nginx test-nginx-run test-build test-run sanitize bench bench-build instructions \
-    bench-openresty soak-openresty \
-    lint format deps rockspec rock install clean
+.PHONY: all demo openresty-demo test test-all test-c test-lua test-nginx test-nginx-run test-build test-run sanitize \
+    bench bench-build instructions bench-openresty soak-openresty lint format deps rockspec rock install clean
 .DEFAULT_GOAL := all
 .SECONDARY:
 
