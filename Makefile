@@ -199,8 +199,8 @@ $(BUILD)/bench/floor_%.so: $(BUILD)/obj/bench/floor/floor_%.o
 	@mkdir -p $(@D)
 	$(call say,LD)$(LINK) -shared -o $@ $^ $(LIBS) -lm
 
-$(BUILD)/bench/floor_postgres.so: LIBS := -lpq
-$(BUILD)/bench/floor_sqlite.so: LIBS := -lsqlite3
+$(BUILD)/bench/floor_postgres.so $(BUILD)/bench/floor_more_postgres.so: LIBS := -lpq
+$(BUILD)/bench/floor_sqlite.so $(BUILD)/bench/floor_more_sqlite.so: LIBS := -lsqlite3
 
 $(BUILD)/obj/bench/%.o: INCLUDES := -I$(LUA_INCDIR) -I$(PQ_INCDIR)
 

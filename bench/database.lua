@@ -2,7 +2,8 @@
 ---
 ---     local database = require("bench.database").new("sqlite", 10000)
 ---     local source = database:fresh(true)      -- with 10,000 authors; false: none
----     database:authors(source)                 -- what the table holds now
+---     database:fresh(true, "books")            -- and what a workload needs besides: their books, or members
+---     database:rows(source, "members")         -- what the table holds now
 ---     database:close()
 ---
 --- A source is what a library needs to connect: `{ path }`, or `{ conninfo, host, port, user, database }`.
@@ -10,15 +11,23 @@
 --- that connections (and what they have prepared) stay, as they do in a pool.
 
 local authors = require "bench.authors"
+local books = require "bench.books"
+local members = require "bench.members"
 local raw = require "spec.support.raw"
 
 local database = {}
 
-local function fill(db, count)
+local tables = { authors = authors, books = books, members = members }
+
+local function fill(db, name, count)
   for first = 1, count, 500 do
     local last = math.min(first + 499, count)
-    db:exec("INSERT INTO authors (" .. authors.columns .. ") VALUES " .. authors.sql(first, last))
+    db:exec("INSERT INTO " .. name .. " (" .. tables[name].columns .. ") VALUES " .. tables[name].sql(first, last))
   end
+end
+
+local function select_all(db, name)
+  return db:rows("SELECT " .. tables[name].columns .. " FROM " .. name .. " ORDER BY id")
 end
 
 -- SQLite ----------------------------------------------------------------------------------------------------
@@ -26,14 +35,34 @@ end
 local sqlite = { driver = "sqlite", renews = true }
 sqlite.__index = sqlite
 
-local function new_file(path, count)
+local PERSON = "id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, email TEXT NOT NULL, "
+  .. "age INTEGER NOT NULL, rating REAL NOT NULL, created_at TEXT NOT NULL"
+
+sqlite.ddl = {
+  authors = { "CREATE TABLE authors (" .. PERSON .. ")" },
+  books = {
+    "CREATE TABLE books (id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT NOT NULL, pages INTEGER NOT NULL, "
+      .. "author_id INTEGER NOT NULL)",
+    "CREATE INDEX books_author_id_index ON books (author_id)",
+  },
+  members = {
+    "CREATE TABLE members (" .. PERSON .. ", version INTEGER NOT NULL, notes TEXT NOT NULL, fee TEXT NOT NULL, "
+      .. "mentor_id INTEGER REFERENCES members)",
+    "CREATE INDEX members_mentor_id_index ON members (mentor_id)",
+  },
+}
+
+local function add_table(db, name, count)
+  for _, statement in ipairs(sqlite.ddl[name]) do db:exec(statement) end
+  db:exec("BEGIN")
+  fill(db, name, count)
+  db:exec("COMMIT")
+end
+
+local function new_file(path, counts)
   local db = raw.sqlite(path)
   db:rows("PRAGMA journal_mode = WAL")
-  db:exec("CREATE TABLE authors (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, email TEXT NOT NULL, "
-    .. "age INTEGER NOT NULL, rating REAL NOT NULL, created_at TEXT NOT NULL)")
-  db:exec("BEGIN")
-  fill(db, count)
-  db:exec("COMMIT")
+  for name, count in pairs(counts) do add_table(db, name, count) end
   db:close()
 end
 
@@ -41,9 +70,9 @@ function sqlite.new(count)
   local pipe = assert(io.popen('mktemp -d "${TMPDIR:-/tmp}/heddle-bench.XXXXXX"'))
   local directory = pipe:read("*l")
   pipe:close()
-  local self = setmetatable({ directory = directory, count = 0 }, sqlite)
-  new_file(directory .. "/full", count)
-  new_file(directory .. "/empty", 0)
+  local self = setmetatable({ directory = directory, count = 0, size = count }, sqlite)
+  new_file(directory .. "/full", { authors = count })
+  new_file(directory .. "/empty", { authors = 0 })
   local db = raw.sqlite(directory .. "/empty")
   self.title = ("SQLite %s, a file, WAL, synchronous NORMAL"):format(db:value("SELECT sqlite_version()"))
   db:close()
@@ -57,10 +86,20 @@ local function copy(from, to)
   target:close()
 end
 
-function sqlite:fresh(full)
+-- Made when they are first asked for, so that other workloads' files stay small.
+function sqlite:with(name)
+  local path = self.directory .. "/" .. name
+  if not self[name] then
+    new_file(path, { authors = self.size, [name] = name == "books" and books.count() or self.size })
+    self[name] = true
+  end
+  return path
+end
+
+function sqlite:fresh(full, besides)
   self.count = self.count + 1
   local path = ("%s/%d.db"):format(self.directory, self.count)
-  copy(self.directory .. (full and "/full" or "/empty"), path)
+  copy(besides and self:with(besides) or self.directory .. (full and "/full" or "/empty"), path)
   return { driver = "sqlite", path = path }
 end
 
@@ -68,9 +107,9 @@ function sqlite.drop(_, source)
   for _, suffix in ipairs { "", "-wal", "-shm" } do os.remove(source.path .. suffix) end
 end
 
-function sqlite.authors(_, source)
+function sqlite.rows(_, source, name)
   local db = raw.sqlite(source.path)
-  local rows = db:rows("SELECT " .. authors.columns .. " FROM authors ORDER BY id")
+  local rows = select_all(db, name)
   db:close()
   return rows
 end
@@ -85,6 +124,23 @@ local postgres = { driver = "postgres", renews = false }
 postgres.__index = postgres
 
 local NAME = "heddle_bench"
+local PERSON_PG = "id integer GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, name text NOT NULL, "
+  .. "email text NOT NULL, age integer NOT NULL, rating double precision NOT NULL, created_at timestamptz NOT NULL"
+
+-- A table that another refers to cannot be emptied at once: books do without the constraint.
+postgres.ddl = {
+  authors = { "CREATE TABLE authors (" .. PERSON_PG .. ")" },
+  books = {
+    "CREATE TABLE books (id integer GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, title text NOT NULL, "
+      .. "pages integer NOT NULL, author_id integer NOT NULL)",
+    "CREATE INDEX books_author_id_index ON books (author_id)",
+  },
+  members = {
+    "CREATE TABLE members (" .. PERSON_PG .. ", version integer NOT NULL, notes jsonb NOT NULL, "
+      .. "fee numeric(10, 2) NOT NULL, mentor_id integer REFERENCES members DEFERRABLE)",
+    "CREATE INDEX members_mentor_id_index ON members (mentor_id)",
+  },
+}
 
 local function env(name)
   return os.getenv("HEDDLE_TEST_PG" .. name)
@@ -99,29 +155,44 @@ function postgres.new(count)
   source.conninfo = ("host=%s port=%s user=%s dbname=%s"):format(source.host, source.port, source.user, NAME)
   local db = raw.postgres(source.conninfo)
   db:exec("SET timezone = 'UTC'")
-  db:exec("CREATE TABLE authors (id integer GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, name text NOT NULL, "
-    .. "email text NOT NULL, age integer NOT NULL, rating double precision NOT NULL, created_at timestamptz NOT NULL)")
-  fill(db, count)
-  db:exec("CREATE TABLE pristine AS SELECT * FROM authors ORDER BY id")
-  local title = ("PostgreSQL %s, Unix socket"):format(db:value("SHOW server_version"):match("^%S+"))
-  return setmetatable({ admin = admin, db = db, source = source, title = title }, postgres)
+  local self = setmetatable({ admin = admin, db = db, source = source, size = count }, postgres)
+  self:add("authors", count)
+  self.title = ("PostgreSQL %s, Unix socket"):format(db:value("SHOW server_version"):match("^%S+"))
+  return self
 end
 
-function postgres:fresh(full)
-  self.db:exec("TRUNCATE authors RESTART IDENTITY")
+-- A table, and what it is filled from before each run.
+function postgres:add(name, count)
+  for _, statement in ipairs(postgres.ddl[name]) do self.db:exec(statement) end
+  fill(self.db, name, count)
+  self.db:exec(("CREATE TABLE pristine_%s AS SELECT * FROM %s ORDER BY id"):format(name, name))
+  self[name] = true
+end
+
+function postgres:renew(name, full)
+  local db = self.db
+  db:exec(("TRUNCATE %s RESTART IDENTITY"):format(name))
   if full then
-    self.db:exec("INSERT INTO authors SELECT * FROM pristine")
-    self.db:value("SELECT setval('authors_id_seq', max(id)) FROM authors")
+    db:exec(("INSERT INTO %s SELECT * FROM pristine_%s"):format(name, name))
+    db:value(("SELECT setval('%s_id_seq', max(id)) FROM %s"):format(name, name))
   end
-  self.db:exec("VACUUM ANALYZE authors")
+  db:exec("VACUUM ANALYZE " .. name)
+end
+
+function postgres:fresh(full, besides)
+  self:renew("authors", full)
+  if besides then
+    if not self[besides] then self:add(besides, besides == "books" and books.count() or self.size) end
+    self:renew(besides, true)
+  end
   return self.source
 end
 
 function postgres.drop()
 end
 
-function postgres:authors()
-  return self.db:rows("SELECT " .. authors.columns .. " FROM authors ORDER BY id")
+function postgres:rows(_, name)
+  return select_all(self.db, name)
 end
 
 ---The server's processes for the bench's connections.

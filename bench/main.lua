@@ -4,7 +4,7 @@
 ---     make bench BENCH="--driver=sqlite --workload=W1,W3 --runs=15"
 ---     taskset -c 0 make bench                         client and server on one processor
 ---
----     --driver=sqlite,postgres        --workload=W1,W2,...    --contender=floor,luasql,luadbi,heddle
+---     --driver=sqlite,postgres        --workload=W1,W2,...    --contender=floor,luasql,luadbi,heddle,hooked
 ---     --runs=9     after one to warm up                       --rows=10000
 ---     --gc=generational|incremental|both|default              the collector, set for all alike
 ---     --json       a line of JSON for each workload and contender instead of the table
@@ -20,7 +20,7 @@ local race = require "bench.race"
 local report = require "bench.report"
 local workloads = require "bench.workloads"
 
-local CONTENDERS = { "floor", "luasql", "luadbi", "heddle" }
+local CONTENDERS = { "floor", "luasql", "luadbi", "heddle", "hooked" }
 local SLOW_FLOOR = 1.6 -- LuaSQL's W1 must be this much slower, or the floor is none
 
 local function fail(...)
@@ -114,9 +114,11 @@ end
 local function show(workload, db, contenders, result, options, facts, say)
   if options.json then
     facts.workload, facts.title = workload.name, report.title(workload, options.rows)
-    for _, contender in ipairs(contenders) do io.write(report.json(facts, result, contender.name), "\n") end
+    for _, contender in ipairs(contenders) do
+      if result.times[contender.name] then io.write(report.json(facts, result, contender.name), "\n") end
+    end
   else
-    say(report.line(workload, db.driver, options.rows, result, contenders))
+    say(report.line(workload, db.driver, options.rows, result, contenders, options.goals))
   end
   for name, reason in pairs(result.failures) do
     io.stderr:write(("bench: %s failed at %s: %s\n"):format(name, workload.name,
@@ -154,7 +156,9 @@ local function main()
     set_collector(mode)
     say(("\n%s, collector %s, median of %d runs, multiples of the floor in the same run"):format(
       interpreter, mode, options.runs))
+    options.goals = { all = 0, met = 0 }
     for _, driver in ipairs(split(options.driver)) do ok = run_driver(driver, mode, options, say) and ok end
+    say(("\n%d of %d goals are met"):format(options.goals.met, options.goals.all))
   end
   os.exit(ok and 0 or 1)
 end

@@ -13,8 +13,8 @@ local function collect()
   collectgarbage()
 end
 
-local function open(entry, source)
-  entry.handle = entry.contender.open(source)
+local function open(entry, source, workload)
+  entry.handle = entry.contender.open(source, workload.besides)
   entry.handle:find_each { 1 } -- connected, the schema read
 end
 
@@ -28,8 +28,8 @@ local function untimed(fn, ...)
 end
 
 local function once(entry, workload, database, options, measure)
-  local source = database:fresh(workload.full)
-  if not entry.handle then open(entry, source) end
+  local source = database:fresh(workload.full, workload.besides)
+  if not entry.handle then open(entry, source, workload) end
   local handle = entry.handle
   local run = { contender = entry.contender, database = database, source = source, rows = options.rows }
   local input = workload.prepare and workload.prepare(run, handle)
@@ -43,9 +43,9 @@ local function once(entry, workload, database, options, measure)
 end
 
 -- Client and server on one processor: a wake-up across two costs more than a query.
-local function pin(entries, database)
-  local source = database:fresh(true)
-  for _, entry in ipairs(entries) do open(entry, source) end
+local function pin(entries, database, workload)
+  local source = database:fresh(true, workload.besides)
+  for _, entry in ipairs(entries) do open(entry, source, workload) end
   clock.pin(0, 0)
   for _, pid in ipairs(database:backends()) do clock.pin(pid, 0) end
 end
@@ -58,7 +58,7 @@ end
 -- A contender that fails is out of the race, and must not hold locks that the others would wait for.
 local function try(entry, workload, database, options, measure)
   local ok, result = xpcall(function() return once(entry, workload, database, options, measure) end, debug.traceback)
-    if ok then return result end
+  if ok then return result end
   pcall(close, entry)
   return nil, result
 end
@@ -76,6 +76,11 @@ local function run_all(entries, workload, database, options, result)
   end
 end
 
+local function takes_part(contender, workload)
+  if contender.only_hooked and not workload.hooked then return false end
+  return not workload.needs or contender[workload.needs] ~= nil
+end
+
 ---@param workload table of bench.workloads
 ---@param database table of bench.database
 ---@param contenders table[]
@@ -83,11 +88,13 @@ end
 ---@return { times: table<string, number[]>, failures: table<string, string> }
 local function race(workload, database, contenders, options)
   local entries, result = {}, { times = {}, failures = {} }
-  for i, contender in ipairs(contenders) do
-    entries[i] = { contender = contender }
-    result.times[contender.name] = {}
+  for _, contender in ipairs(contenders) do
+    if takes_part(contender, workload) then
+      entries[#entries + 1] = { contender = contender }
+      result.times[contender.name] = {}
+    end
   end
-  if workload.pinned then pin(entries, database) end
+  if workload.pinned then pin(entries, database, workload) end
   run_all(entries, workload, database, options, result)
   if workload.pinned then unpin(database) end
   for _, entry in ipairs(entries) do pcall(close, entry) end

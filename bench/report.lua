@@ -2,7 +2,9 @@
 
 local report = {}
 
-local function median(list)
+local HOOK = 1.10 -- what a hook that never matches may make of Heddle's time
+
+function report.median(list)
   local sorted = {}
   for i, value in ipairs(list) do sorted[i] = value end
   table.sort(sorted)
@@ -11,16 +13,17 @@ local function median(list)
   return (sorted[n / 2] + sorted[n / 2 + 1]) / 2
 end
 
----Median time of a contender, and median of its multiples of the floor's time in the same run.
+---Median time of a contender, and median of its multiples of the floor's time (or another's) in the same run.
 ---@param result table of bench.race
 ---@param name string
+---@param base? string
 ---@return number|nil seconds, number|nil ratio
-function report.summary(result, name)
-  local times, floor, ratios = result.times[name], result.times.floor, {}
+function report.summary(result, name, base)
+  local times, floor, ratios = result.times[name], result.times[base or "floor"], {}
   if result.failures[name] or not times or #times == 0 then return nil end
-  if not floor or #floor ~= #times then return median(times) end
+  if not floor or #floor ~= #times then return report.median(times) end
   for i, seconds in ipairs(times) do ratios[i] = seconds / floor[i] end
-  return median(times), median(ratios)
+  return report.median(times), report.median(ratios)
 end
 
 local function thousands(n)
@@ -39,24 +42,50 @@ function report.heading(title, contenders)
 end
 
 local function cell(result, name)
+  if not result.times[name] then return "" end
   local seconds, ratio = report.summary(result, name)
   if not seconds then return "failed" end
   if name == "floor" or not ratio then return ("%.2f ms"):format(seconds * 1e3) end
   return ("%.2f ms %6.2f"):format(seconds * 1e3, ratio)
 end
 
-local function goal(workload, driver, result)
+-- Goals -----------------------------------------------------------------------------------------------------
+
+local function judge(goals, ratio, wanted)
+  if not ratio or not wanted then return "" end
+  local met = ratio <= wanted
+  report.count(goals, met)
+  return met and "  met" or "  missed"
+end
+
+---@param goals { all: integer, met: integer } what has been counted so far
+---@param met boolean
+function report.count(goals, met)
+  goals.all = goals.all + 1
+  if met then goals.met = goals.met + 1 end
+end
+
+-- A workload's goal can be what another one took, in the same table.
+local function goal(workload, driver, result, goals)
   local wanted = workload.goals[driver]
-  if not wanted then return "" end
   local _, ratio = report.summary(result, "Heddle")
-  return ("%8.2f"):format(wanted) .. (ratio and (ratio <= wanted and "  met" or "  missed") or "")
+  goals[driver .. workload.name] = ratio
+  if type(wanted) == "string" then wanted = goals[driver .. wanted] end
+  if not wanted then return (" "):rep(8) end
+  return ("%8.2f%-8s"):format(wanted, judge(goals, ratio, wanted))
+end
+
+local function hook(result, goals)
+  local _, ratio = report.summary(result, "Heddle, hook", "Heddle")
+  if not ratio or not result.times.Heddle then return "" end
+  return ("  hook %+3.0f %%%s"):format((ratio - 1) * 100, judge(goals, ratio, HOOK))
 end
 
 ---One line of the table.
-function report.line(workload, driver, rows, result, contenders)
+function report.line(workload, driver, rows, result, contenders, goals)
   local line = ("%-4s %-35s"):format(workload.name, report.title(workload, rows))
   for _, contender in ipairs(contenders) do line = line .. ("%18s"):format(cell(result, contender.name)) end
-  return line .. goal(workload, driver, result)
+  return line .. goal(workload, driver, result, goals) .. hook(result, goals)
 end
 
 -- JSON ------------------------------------------------------------------------------------------------------

@@ -5,10 +5,13 @@ floor.__index = floor
 
 function floor.load(driver)
   floor[driver] = require("bench.floor_" .. driver)
+  floor[driver .. "_more"] = require("bench.floor_more_" .. driver)
 end
 
-function floor.open(source)
-  return setmetatable({ driver = source.driver, db = floor[source.driver].open(source.path or source.conninfo) }, floor)
+function floor.open(source, besides)
+  local self = { driver = source.driver, db = floor[source.driver].open(source.path or source.conninfo) }
+  if besides then self.more = floor[source.driver .. "_more"].open(source.path or source.conninfo) end
+  return setmetatable(self, floor)
 end
 
 function floor:load_all()
@@ -52,7 +55,25 @@ function floor:units(keys)
   end
 end
 
+function floor:shelves(count)
+  return self.more:shelves(count)
+end
+
+function floor.books_of(author)
+  return author.books
+end
+
+function floor:revise()
+  local rows = self.more:members()
+  for i = 1, #rows do
+    local row = rows[i]
+    row.age = row.age + 1
+  end
+  self.more:revise(rows)
+end
+
 function floor:close()
+  if self.more then self.more:close() end
   self.db:close()
 end
 

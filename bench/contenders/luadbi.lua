@@ -2,6 +2,8 @@
 --- integers and floats arrive as numbers.
 
 local authors = require "bench.authors"
+local books = require "bench.books"
+local shelves = require "bench.contenders.shelves"
 
 local luadbi = { name = "LuaDBI", text_instants = true }
 luadbi.__index = luadbi
@@ -43,7 +45,15 @@ local function run(conn, sql)
   statement:close()
 end
 
-function luadbi.open(source)
+-- Statements that only one workload has, and only its database has the table for.
+local function prepare_shelves(conn)
+  return {
+    authors = assert(conn:prepare(SELECT .. " WHERE id <= ? ORDER BY id")),
+    books = assert(conn:prepare("SELECT " .. books.columns .. " FROM books WHERE author_id <= ?")),
+  }
+end
+
+function luadbi.open(source, besides)
   local conn = connect(source)
   conn:autocommit(true)
   if source.driver == "sqlite" then
@@ -54,7 +64,7 @@ function luadbi.open(source)
   end
   local text, pair = texts[source.driver], source.driver == "sqlite" and "(?, ?)" or "(?::int, ?::int)"
   return setmetatable({
-    conn = conn, driver = source.driver,
+    conn = conn, driver = source.driver, shelf = besides == "books" and prepare_shelves(conn) or {},
     statements = {
       load = assert(conn:prepare(SELECT)),
       find = assert(conn:prepare(SELECT .. " WHERE id = ?")),
@@ -66,15 +76,25 @@ function luadbi.open(source)
   }, luadbi)
 end
 
-function luadbi:load_all()
-  local statement, rows, n = self.statements.load, {}, 0
-  assert(statement:execute())
+local function read(statement, ...)
+  local rows, n = {}, 0
+  assert(statement:execute(...))
   for row in statement:rows(true) do
     n = n + 1
     rows[n] = row
   end
   return rows
 end
+
+function luadbi:load_all()
+  return read(self.statements.load)
+end
+
+function luadbi:shelves(count)
+  return shelves.fill(read(self.shelf.authors, count), read(self.shelf.books, count))
+end
+
+luadbi.books_of = shelves.books_of
 
 local function find(statement, key)
   assert(statement:execute(key))
@@ -159,6 +179,7 @@ end
 
 function luadbi:close()
   for _, statement in pairs(self.statements) do statement:close() end
+  for _, statement in pairs(self.shelf) do statement:close() end
   self.conn:close()
 end
 

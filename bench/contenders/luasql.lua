@@ -2,6 +2,8 @@
 --- many rows a statement. PostgreSQL's values arrive as strings and stay so.
 
 local authors = require "bench.authors"
+local books = require "bench.books"
+local shelves = require "bench.contenders.shelves"
 
 local luasql = { name = "LuaSQL", text_instants = true }
 luasql.__index = luasql
@@ -31,8 +33,8 @@ function luasql.open(source)
   return setmetatable({ env = env, conn = conn, driver = source.driver, batch = BATCH[source.driver] }, luasql)
 end
 
-function luasql:load_all()
-  local cursor, rows, n = assert(self.conn:execute(SELECT)), {}, 0
+local function read(conn, sql)
+  local cursor, rows, n = assert(conn:execute(sql)), {}, 0
   local row = cursor:fetch({}, "a")
   while row do
     n = n + 1
@@ -42,6 +44,17 @@ function luasql:load_all()
   cursor:close()
   return rows
 end
+
+function luasql:load_all()
+  return read(self.conn, SELECT)
+end
+
+function luasql:shelves(count)
+  return shelves.fill(read(self.conn, ("%s WHERE id <= %d ORDER BY id"):format(SELECT, count)),
+    read(self.conn, ("SELECT %s FROM books WHERE author_id <= %d"):format(books.columns, count)))
+end
+
+luasql.books_of = shelves.books_of
 
 local function find(conn, key)
   local cursor = assert(conn:execute((SELECT .. " WHERE id = %d"):format(key)))

@@ -95,8 +95,8 @@ static inline int floor_push_names(lua_State *L) {
     return lua_gettop(L) - FLOOR_COLUMNS + 1;
 }
 
-static inline void floor_push_author(lua_State *L, int names, const floor_author *author) {
-    lua_createtable(L, 0, FLOOR_COLUMNS);
+/* Into the table on top of the stack. */
+static inline void floor_fill_author(lua_State *L, int names, const floor_author *author) {
     lua_pushvalue(L, names);
     lua_pushinteger(L, (lua_Integer)author->id);
     lua_rawset(L, -3);
@@ -119,6 +119,11 @@ static inline void floor_push_author(lua_State *L, int names, const floor_author
         lua_pushnumber(L, (lua_Number)author->created_at / 1e6);
     }
     lua_rawset(L, -3);
+}
+
+static inline void floor_push_author(lua_State *L, int names, const floor_author *author) {
+    lua_createtable(L, 0, FLOOR_COLUMNS);
+    floor_fill_author(L, names, author);
 }
 
 static inline void floor_get(lua_State *L, int row, int name) {
