@@ -1,5 +1,5 @@
--- What em:create makes and em:persist takes: the first instance of an entity comes the long way, those behind it are the
--- core's, and nobody can tell them apart.
+-- What em:create makes and em:persist takes: the first instance of an entity comes the long way, those behind it are
+-- the core's, and nobody can tell them apart.
 
 local databases = require "spec.support.databases"
 local expect = require "spec.support.expect"
@@ -211,9 +211,8 @@ databases.each(function(db)
             em:flush()
             assert.same({ { "a" }, { "b" }, { "c" }, { "d" } }, work.raw:rows "select code from codes order by code")
             -- The key of a row that is marked for removal is free.
-            local a, again = em:find_one(Code, "a"), nil
-            em:remove(a)
-            again = em:create(Code, { code = "a", text = "again" })
+            em:remove(em:find_one(Code, "a"))
+            local again = em:create(Code, { code = "a", text = "again" })
             em:persist(again):flush()
             assert.same({ { "a", "again" } }, work.raw:rows "select code, text from codes where code = 'a'")
             raises("validation", function() em:persist(em:create(Code, { code = {} })) end, "Code.code")
