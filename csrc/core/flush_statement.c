@@ -7,23 +7,23 @@
 typedef struct asker {
     hd_flush *flush;
     const hd_write_shape *shape;
+    const uint8_t *types; /* of the slots' values */
+    bool usual;           /* the shape has rows whose values stand in their changes */
     hd_error *err;
 } asker;
+
+static const uint8_t *slot_types(hd_arena *arena, const hd_write_shape *shape) {
+    uint8_t *types = hd_arena_alloc(arena, shape->slot_count);
+    for (uint32_t s = 0; types && s < shape->slot_count; s++)
+        types[s] = (uint8_t)hd_write_param_type(&shape->entity->columns[shape->slots[s]]);
+    return types;
+}
 
 /* ---- parameters ---- */
 
 static hd_value *copy_params(const hd_expression *x, hd_value *to) {
     if (x->count) memcpy(to, x->params, x->count * sizeof *to);
     return to + x->count;
-}
-
-/* The usual row's value, which stands in its change as it is to be sent; NULL: it has to be looked
- * for. */
-static const hd_value *usual_value(const hd_write_shape *shape, const hd_write *w, uint16_t column,
-                                   bool is_old) {
-    if (w->parking || w->held || shape->how || shape->reads) return NULL;
-    const hd_value *value = is_old ? &w->change->old[column] : &w->change->set[column];
-    return value->kind == HD_PENDING || value->kind == HD_DEFAULT ? NULL : value;
 }
 
 static bool find_value(const asker *a, const hd_write *w, uint16_t column, bool is_old,
@@ -42,15 +42,20 @@ static bool find_value(const asker *a, const hd_write *w, uint16_t column, bool 
     return false;
 }
 
-static bool slot_value(const asker *a, uint32_t row, uint32_t slot, hd_value *out) {
-    const hd_write *w = &a->flush->writes[a->flush->order.nodes[row]];
+static inline bool slot_value(const asker *a, const hd_write *w, uint32_t slot, hd_value *out) {
     uint16_t column = a->shape->slots[slot];
     bool is_old = hd_write_slot_is_old(a->shape, slot);
-    const hd_value *value = usual_value(a->shape, w, column, is_old);
-    if (!value) return find_value(a, w, column, is_old, out);
+    const hd_value *value = is_old ? &w->change->old[column] : &w->change->set[column];
+    bool usual = a->usual && !w->parking && !w->held;
+    if (!usual || value->kind == HD_PENDING || value->kind == HD_DEFAULT)
+        return find_value(a, w, column, is_old, out);
     *out = *value;
-    out->type = (uint8_t)hd_write_param_type(&a->shape->entity->columns[column]);
+    out->type = a->types[slot];
     return true;
+}
+
+static const hd_write *write_at(const asker *a, uint32_t row) {
+    return &a->flush->writes[a->flush->order.nodes[row]];
 }
 
 static hd_value *row_params(const asker *a, uint32_t first, uint32_t rows) {
@@ -59,11 +64,11 @@ static hd_value *row_params(const asker *a, uint32_t first, uint32_t rows) {
     hd_value *params = hd_arena_alloc(&a->flush->work, count * sizeof *params), *next = params;
     if (!params) hd_error_memory(a->err);
     for (uint32_t r = first; params && r < first + rows; r++) {
-        const hd_write *w = &a->flush->writes[a->flush->order.nodes[r]];
+        const hd_write *w = write_at(a, r);
         for (uint32_t s = 0; s < shape->slot_count; s++) {
             if (hd_write_slot_expression(shape, s))
                 next = copy_params(hd_write_expression(w, shape->slots[s]), next);
-            else if (!slot_value(a, r, s, next++))
+            else if (!slot_value(a, w, s, next++))
                 return NULL;
         }
     }
@@ -80,19 +85,23 @@ static hd_value *array_params(const asker *a, uint32_t first, uint32_t rows) {
         return NULL;
     }
     for (uint32_t s = 0; s < slots; s++, items += rows) {
-        uint8_t type = (uint8_t)hd_write_param_type(&a->shape->entity->columns[a->shape->slots[s]]);
         for (uint32_t r = 0; r < rows; r++) {
-            if (!slot_value(a, first + r, s, &items[r])) return NULL;
+            if (!slot_value(a, write_at(a, first + r), s, &items[r])) return NULL;
         }
-        lists[s] = (hd_list){type, rows, items};
-        params[s] = (hd_value){.kind = HD_LIST, .type = type, .as.list = &lists[s]};
+        lists[s] = (hd_list){a->types[s], rows, items};
+        params[s] = (hd_value){.kind = HD_LIST, .type = a->types[s], .as.list = &lists[s]};
     }
     return params;
 }
 
 hd_value *hd_flush_params(hd_flush *flush, const hd_write_shape *shape, hd_write_form form,
                           uint32_t first, uint32_t rows, hd_error *err) {
-    const asker a = {flush, shape, err};
+    const asker a = {flush, shape, slot_types(&flush->work, shape), !shape->how && !shape->reads,
+                     err};
+    if (!a.types) {
+        hd_error_memory(err);
+        return NULL;
+    }
     return form == HD_FORM_ARRAYS ? array_params(&a, first, rows) : row_params(&a, first, rows);
 }
 
