@@ -98,11 +98,12 @@ static void poll_once(const hd_wait *wait, hd_time slice) {
 }
 
 /* link:block(): carries the operation on, waiting in here, until it is something else than a wait or 50 ms are
- * over, so that an interpreter's signal hook gets its turn. */
+ * over, so that an interpreter's signal hook gets its turn. A step without a wait before it would be in vain. */
 static int link_block(lua_State *L) {
     hd_link *link = open_link(L);
     hd_time end = hd_now() + 50000;
     link->offload = false;
+    if (link->waited && link->batch) poll_once(&link->wait, 50000); /* what the start asked for */
     for (;;) {
         hd_wait wait = no_wait();
         hd_step step = hdl_step(link, &wait);

@@ -305,6 +305,7 @@ static hd_step step_run(hd_link *link, hd_wait *wait) {
         }
         if (wait->until > link->deadline) wait->until = link->deadline;
         link->waited = true;
+        link->wait = *wait;
         return HD_WAIT;
     }
 }

@@ -53,6 +53,7 @@ typedef struct hd_link {
     /* The operation. */
     uint8_t state, need;
     bool waited;  /* the last step answered HD_WAIT on the connection */
+    hd_wait wait; /* ... for this */
     bool watched; /* by the host: somebody waits for what runs */
     bool
         offload; /* by the host: it waited in a scheduler last, where others run that must not be kept waiting */
