@@ -1,9 +1,11 @@
-/* What a benchmark needs and Lua lacks: a monotonic clock, and the choice of a processor.
+/* What a benchmark needs and Lua lacks: a monotonic clock, the choice of a processor, and how much
+ * memory is in use.
  *
  *     local clock = require "bench.clock"
  *     local seconds, result = clock.measure(fn, a, b)     calls fn(a, b)
  *     clock.pin(pid, cpu)        one process (0: this one) to one processor
  *     clock.unpin(pid)           back to all of them
+ *     clock.allocated()          bytes that malloc has given and not got back, its own headers too
  *
  * `measure` calls from C, through `measured_call`, so that callgrind can count what happens inside
  * of it and nothing else (bench/instructions.sh); it switches callgrind on for that time, because
@@ -11,6 +13,7 @@
 #include <errno.h>
 #include <lauxlib.h>
 #include <lua.h>
+#include <malloc.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/types.h>
@@ -67,15 +70,23 @@ static int unpin(lua_State *L) {
     return 0;
 }
 
+static int allocated(lua_State *L) {
+    struct mallinfo2 info = mallinfo2();
+    lua_pushnumber(L, (lua_Number)(info.uordblks + info.hblkhd));
+    return 1;
+}
+
 __attribute__((visibility("default"))) int luaopen_bench_clock(lua_State *L);
 
 int luaopen_bench_clock(lua_State *L) {
-    lua_createtable(L, 0, 3);
+    lua_createtable(L, 0, 4);
     lua_pushcfunction(L, measure);
     lua_setfield(L, -2, "measure");
     lua_pushcfunction(L, pin);
     lua_setfield(L, -2, "pin");
     lua_pushcfunction(L, unpin);
     lua_setfield(L, -2, "unpin");
+    lua_pushcfunction(L, allocated);
+    lua_setfield(L, -2, "allocated");
     return 1;
 }

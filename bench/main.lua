@@ -4,7 +4,7 @@
 ---     make bench BENCH="--driver=sqlite --workload=W1,W3 --runs=15"
 ---     taskset -c 0 make bench                         client and server on one processor
 ---
----     --driver=sqlite,postgres        --workload=W1,W2,...    --contender=floor,luasql,luadbi,heddle,hooked
+---     --driver=sqlite,postgres        --workload=W1,...,figures    --contender=floor,luasql,luadbi,heddle,hooked
 ---     --runs=9     after one to warm up                       --rows=10000
 ---     --gc=generational|incremental|both|default              the collector, set for all alike
 ---     --json       a line of JSON for each workload and contender instead of the table
@@ -16,6 +16,7 @@ local root = arg[0]:match("^(.*)/bench/[^/]*$") or "."
 package.path = root .. "/?.lua;" .. package.path
 
 local database = require "bench.database"
+local figures = require "bench.figures"
 local race = require "bench.race"
 local report = require "bench.report"
 local workloads = require "bench.workloads"
@@ -128,6 +129,8 @@ local function show(workload, db, contenders, result, options, facts, say)
 end
 
 local function run_driver(driver, mode, options, say)
+  local chosen = chosen_workloads(options, driver)
+  if #chosen == 0 then return true end
   local db, reason = database.new(driver, options.rows)
   if not db then
     say(driver .. " is left out: " .. reason)
@@ -136,13 +139,25 @@ local function run_driver(driver, mode, options, say)
   local contenders, ok = load_contenders(options, driver, say), true
   if not options.json then say(report.heading(db.title, contenders)) end
   local facts = { driver = driver, lua = interpreter, gc = mode, rows = options.rows }
-  for _, workload in ipairs(chosen_workloads(options, driver)) do
+  for _, workload in ipairs(chosen) do
     local result = race(workload, db, contenders, options)
     show(workload, db, contenders, result, options, facts, say)
     ok = ok and next(result.failures) == nil
   end
   db:close()
   return ok
+end
+
+local function show_figures(mode, options, say)
+  if options.workload ~= "all" and not options.workload:find("figures", 1, true) then return end
+  say("")
+  for _, figure in ipairs(figures(options.runs)) do
+    if options.json then
+      io.write(report.json_figure({ lua = interpreter, gc = mode }, figure), "\n")
+    else
+      say(report.figure(figure, options.goals))
+    end
+  end
 end
 
 local function main()
@@ -158,7 +173,8 @@ local function main()
       interpreter, mode, options.runs))
     options.goals = { all = 0, met = 0 }
     for _, driver in ipairs(split(options.driver)) do ok = run_driver(driver, mode, options, say) and ok end
-    say(("\n%d of %d goals are met"):format(options.goals.met, options.goals.all))
+    show_figures(mode, options, say)
+    if not options.json then say(("\n%d of %d goals are met"):format(options.goals.met, options.goals.all)) end
   end
   os.exit(ok and 0 or 1)
 end

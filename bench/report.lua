@@ -88,6 +88,14 @@ function report.line(workload, driver, rows, result, contenders, goals)
   return line .. goal(workload, driver, result, goals) .. hook(result, goals)
 end
 
+---A figure that is no multiple of the floor (bench.figures).
+function report.figure(figure, goals)
+  local line = ("%-64s%10.1f %-6s"):format(figure.title, figure.value, figure.unit)
+  if not figure.goal then return line end
+  report.count(goals, figure.met)
+  return line .. ("%8.0f  %s"):format(figure.goal, figure.met and "met" or "missed")
+end
+
 -- JSON ------------------------------------------------------------------------------------------------------
 
 local encode
@@ -115,6 +123,12 @@ function encode(value)
   if type(value) == "string" then return '"' .. value:gsub('[%c"\\]', escape) .. '"' end
   if type(value) == "number" then return ("%.9g"):format(value) end
   return tostring(value)
+end
+
+function report.json_figure(facts, figure)
+  local object = { lua = facts.lua, gc = facts.gc }
+  for key, value in pairs(figure) do object[key] = value end
+  return encode(object)
 end
 
 ---One line of JSON for each workload and contender: every time, the medians, what it ran under.
