@@ -10,7 +10,8 @@ local function set_of(list)
   return set
 end
 
----Set by heddle.relations.belonging: whether an instance that the database has in a collection is meant to be in memory.
+---Set by heddle.relations.belonging: whether an instance that the database has in a collection is meant to be in
+---memory.
 ---@type fun(self: heddle.Collection, e: table): boolean
 Collection.belongs = nil
 
@@ -21,7 +22,9 @@ Collection.belonging = nil
 ---Set by heddle.relations.unseen: the database has an instance in a collection that it was removed from.
 ---@type fun(self: heddle.Collection, e: table)
 Collection.release = nil
-later.fill(Collection, { ["heddle.relations.belonging"] = "belongs belonging", ["heddle.relations.unseen"] = "release" })
+later.fill(Collection, {
+  ["heddle.relations.belonging"] = "belongs belonging", ["heddle.relations.unseen"] = "release",
+})
 
 -- Nobody has had to do with it before.
 local function open(self, rows, part)
