@@ -40,7 +40,7 @@ static void owe(lua_State *L) {
     set(L, &level_key, now);
 }
 
-#else
+#elif defined LUA_GCISRUNNING
 
 static void pay(lua_State *L) {
     (void)L;
@@ -52,24 +52,38 @@ static void owe(lua_State *L) {
 
 #endif
 
-static bool stop_collector(lua_State *L) {
 #ifdef LUA_GCISRUNNING
+
+static bool stop_collector(lua_State *L) {
     if (!lua_gc(L, LUA_GCISRUNNING, 0)) return false;
     pay(L);
     lua_gc(L, LUA_GCSTOP, 0);
     return true;
-#else
+}
+
+static void restart_collector(lua_State *L) {
+    lua_gc(L, LUA_GCRESTART, 0);
+    owe(L);
+}
+
+#else /* Lua 5.1 cannot tell whether the program has stopped it */
+
+static bool stop_collector(lua_State *L) {
     (void)L;
     return false;
-#endif
 }
+
+static void restart_collector(lua_State *L) {
+    (void)L;
+}
+
+#endif
 
 int hdl_undisturbed(lua_State *L, lua_CFunction fn) {
     lua_pushcfunction(L, fn);
     lua_insert(L, 1);
     bool stopped = stop_collector(L);
     int failed = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
-    if (stopped) lua_gc(L, LUA_GCRESTART, 0);
-    if (stopped) owe(L);
+    if (stopped) restart_collector(L);
     return failed ? lua_error(L) : lua_gettop(L);
 }

@@ -377,6 +377,38 @@ static void times_have_one_form(void **state) {
     assert_memory_equal(text, "24:00:00", 8);
 }
 
+/* The usual forms are read in a way of their own, those with a small "t" in the general one: they must agree on whatever
+ * stands in the text. */
+static void the_quick_way_reads_what_the_general_one_does(void **state) {
+    (void)state;
+    static const char *const forms[] = {
+        "2017-07-14 02:40:00",         "2024-02-29T23:59:59Z",
+        "1900-02-28 00:00:00+00",      "0001-01-01 00:00:00.000001",
+        "9999-12-31T23:59:59.999999Z", "1969-12-31 23:59:59.123456+00:00",
+        "2017-07-14 02:40:00.5",       "2017-07-14 02:40:00.123456+01",
+        "2017-07-14 02:40:00.1234567",
+    };
+    static const char bytes[] = "0123456789-: .TtZ+x";
+    uint32_t seed = 17;
+    for (int i = 0; i < 300000; i++) {
+        char text[40];
+        const char *usual = forms[(seed >> 7) % (sizeof forms / sizeof *forms)];
+        size_t len = strlen(usual);
+        memcpy(text, usual, len);
+        for (int k = (int)(seed >> 21) % 4; k > 0; k--) {
+            seed = seed * 1664525u + 1013904223u;
+            text[(seed >> 8) % len] = bytes[(seed >> 16) % (sizeof bytes - 1)];
+        }
+        seed = seed * 1664525u + 1013904223u;
+        if (text[10] != ' ' && text[10] != 'T') text[10] = ' ';
+        int64_t quick = 0, general = 0;
+        int read = hd_timestamp_parse(text, len, &quick);
+        text[10] = 't';
+        assert_int_equal(read, hd_timestamp_parse(text, len, &general));
+        assert_true(quick == general);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(timestamps_are_known),
@@ -388,6 +420,7 @@ int main(void) {
         cmocka_unit_test(storage_form_sorts_as_text),
         cmocka_unit_test(offsets_are_subtracted),
         cmocka_unit_test(damaged_texts_do_no_harm),
+        cmocka_unit_test(the_quick_way_reads_what_the_general_one_does),
         cmocka_unit_test(dates_have_one_form),
         cmocka_unit_test(times_have_one_form),
     };

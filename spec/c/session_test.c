@@ -224,7 +224,7 @@ static void what_is_forgotten_is_final(void **state) {
 
 /* ---- Chance against a copy ---- */
 
-enum { ROWS = 24, DEPTH = 4 };
+enum { ROWS = 100, DEPTH = 4 };
 
 typedef struct model {
     struct {
@@ -249,26 +249,54 @@ static void compare(void) {
         assert_int_equal(hd_shelf_state(shelf, slot), now.rows[slot].state);
         assert_int_equal(key_of(slot), now.rows[slot].key);
     }
-    for (int64_t key = 0; key < ROWS; key++) {
-        uint32_t owner = HD_NO_SLOT;
-        for (uint32_t slot = 0; slot < now.count; slot++)
-            if (now.rows[slot].key == key) owner = slot;
-        assert_int_equal(find(key), owner);
+}
+
+static uint32_t owner_of(int64_t key) {
+    for (uint32_t slot = 0; slot < now.count; slot++)
+        if (now.rows[slot].key == key) return slot;
+    return HD_NO_SLOT;
+}
+
+static void compare_keys(void) {
+    for (int64_t key = 0; key < ROWS; key++) assert_int_equal(find(key), owner_of(key));
+}
+
+/* Mostly one that is higher than all others, as rows come in the order of their keys. */
+static int64_t some_key(void) {
+    int64_t highest = -1;
+    for (uint32_t slot = 0; slot < now.count; slot++)
+        if (now.rows[slot].key > highest) highest = now.rows[slot].key;
+    return dice(3) && highest + 3 < ROWS ? highest + 1 + dice(2) : dice(ROWS);
+}
+
+static void enter_a_row(void) {
+    bool is_new;
+    hd_value key = hd_int(some_key(), HD_T_INTEGER);
+    uint32_t owner = owner_of(key.as.i);
+    uint32_t slot = hd_shelf_enter(shelf, &key, HD_ROW_MANAGED, &is_new);
+    assert_int_equal(is_new, owner == HD_NO_SLOT);
+    if (!is_new) {
+        assert_int_equal(slot, owner);
+        return;
     }
+    assert_int_equal(now.rows[slot].state, HD_ROW_FREE);
+    if (slot >= now.count) now.count = slot + 1;
+    now.rows[slot].state = HD_ROW_MANAGED;
+    now.rows[slot].key = key.as.i;
 }
 
 static void act_on_a_row(void) {
     uint32_t slot = now.count ? dice(now.count) : 0;
     bool lives = now.count && now.rows[slot].state != HD_ROW_FREE;
-    uint32_t choice = dice(5);
+    uint32_t choice = dice(7);
     if (choice == 0 && now.count < 200) {
         slot = hd_shelf_add(shelf, HD_ROW_NEW);
         if (slot >= now.count) now.count = slot + 1;
         now.rows[slot].state = HD_ROW_NEW;
         now.rows[slot].key = -1;
     } else if (choice == 1 && lives && now.rows[slot].key < 0) {
-        int64_t key = dice(ROWS);
-        bool taken = find(key) != HD_NO_SLOT;
+        int64_t key = some_key();
+        bool taken = owner_of(key) != HD_NO_SLOT;
         assert_int_equal(set_key(slot, key), taken);
         if (!taken) now.rows[slot].key = key;
     } else if (choice == 2 && lives) {
@@ -281,6 +309,8 @@ static void act_on_a_row(void) {
         assert_int_equal(hd_shelf_remove(shelf, slot), 0);
         now.rows[slot].key = -1;
         now.rows[slot].state = HD_ROW_FREE;
+    } else if (choice > 4 && now.count < 200) {
+        enter_a_row();
     }
 }
 
@@ -315,9 +345,11 @@ static void rollbacks_are_exact(void **state) {
             else
                 act_on_a_row();
             compare();
+            if (dice(8) == 0) compare_keys();
         }
         while (depth > 0) hd_session_forget(session, marks[--depth]);
         compare();
+        compare_keys();
     }
 }
 
@@ -361,6 +393,41 @@ static int work(void) {
     return failed;
 }
 
+/* Numbers in an order that makes some of them wait for the map. What was entered is found, whatever failed since. */
+static int enter_numbers(void) {
+    int failed = 0;
+    hd_session *s = hd_session_new(&scarce);
+    if (!s) return 1;
+    hd_shelf *numbers = hd_session_shelf(s, 0, 1);
+    bool there[40] = {false}, is_new;
+    for (int i = 0; numbers && i < 40; i++) {
+        int number = i % 4 == 3 ? i - 3 : i + 1;
+        hd_value key = hd_int(number, HD_T_INTEGER);
+        uint32_t slot = hd_shelf_enter(numbers, &key, HD_ROW_MANAGED, &is_new);
+        failed += slot == HD_NO_SLOT;
+        if (slot != HD_NO_SLOT) there[number % 40] = true;
+        for (int k = 0; k < 40; k++) {
+            key = hd_int(k, HD_T_INTEGER);
+            assert_int_equal(hd_shelf_find(numbers, &key) != HD_NO_SLOT, there[k]);
+        }
+    }
+    hd_session_free(s);
+    return failed + !numbers;
+}
+
+static void out_of_memory_while_keys_wait(void **state) {
+    (void)state;
+    long before = memory.live, n = 0;
+    int failed;
+    do {
+        scarce_from(++n);
+        failed = enter_numbers();
+        assert_int_equal(memory.live, before);
+    } while (memory.calls >= n);
+    assert_int_equal(failed, 0);
+    shelf = hd_session_shelf(session, 3, 1);
+}
+
 static void out_of_memory_at_every_allocation(void **state) {
     (void)state;
     long before = memory.live, n = 0;
@@ -391,6 +458,7 @@ int main(void) {
         TEST(what_is_forgotten_is_final),
         TEST(rollbacks_are_exact),
         TEST(out_of_memory_at_every_allocation),
+        TEST(out_of_memory_while_keys_wait),
     };
     return cmocka_run_group_tests_name("session", tests, NULL, NULL);
 }
