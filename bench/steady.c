@@ -1,8 +1,9 @@
 /* Preloaded into an interpreter whose instructions are counted (bench/instructions.sh).
- * Interpreters seed the hashes of their strings with the time, with what the system calls random, and with the
- * address of their first block of memory: how strings collide would be another thing each time. So
- * the time stands still, chance is none, and memory begins at a round address, whatever the loader
- * has put before (names of directories among it). Other addresses valgrind lays out alike. */
+ *
+ * Interpreters seed the hashes of their strings with the time, with what the system calls random, and
+ * with the address of their first block of memory: how strings collide would be another thing each
+ * time. So the time stands still, chance is none, and memory begins at a round address, whatever the
+ * loader has put before (names of directories among it). Other addresses valgrind lays out alike. */
 #include <dlfcn.h>
 #include <stdarg.h>
 #include <stdint.h>
