@@ -563,6 +563,7 @@ build = {
         ["heddle.waiting.luv"] = "lua/heddle/waiting/luv.lua",
         ["heddle.waiting.openresty"] = "lua/heddle/waiting/openresty.lua",
         ["heddle.write_lock"] = "lua/heddle/write_lock.lua",
+        ["heddle.written"] = "lua/heddle/written.lua",
     },
     install = {
         bin = { heddle = "lua/heddle/cli/heddle" },

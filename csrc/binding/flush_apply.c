@@ -116,8 +116,7 @@ static void set_snapshot(apply *a, int column, const hd_value *value) {
     lua_rawseti(L, a->block, a->base + column + 1);
 }
 
-/* Equal, integers and floats told apart, and the two zeros. */
-static bool is_identical(lua_State *L, int a, int b) {
+bool hdl_is_identical(lua_State *L, int a, int b) {
     if (lua_type(L, a) == LUA_TNUMBER &&
         !signbit(lua_tonumber(L, a)) != !signbit(lua_tonumber(L, b)))
         return false;
@@ -138,7 +137,7 @@ static void settle_column(apply *a, int c) {
     push_current(a, c);
     lua_rawgeti(L, a->block, a->base + c + 1);
     if (hdl_is_mutable(column) ? !hdl_same_image(L, top + 1, top + 2)
-                               : !is_identical(L, top + 1, top + 2)) {
+                               : !hdl_is_identical(L, top + 1, top + 2)) {
         note_given(a, c);
         push_name(a, c);
         if (hdl_is_mutable(column))
@@ -242,7 +241,8 @@ static void apply_columns(apply *a, const hd_change *change) {
         if (!hdl_owns(a->kind, c)) continue;
         if (written && keep_column(a, change, c)) continue;
         if (written) apply_column(a, change, c);
-        if (!written || !change->came[c]) settle_column(a, c);
+        bool settled = !written && (change->flags & HD_CHANGE_SETTLED);
+        if (!settled && (!written || !change->came[c])) settle_column(a, c);
     }
 }
 

@@ -121,6 +121,7 @@ static int flush_inserts(lua_State *L) {
 typedef struct difference {
     hd_change *change; /* made when the first column differs */
     uint32_t slot;
+    bool in_form; /* some value is the same to the database and looks otherwise */
 } difference;
 
 static void need_change(lane *l, difference *d) {
@@ -138,7 +139,10 @@ static void take_difference(lane *l, difference *d, int column) {
     }
     convert(l, column, &set);
     convert_snapshot(l, column, &old);
-    if (hd_value_equal(&set, &old)) return;
+    if (hd_value_equal(&set, &old)) {
+        d->in_form = true;
+        return;
+    }
     need_change(l, d);
     d->change->set[column] = set;
     d->change->old[column] = old;
@@ -153,7 +157,10 @@ static void compare(lane *l, difference *d, int column) {
     bool same = hdl_is_mutable(c) ? !hdl_is_expression(L, -1) &&
                                         hdl_same_image(L, lua_gettop(L), lua_gettop(L) - 1)
                                   : lua_rawequal(L, -1, -2);
-    if (!same) take_difference(l, d, column);
+    if (!same)
+        take_difference(l, d, column);
+    else if (lua_type(L, -1) == LUA_TNUMBER && !hdl_is_identical(L, -1, -2))
+        d->in_form = true;
     lua_pop(L, 2);
 }
 
@@ -169,12 +176,14 @@ static bool fill_old(lane *l, hd_change *change) {
 }
 
 static bool update_row(lane *l, uint32_t slot, bool *changed) {
-    difference d = {NULL, slot};
+    difference d = {NULL, slot, false};
     enter_row(l, slot);
     enter_block(l, slot);
     for (int c = 0; c < l->columns; c++) compare(l, &d, c);
     *changed = d.change != NULL;
-    return !d.change || fill_old(l, d.change);
+    if (!d.change) return true;
+    if (!d.in_form) d.change->flags |= HD_CHANGE_SETTLED;
+    return fill_old(l, d.change);
 }
 
 /* Remembers a slot in the list on top of the stack, made when there is none. */

@@ -28,6 +28,9 @@ void hdl_express(lua_State *L, int flush, hd_change *change, int column);
 /* Pushes the object of a column that is HD_EXPRESSION. */
 void hdl_push_expression(lua_State *L, int flush, const hd_change *change, int column);
 
+/* flush_apply.c: are two values equal, integers and floats told apart, and the two zeros? */
+bool hdl_is_identical(lua_State *L, int a, int b);
+
 /* flush_gather.c: a relation of a new row that was never assigned becomes NULL. */
 void hdl_fill_relations(hd_change *change);
 

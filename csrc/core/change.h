@@ -11,7 +11,8 @@ typedef enum hd_change_op { HD_DELETE = 0, HD_UPDATE = 1, HD_INSERT = 2 } hd_cha
 /* A pair of a many-to-many may be there already, or gone already: neither is a fault. */
 enum {
     HD_CHANGE_MAY_EXIST = 1 << 0, /* INSERT ... ON CONFLICT DO NOTHING; written in call order */
-    HD_CHANGE_MAY_MISS = 1 << 1   /* DELETE whose rows are not counted */
+    HD_CHANGE_MAY_MISS = 1 << 1,  /* DELETE whose rows are not counted */
+    HD_CHANGE_SETTLED = 1 << 2    /* the host's: what is not written has its normal form */
 };
 
 /* SQL of the program's as a value: "visits + ", a parameter, "". */

@@ -77,8 +77,11 @@ static bool make_writes(hd_flush *flush) {
     for (size_t i = 0; i < flush->count; i++) {
         hd_write *w = &flush->writes[flush->write_count];
         hd_change *change = flush->changes[i];
-        *w = (hd_write){
-            .change = change, .op = change->op, .unchecked = change->flags != 0, .key_column = -1};
+        *w = (hd_write){.change = change,
+                        .op = change->op,
+                        .unchecked =
+                            (change->flags & (HD_CHANGE_MAY_EXIST | HD_CHANGE_MAY_MISS)) != 0,
+                        .key_column = -1};
         if (change->twin && change->op == HD_INSERT) w->op = HD_UPDATE;
         flush->by_change[i] = writes_anything(w) ? flush->write_count++ : NONE;
     }

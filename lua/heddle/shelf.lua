@@ -1,21 +1,18 @@
 --- Shelf: everything that one entity manager holds of one entity. The fields instances, slot_of, blocks, overlay,
---- shelf,
---- loaded_meta and partial_meta are read by the core's binding.
+--- shelf, loaded_meta and partial_meta are read by the core's binding.
 local later = require("heddle.later")
 local collection = later.module("heddle.collection")
 local core = require("heddle.core")
 local custom = require("heddle.custom")
 local errors = require("heddle.errors")
-local embedded_writing = later.module("heddle.embedded.writing")
-local generated = later.module("heddle.generated")
 local given_key = later.module("heddle.given_key")
 local holders = require("heddle.relations.holders")
 local instance = require("heddle.instance")
 local kinds = require("heddle.kinds")
 local leaving = later.module("heddle.leaving")
-local null = require("heddle.null")
 local scan = later.module("heddle.scan")
 local state = require("heddle.state")
+local written = require("heddle.written")
 
 local shelf = {}
 
@@ -217,83 +214,6 @@ function Shelf:dirty(limit)
   return found
 end
 
----What of a row is to be written, beside its raw values: { [column index] = value or orm.null } and, for a partial row,
----the columns that count. A relation to a row without a key is given to `pending(view, target)`.
-function Shelf:written(slot, pending)
-  local overlay = self.overlay[slot]
-  generated.check(self, slot)
-  local values = embedded_writing.write(self, slot, self:converted(slot))
-  if self.kinds then values = self:with_discriminator(slot, values) end
-  if not overlay then return values, nil end
-  local related = overlay.rel
-  for _, view in ipairs(self.mapping.list) do
-    local value = overlay.hidden[view.name]
-    if value ~= nil and view.column and not view.embedded then
-      values = values or {}
-      values[view.column.index] = custom.to_db(view.column, value)
-    end
-    local target = related[view.name]
-    if target ~= nil then
-      values = values or {}
-      self:write_relation(values, view, target, pending)
-    end
-  end
-  return values, self:mask(overlay)
-end
-
--- What tells of which entity the row is, where the instance does not hold it.
-function Shelf:with_discriminator(slot, values)
-  local column = self.mapping.discriminator
-  if column.raw or not self.new[slot] then return values end
-  values = values or {}
-  values[column.index] = getmetatable(self.instances[slot]).definition.discriminator_value
-  return values
-end
-
--- Database values of the raw properties that a custom type converts. What equals its snapshot is not among them; to a
--- new row nil is the database's default, to others NULL.
-function Shelf:converted(slot)
-  local values
-  for _, column in ipairs(custom.columns(self.mapping)) do
-    local value = rawget(self.instances[slot], column.property)
-    if value == nil and not self.new[slot] then value = null end
-    if column.view.raw and value ~= nil
-      and state.differs(self, column, value, state.snapshot(self, slot, column.index)) then
-      values = values or {}
-      values[column.index] = custom.to_db(column, value)
-      if values[column.index] == nil then values[column.index] = null end
-    end
-  end
-  return values
-end
-
-function Shelf.write_relation(_, values, view, target, pending)
-  if target == null then
-    for _, column in ipairs(view.columns) do values[column.index] = null end
-    return
-  end
-  local meta = getmetatable(target)
-  local other = meta.box.shelf
-  local key = given_key.coming(other, meta.slot_of[target])
-  if #key == 0 then return pending(view, target) end
-  for i, column in ipairs(view.columns) do values[column.index] = key[i] end
-end
-
-function Shelf:mask(overlay)
-  if not overlay.loaded then return nil end
-  local mask, related = {}, overlay.rel
-  for index in pairs(overlay.loaded) do mask[index] = true end
-  for index in pairs(overlay.assigned) do
-    if not overlay.loaded[index] then mask[index] = "assigned" end
-  end
-  for _, view in ipairs(self.mapping.list) do
-    if related[view.name] ~= nil then
-      for _, column in ipairs(view.columns) do mask[column.index] = mask[column.index] or "assigned" end
-    end
-  end
-  return mask
-end
-
 ---Raises `validation` for a second instance of one key.
 function Shelf:raise_duplicate(key)
   errors.raise("validation", ("%s#%s is managed already; change that instance (em:find_one gives it), "
@@ -301,5 +221,7 @@ function Shelf:raise_duplicate(key)
     :format(self.mapping.name, type(key) == "table" and table.concat(key, ",") or tostring(key)),
     { context = self.mapping.context, entity = self.mapping.name, property = self.mapping.key[1].property })
 end
+
+written.add(Shelf)
 
 return shelf
