@@ -209,6 +209,14 @@ bench:
 	@$(SUBMAKE) $(JOBS) bench-build
 	@spec/support/with_postgres.sh $(LUA) bench/main.lua $(BENCH)
 
+# The table and how times grow, measured and drawn into docs/; BENCH is bench/growth.lua's arguments.
+bench-plots:
+	@.ci/deps build $(LUA) bench
+	@$(SUBMAKE) $(JOBS) bench-build
+	@spec/support/with_postgres.sh $(LUA) bench/main.lua --json --contender=floor,luasql,luadbi,heddle >docs/performance.json
+	@spec/support/with_postgres.sh $(LUA) bench/growth.lua $(BENCH) >docs/performance-growth.csv
+	@$(LUA) bench/plots.lua docs
+
 # Instructions and allocations on SQLite beside those in bench/instructions.txt; STORE=1 writes them there.
 instructions:
 	@.ci/deps build $(LUA) guard

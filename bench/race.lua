@@ -35,7 +35,7 @@ local function once(entry, workload, database, options, measure)
   local input = workload.prepare and workload.prepare(run, handle)
   collect()
   local seconds, result = measure(workload.run, handle, input)
-  workload.check(run, result, input)
+  if not options.unchecked then workload.check(run, result, input) end
   if handle.forget then handle:forget() end
   if database.renews then close(entry) end
   database:drop(source)
@@ -84,7 +84,7 @@ end
 ---@param workload table of bench.workloads
 ---@param database table of bench.database
 ---@param contenders table[]
----@param options { rows: integer, runs: integer }
+---@param options { rows: integer, runs: integer, unchecked?: boolean }
 ---@return { times: table<string, number[]>, failures: table<string, string> }
 local function race(workload, database, contenders, options)
   local entries, result = {}, { times = {}, failures = {} }
