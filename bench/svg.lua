@@ -91,7 +91,7 @@ local function scale(low, high, from, to)
   return function(value) return from + (log10(value) - first) / span * (to - from) end
 end
 
--- 1, 2 and 5 of each power of ten between the ends; or the powers alone.
+-- These multiples of the powers of ten, as far as they lie between the ends.
 local function ticks(low, high, steps)
   local list = {}
   for power = math.floor(log10(low)), math.ceil(log10(high)) do
@@ -121,7 +121,7 @@ function svg.lines(picture, panel)
   low, high = math.min(low, panel.low or low) * 0.8, math.max(high, panel.high or high) * 1.25
   local at_x, at_y = scale(left_value, right_value, panel.x, right), scale(low, high, bottom, panel.y)
   picture:text(panel.x, panel.y - 12, panel.title, "start", "title")
-  for _, value in ipairs(ticks(low, high, { 1, 2, 5 })) do
+  for _, value in ipairs(ticks(low, high, { 1, 1.5, 2, 3, 5, 7 })) do
     picture:line(panel.x, at_y(value), right, at_y(value), "grid")
     picture:text(panel.x - 6, at_y(value) + 4, short(value), "end", "small")
   end
@@ -143,10 +143,12 @@ function svg.bars_height(groups)
   return height
 end
 
--- What would be off the paper is cut, and its value says so.
-local function bar(picture, x, y, width, unit, each)
+-- What would be off the paper is cut, and its value says so. The value makes room for the line of the goal.
+local function bar(picture, x, y, width, unit, each, goal)
   local length = math.min(each.value * unit, width)
   picture:add('<rect x="%.1f" y="%.1f" width="%.1f" height="%d" fill="%s"/>', x, y, length, BAR - 2, COLOURS[each.name])
+  local line = goal and goal * unit or 0
+  if line > length - 3 and line < length + 36 then length = math.max(length, line) end
   picture:text(x + length + 5, y + BAR - 3, ("%.2f"):format(each.value), "start", "small")
 end
 
@@ -156,7 +158,7 @@ function svg.bars(picture, panel)
   for _, group in ipairs(panel.groups) do
     local height = #group.bars * BAR
     picture:text(panel.x - 8, y + height / 2 + 3, group.title, "end")
-    for i, each in ipairs(group.bars) do bar(picture, panel.x, y + (i - 1) * BAR, panel.width, unit, each) end
+    for i, each in ipairs(group.bars) do bar(picture, panel.x, y + (i - 1) * BAR, panel.width, unit, each, group.goal) end
     if group.goal then
       local x = panel.x + group.goal * unit
       picture:line(x, y - 3, x, y + height + 1, "goal")
