@@ -16,7 +16,14 @@ static bool says(const hd_error *err, const char *words) {
     return (err->cause && strstr(err->cause, words)) || (err->detail && strstr(err->detail, words));
 }
 
-/* The lock that COPY needs asks for a right that an INSERT of some columns does not. */
+/* Errors that say nothing of the statement, and would come again. */
+static bool is_of_the_moment(hd_error_kind kind) {
+    return kind == HD_E_CONNECTION || kind == HD_E_LOCK_TIMEOUT || kind == HD_E_TIMEOUT ||
+           kind == HD_E_CANCELED || kind == HD_E_DEADLOCK || kind == HD_E_SERIALIZATION_FAILURE;
+}
+
+/* The lock that COPY needs asks for a right that an INSERT of some columns does not, and not
+ * everything that takes rows can be locked: rows are inserted then. */
 static bool is_look(const hd_key_request *request, int32_t statement) {
     return request->look && statement >= 0 &&
            (statement == (int32_t)request->look - 1 || statement == (int32_t)request->look);
@@ -26,9 +33,12 @@ static bool is_look(const hd_key_request *request, int32_t statement) {
 static bool blame_keys(hd_flush *flush, const hd_error *err) {
     bool forbidden = !strcmp(err->sqlstate, "42501"), no_sequences = says(err, "sqlite_sequence"),
          again = false;
+    for (uint32_t i = 0; i < flush->request_count; i++) {
+        if (is_look(&flush->requests[i], err->statement) && !is_of_the_moment(err->kind))
+            return flush->requests[i].entity->uncopied = true;
+    }
     for (uint32_t i = 0; i < flush->request_count && (forbidden || no_sequences); i++) {
         hd_entity *entity = flush->requests[i].entity;
-        if (is_look(&flush->requests[i], err->statement)) return entity->uncopied = true;
         if (err->statement >= 0 && err->statement != (int32_t)i) continue;
         if (forbidden)
             entity->key_source = HD_KEY_RETURNING;
