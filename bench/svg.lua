@@ -158,7 +158,9 @@ function svg.bars(picture, panel)
   for _, group in ipairs(panel.groups) do
     local height = #group.bars * BAR
     picture:text(panel.x - 8, y + height / 2 + 3, group.title, "end")
-    for i, each in ipairs(group.bars) do bar(picture, panel.x, y + (i - 1) * BAR, panel.width, unit, each, group.goal) end
+    for i, each in ipairs(group.bars) do
+      bar(picture, panel.x, y + (i - 1) * BAR, panel.width, unit, each, group.goal)
+    end
     if group.goal then
       local x = panel.x + group.goal * unit
       picture:line(x, y - 3, x, y + height + 1, "goal")

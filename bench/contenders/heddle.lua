@@ -73,16 +73,16 @@ end
 
 function heddle:load_all()
   self.em = self.global:fork()
-  return self.em:find_all(Author)
+  return self.em:find_all(self.Author)
 end
 
 function heddle:load_half(count)
   self.em = self.global:fork()
-  return self.em:find(Author, { id = orm.op.lte(count) })
+  return self.em:find(self.Author, { id = orm.op.lte(count) })
 end
 
 function heddle:load_rest()
-  return self.em:find_all(Author)
+  return self.em:find_all(self.Author)
 end
 
 function heddle:shelves(count)
@@ -106,9 +106,9 @@ function heddle:find_each(keys)
 end
 
 function heddle:insert(rows)
-  local em, created = self.global:fork(), {}
+  local em, created, class = self.global:fork(), {}, self.Author
   for i = 1, #rows do
-    local author = em:create(Author, rows[i])
+    local author = em:create(class, rows[i])
     em:persist(author)
     created[i] = author
   end
@@ -142,9 +142,10 @@ function heddle:revise()
 end
 
 function heddle:units(keys)
+  local class = self.Author
   for i = 1, #keys do
     local em = self.global:fork()
-    local row = em:find_one(Author, keys[i])
+    local row = em:find_one(class, keys[i])
     row.age = row.age + 1
     em:flush()
   end

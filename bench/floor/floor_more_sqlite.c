@@ -14,8 +14,9 @@
 
 #define TYPE "heddle.bench.floor_more_sqlite"
 
-enum { RUN = 200 }; /* books on the stack at most */
-enum { BEGIN, COMMIT, AUTHORS, SHELVES, MEMBERS, REVISE, STATEMENTS };
+enum { RUN = 200 };   /* books on the stack at most */
+enum { BLOCK = 250 }; /* members a statement, as in floor_sqlite.c */
+enum { BEGIN, COMMIT, AUTHORS, SHELVES, MEMBERS, REVISE, REVISE_BLOCK, STATEMENTS };
 
 typedef struct floor_db {
     sqlite3 *db;
@@ -44,13 +45,18 @@ static int fail(lua_State *L, floor_db *self) {
     return lua_error(L);
 }
 
-static sqlite3_stmt *statement(lua_State *L, floor_db *self, int which) {
+static sqlite3_stmt *prepare(lua_State *L, floor_db *self, int which, const char *text) {
     sqlite3_stmt **stmt = &self->statements[which];
-    if (!*stmt && sqlite3_prepare_v3(self->db, texts[which], -1, SQLITE_PREPARE_PERSISTENT, stmt,
-                                     NULL) != SQLITE_OK) {
+    if (sqlite3_prepare_v3(self->db, text, -1, SQLITE_PREPARE_PERSISTENT, stmt, NULL) !=
+        SQLITE_OK) {
         fail(L, self);
     }
     return *stmt;
+}
+
+static sqlite3_stmt *statement(lua_State *L, floor_db *self, int which) {
+    sqlite3_stmt *stmt = self->statements[which];
+    return stmt ? stmt : prepare(L, self, which, texts[which]);
 }
 
 static void run(lua_State *L, floor_db *self, sqlite3_stmt *stmt) {
@@ -157,27 +163,51 @@ static int floor_members(lua_State *L) {
     return 1;
 }
 
+static sqlite3_stmt *block_statement(lua_State *L, floor_db *self) {
+    static const char head[] = "UPDATE members SET age = given.column1, version = version + 1 "
+                               "FROM (VALUES (?, ?, ?)",
+                      more[] = ", (?, ?, ?)",
+                      tail[] = ") AS given WHERE members.id = given.column2 "
+                               "AND version = given.column3";
+    if (self->statements[REVISE_BLOCK]) return self->statements[REVISE_BLOCK];
+    char text[sizeof head + (BLOCK - 1) * (sizeof more - 1) + sizeof tail], *at = text;
+    memcpy(at, head, sizeof head - 1);
+    at += sizeof head - 1;
+    for (int i = 1; i < BLOCK; i++, at += sizeof more - 1) memcpy(at, more, sizeof more - 1);
+    memcpy(at, tail, sizeof tail);
+    return prepare(L, self, REVISE_BLOCK, text);
+}
+
+/* `count` rows, from the one at `first`, by one statement that takes as many. */
+static void revise_rows(lua_State *L, floor_db *self, sqlite3_stmt *stmt, int first, int count,
+                        int names, int more) {
+    int row = more + MORE_NAMES;
+    for (int i = 0; i < count; i++) {
+        floor_author author;
+        lua_rawgeti(L, 2, first + i);
+        floor_read_change(L, row, names, &author);
+        int64_t version = floor_integer(L, row, more + VERSION);
+        sqlite3_bind_int(stmt, i * 3 + 1, author.age);
+        sqlite3_bind_int64(stmt, i * 3 + 2, author.id);
+        sqlite3_bind_int64(stmt, i * 3 + 3, version);
+        floor_set_integer(L, more + VERSION, version + 1);
+        lua_pop(L, 1);
+    }
+    run(L, self, stmt);
+    if (sqlite3_changes(self->db) != count) luaL_error(L, "floor: a member has changed");
+}
+
 static int floor_revise(lua_State *L) {
     floor_db *self = check(L);
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_settop(L, 2);
-    int names = floor_push_names(L), more = floor_push_more_names(L), row = more + MORE_NAMES;
-    sqlite3_stmt *stmt = statement(L, self, REVISE);
-    int count = (int)lua_rawlen(L, 2);
+    int names = floor_push_names(L), more = floor_push_more_names(L);
+    int count = (int)lua_rawlen(L, 2), i = 1;
     run(L, self, statement(L, self, BEGIN));
-    for (int i = 1; i <= count; i++) {
-        floor_author author;
-        lua_rawgeti(L, 2, i);
-        floor_read_change(L, row, names, &author);
-        int64_t version = floor_integer(L, row, more + VERSION);
-        sqlite3_bind_int(stmt, 1, author.age);
-        sqlite3_bind_int64(stmt, 2, author.id);
-        sqlite3_bind_int64(stmt, 3, version);
-        run(L, self, stmt);
-        if (sqlite3_changes(self->db) != 1) luaL_error(L, "floor: a member has changed");
-        floor_set_integer(L, more + VERSION, version + 1);
-        lua_pop(L, 1);
+    for (; i + BLOCK - 1 <= count; i += BLOCK) {
+        revise_rows(L, self, block_statement(L, self), i, BLOCK, names, more);
     }
+    for (; i <= count; i++) revise_rows(L, self, statement(L, self, REVISE), i, 1, names, more);
     run(L, self, statement(L, self, COMMIT));
     return 0;
 }

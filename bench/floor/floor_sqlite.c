@@ -11,15 +11,17 @@
  * Rows are inserted 100 a statement. Under the write lock their keys follow one another, so that
  * they are counted back from the last: RETURNING would cost more than the insert itself. A find
  * outside of a transaction is one of its own and sees what others have committed; a unit of work
- * that reads and writes is cheaper inside one, because the locks are taken once. */
+ * that reads and writes is cheaper inside one, because the locks are taken once. Many rows are
+ * updated 250 a statement, which takes two thirds of the time of one by one; few are not, because
+ * the list of values costs more than it saves when they are far from each other. */
 #include <sqlite3.h>
 
 #include "floor.h"
 
 #define TYPE "heddle.bench.floor_sqlite"
 
-enum { BLOCK = 100 };
-enum { BEGIN, COMMIT, LOAD, FIND, INSERT, INSERT_BLOCK, UPDATE, STATEMENTS };
+enum { BLOCK = 100, UPDATE_ROWS = 250 };
+enum { BEGIN, COMMIT, LOAD, FIND, INSERT, INSERT_BLOCK, UPDATE, UPDATE_BLOCK, STATEMENTS };
 
 typedef struct floor_db {
     sqlite3 *db;
@@ -177,14 +179,43 @@ static void update_row(lua_State *L, floor_db *self, sqlite3_stmt *stmt, int row
     if (sqlite3_changes(self->db) != 1) luaL_error(L, "floor_sqlite: there is no such author");
 }
 
+static sqlite3_stmt *update_block_statement(lua_State *L, floor_db *self) {
+    static const char head[] = "UPDATE authors SET age = given.column2 FROM (VALUES (?, ?)",
+                      more[] = ", (?, ?)", tail[] = ") AS given WHERE authors.id = given.column1";
+    if (self->statements[UPDATE_BLOCK]) return self->statements[UPDATE_BLOCK];
+    char text[sizeof head + (UPDATE_ROWS - 1) * (sizeof more - 1) + sizeof tail], *at = text;
+    memcpy(at, head, sizeof head - 1);
+    at += sizeof head - 1;
+    for (int i = 1; i < UPDATE_ROWS; i++, at += sizeof more - 1) {
+        memcpy(at, more, sizeof more - 1);
+    }
+    memcpy(at, tail, sizeof tail);
+    return prepare(L, self, UPDATE_BLOCK, text);
+}
+
+static void update_rows(lua_State *L, floor_db *self, int first, int names) {
+    sqlite3_stmt *stmt = update_block_statement(L, self);
+    for (int i = 0; i < UPDATE_ROWS; i++) {
+        floor_author author;
+        lua_rawgeti(L, 2, first + i);
+        floor_read_change(L, names + FLOOR_COLUMNS, names, &author);
+        sqlite3_bind_int64(stmt, i * 2 + 1, author.id);
+        sqlite3_bind_int(stmt, i * 2 + 2, author.age);
+        lua_pop(L, 1);
+    }
+    run(L, self, stmt);
+    if (sqlite3_changes(self->db) != UPDATE_ROWS) luaL_error(L, "floor_sqlite: authors are gone");
+}
+
 static int floor_update(lua_State *L) {
     floor_db *self = check(L);
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_settop(L, 2);
-    int names = floor_push_names(L), count = (int)lua_rawlen(L, 2);
+    int names = floor_push_names(L), count = (int)lua_rawlen(L, 2), i = 1;
     sqlite3_stmt *stmt = statement(L, self, UPDATE);
     run(L, self, statement(L, self, BEGIN));
-    for (int i = 1; i <= count; i++) {
+    for (; i + UPDATE_ROWS - 1 <= count; i += UPDATE_ROWS) update_rows(L, self, i, names);
+    for (; i <= count; i++) {
         lua_rawgeti(L, 2, i);
         update_row(L, self, stmt, names + FLOOR_COLUMNS, names);
         lua_pop(L, 1);
