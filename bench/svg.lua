@@ -1,4 +1,5 @@
---- A small writer of SVG: lines over two logarithmic scales, and bars. Colours are readable on light and on dark.
+--- A small writer of SVG: lines over two logarithmic scales, and bars. Its colours are of middle brightness, to be read
+--- on light paper and on dark: what shows a picture may not tell it which.
 ---
 ---     local picture = svg.new(900, 320, "Time a row")
 ---     svg.lines(picture, { x =, y =, width =, height =, title =, series = { { name =, points = { { x, y } } } } })
@@ -10,12 +11,11 @@ local svg = {}
 local COLOURS = { floor = "#8a8f98", Heddle = "#d9480f", LuaSQL = "#2f7ed8", LuaDBI = "#2f9e63" }
 
 local STYLE = [[<style>
-text { font: 12px system-ui, sans-serif; fill: #24292f }
+text { font: 12px system-ui, sans-serif; fill: #6e7781 }
 .title { font-weight: 600; font-size: 13px }
 .small { font-size: 11px }
 .grid { stroke: #8a8f98; stroke-opacity: .3; stroke-width: 1 }
-.goal { stroke: #24292f; stroke-width: 2 }
-@media (prefers-color-scheme: dark) { text { fill: #d7dce2 } .goal { stroke: #d7dce2 } }
+.goal { stroke: #6e7781; stroke-width: 2 }
 </style>]]
 
 local Picture = {}
