@@ -87,9 +87,10 @@ static int belonging(lua_State *L) {
     hdl_getfield(L, STATE, "overlay");
     hdl_getfield(L, STATE, "blocks");
     lua_createtable(L, count, 0);
+    hdl_places *places = hdl_places_at(L, SLOTS);
     for (int i = 1; i <= count; i++) {
         lua_rawgeti(L, MEMBERS, i);
-        uint32_t slot = hdl_slot_of(L, SLOTS, lua_gettop(L));
+        uint32_t slot = hdl_slot_of(L, SLOTS, places, ITEMS + 1);
         if (slot == HD_NO_SLOT || hdl_rawgeti(L, OVERLAY, (int)slot + 1) != LUA_TNIL) return 0;
         lua_pop(L, 1);
         lua_pushvalue(L, KEY);

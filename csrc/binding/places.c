@@ -67,7 +67,7 @@ int hdl_places_put(hdl_places *p, uint32_t slot, const void *instance) {
     return 0;
 }
 
-static hdl_places *look(lua_State *L, int index) {
+hdl_places *hdl_places_at(lua_State *L, int index) {
     lua_pushliteral(L, "places");
     lua_rawget(L, index);
     hdl_places *p = lua_touserdata(L, -1);
@@ -76,7 +76,7 @@ static hdl_places *look(lua_State *L, int index) {
 }
 
 hdl_places *hdl_places_of(lua_State *L, int index) {
-    hdl_places *p = look(L, index);
+    hdl_places *p = hdl_places_at(L, index);
     if (p) return p;
     lua_pushliteral(L, "places");
     p = lua_newuserdata(L, sizeof *p);
@@ -97,18 +97,20 @@ static uint32_t find(lua_State *L, hdl_places *p, const void *instance) {
     return HD_NO_SLOT;
 }
 
-uint32_t hdl_slot_of(lua_State *L, int index, int instance) {
+uint32_t hdl_slot_of(lua_State *L, int index, hdl_places *places, int instance) {
+    uint32_t found = find(L, places, lua_topointer(L, instance));
+    if (found != HD_NO_SLOT) return found;
     lua_pushvalue(L, instance);
     lua_rawget(L, index);
     lua_Integer slot = lua_tointeger(L, -1);
     lua_pop(L, 1);
-    return slot > 0 ? (uint32_t)slot - 1 : find(L, look(L, index), lua_topointer(L, instance));
+    return slot > 0 ? (uint32_t)slot - 1 : HD_NO_SLOT;
 }
 
 /* core.slot_of(slots, e): the slot of an instance that the host's table does not hold, which holds it from now on; nil:
  * it has none. The table's __index. */
 static int slot_of(lua_State *L) {
-    uint32_t slot = find(L, look(L, 1), lua_topointer(L, 2));
+    uint32_t slot = find(L, hdl_places_at(L, 1), lua_topointer(L, 2));
     if (slot == HD_NO_SLOT) return 0;
     lua_settop(L, 2);
     lua_pushinteger(L, (lua_Integer)slot + 1);
@@ -120,7 +122,7 @@ static int slot_of(lua_State *L) {
 
 /* core.leave_slot(slots, e, slot): the instance has no slot any more. */
 static int leave_slot(lua_State *L) {
-    hdl_places *p = look(L, 1);
+    hdl_places *p = hdl_places_at(L, 1);
     lua_Integer slot = luaL_checkinteger(L, 3) - 1;
     lua_settop(L, 2);
     lua_pushnil(L);

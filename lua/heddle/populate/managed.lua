@@ -13,7 +13,7 @@ Loader.__index = Loader
 local managed = {}
 
 ---Set by heddle.relations.loading.
----@type fun(em: table, view: table, owners: table[], opts: table, level: heddle.Level): table<heddle.Collection, true>
+---@type fun(em: table, view: table, owners: table[], opts: table, level: heddle.Level): table<heddle.Collection, true>, integer
 managed.load = nil
 ---Set by heddle.fetch: reads rows of an entity.
 ---@type fun(em: table, map: table, where: any, selected: table, opts: table, more: table): table[]
@@ -182,19 +182,12 @@ function Loader:targets(level, view, list)
   return loaded(targets)
 end
 
-local function are_fresh(fresh, view, list)
-  for i = 1, #list do
-    if not fresh[relations.collection(list[i], view.name)] then return false end
-  end
-  return true
-end
-
 ---Loads the members of a relation that are asked for and not known; gives all that it shows, each once, where something
 ---lies below them.
 function Loader:members(level, view, list)
   local seen, all, known, below = {}, {}, {}, level.below[view.name]
-  local fresh = managed.load(self.em, view, list, own_options(self, self.refresh), level)
-  if not below.views[1] and are_fresh(fresh, view, list) then return all end
+  local fresh, count = managed.load(self.em, view, list, own_options(self, self.refresh), level)
+  if not below.views[1] and count == #list then return all end
   for _, e in ipairs(list) do
     local state = relations.collection(e, view.name)
     for _, member in ipairs(state:known()) do

@@ -90,9 +90,14 @@ local function read_some(em, view, states, keys, opts, level, fresh)
   if opts.refresh and fetch.drop_changes(rows) then rows, shelf, others = fetch.managed(em, plan, params, opts) end
   local owners = em:shelf_of(getmetatable(states[1].owner).mapping)
   local lists = by_owner(owners, rows, others, #plan.others)
-  for _, state in ipairs(states) do fresh[state] = state:fill(members.distinct(view, lists[state.owner]), part) end
+  local count = 0
+  for _, state in ipairs(states) do
+    fresh[state] = state:fill(members.distinct(view, lists[state.owner]), part)
+    if fresh[state] then count = count + 1 end
+  end
   loads.settle(em, shelf)
   fetch.eager(em, view.target, rows, opts, level.below[view.name])
+  return count
 end
 
 ---Reads the members of a relation of many owners, one query for all of whom other members are known than are asked for.
@@ -105,23 +110,24 @@ end
 ---@param opts? table of the query: refresh, flush_mode, what statements share
 ---@param level? heddle.Level of the owners, which says what is asked for
 ---@return table<heddle.Collection, true> fresh those whose members have all been read just now
+---@return integer count of them
 function loading.load(em, view, owners, opts, level)
-  local fresh = {}
+  local fresh, count = {}, 0
   opts = opts or {}
-  if not owners[1] then return fresh end
+  if not owners[1] then return fresh, count end
   view = current(view, owners[1])
   level = level or populate.single(getmetatable(owners[1]).mapping, view)
   fetch.flush_before(em, { reads = populate.reads(level, none, em, opts) }, opts)
   view = current(view, owners[1])
   local _, part = populate.asked(level, view, em, opts)
   local list, keys = unknown(em, view, owners, part, opts.refresh)
-  if not list[1] then return fresh end
+  if not list[1] then return fresh, count end
   for some, first in populate.parts(getmetatable(list[1].owner).mapping, keys) do
     local states = {}
     for i = 1, #some do states[i] = list[first + i - 1] end
-    read_some(em, view, states, some, opts, level, fresh)
+    count = count + read_some(em, view, states, some, opts, level, fresh)
   end
-  return fresh
+  return fresh, count
 end
 
 ---Raises `validation` for options that are no table.
