@@ -225,6 +225,12 @@ static char *put_digits(char *out, uint64_t value, int width) {
     return out + width;
 }
 
+static char *put_pair(char *out, unsigned value) {
+    out[0] = (char)('0' + value / 10);
+    out[1] = (char)('0' + value % 10);
+    return out + 2;
+}
+
 static char *put_number(char *out, uint64_t value, int min_width) {
     int width = min_width;
     uint64_t limit = 1;
@@ -235,33 +241,41 @@ static char *put_number(char *out, uint64_t value, int min_width) {
 
 static char *put_month_and_day(char *out, unsigned month, unsigned day) {
     *out++ = '-';
-    out = put_digits(out, month, 2);
+    out = put_pair(out, month);
     *out++ = '-';
-    return put_digits(out, day, 2);
+    return put_pair(out, day);
 }
 
 static char *put_clock(char *out, int64_t us_of_day) {
-    uint64_t second = (uint64_t)us_of_day / SECOND_US;
-    out = put_digits(out, second / 3600, 2);
+    unsigned second = (unsigned)(us_of_day / SECOND_US);
+    out = put_pair(out, second / 3600);
     *out++ = ':';
-    out = put_digits(out, second / 60 % 60, 2);
+    out = put_pair(out, second / 60 % 60);
     *out++ = ':';
-    return put_digits(out, second % 60, 2);
+    return put_pair(out, second % 60);
 }
 
 static char *put_fraction(char *out, int64_t us_of_day) {
+    unsigned us = (unsigned)(us_of_day % SECOND_US);
     *out++ = '.';
-    return put_digits(out, (uint64_t)(us_of_day % SECOND_US), 6);
+    out = put_pair(out, us / 10000);
+    out = put_pair(out, us / 100 % 100);
+    return put_pair(out, us % 100);
 }
 
 /* Date and clock to whole seconds; gives the microseconds of the day. */
 static char *put_instant(char *out, int64_t us, char between, int64_t *us_of_day) {
-    int64_t year, days = floor_div(us, DAY_US);
+    int64_t year, days = us / DAY_US, rest = us - days * DAY_US;
     unsigned month, day;
-    *us_of_day = us % DAY_US + (us % DAY_US < 0 ? DAY_US : 0);
+    if (rest < 0) {
+        rest += DAY_US;
+        days--;
+    }
+    *us_of_day = rest;
     hd_civil_from_days(days, &year, &month, &day);
     if (year >= 0 && year <= 9999) {
-        out = put_digits(out, (uint64_t)year, 4);
+        out = put_pair(out, (unsigned)year / 100);
+        out = put_pair(out, (unsigned)year % 100);
     } else {
         *out++ = year < 0 ? '-' : '+';
         out = put_digits(out, (uint64_t)(year < 0 ? -year : year), 6);

@@ -58,7 +58,8 @@ int hd_utf8_check(const char *text, size_t len, size_t *chars) {
         count += run;
         size_t stop = len - i < 8 ? len : i + 8;
         for (; i < stop; count++) {
-            size_t n = text[i] == '\0' ? 0 : hd_utf8_length(text + i, len - i);
+            bool is_ascii = (unsigned char)text[i] < 0x80 && text[i];
+            size_t n = is_ascii ? 1 : text[i] ? hd_utf8_length(text + i, len - i) : 0;
             if (n == 0) return -1;
             i += n;
         }
