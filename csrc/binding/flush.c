@@ -28,7 +28,7 @@ static int flush_new(lua_State *L) {
     if (!f->flush) return luaL_error(L, "not enough memory");
     lua_getuservalue(L, -1);
     lua_pushvalue(L, 1);
-    lua_setfield(L, -2, "model");
+    lua_rawseti(L, -2, 1); /* pinned */
     lua_pop(L, 1);
     return 1;
 }

@@ -38,19 +38,13 @@ static void prepare_apply(lua_State *L, apply *a) {
     hdl_getfield(L, 3, "instances");
     hdl_getfield(L, 3, "blocks");
     lua_getuservalue(L, 1);
-    if (hdl_getfield(L, -1, "normal") != LUA_TTABLE) {
-        lua_pop(L, 1);
-        lua_newtable(L);
-        lua_pushvalue(L, -1);
-        lua_setfield(L, 7, "normal");
-    }
+    a->normal_count = hdl_getfield(L, -1, "normal") == LUA_TTABLE ? (int)lua_rawlen(L, -1) : 0;
     lua_replace(L, 7);
     a->instances = 5;
     a->blocks = 6;
     a->normal = 7;
     a->instance = 8;
     a->block = 9;
-    a->normal_count = (int)lua_rawlen(L, 7);
     a->block_number = 0;
     a->names = 10;
     lua_settop(L, 9);
@@ -76,9 +70,22 @@ static void enter_row(apply *a, uint32_t slot) {
     a->block_number = place.block;
 }
 
+/* The list of what normal forms replaced, made for the first one. */
+static void need_list(apply *a) {
+    lua_State *L = a->L;
+    if (lua_istable(L, a->normal)) return;
+    lua_newtable(L);
+    lua_replace(L, a->normal);
+    lua_getuservalue(L, 1);
+    lua_pushvalue(L, a->normal);
+    lua_setfield(L, -2, "normal");
+    lua_pop(L, 1);
+}
+
 /* A property whose stored form differs from what the program gave: the given one is remembered for revert. */
 static void note_given(apply *a, int column) {
     lua_State *L = a->L;
+    need_list(a);
     lua_pushvalue(L, a->instance);
     lua_rawseti(L, a->normal, ++a->normal_count);
     push_name(a, column);

@@ -44,7 +44,7 @@ void *hdl_check_class(lua_State *L, int index, const char *name) {
 void *hdl_new_userdata(lua_State *L, size_t size, const char *name) {
     void *p = lua_newuserdata(L, size);
     memset(p, 0, size);
-    lua_newtable(L);
+    lua_createtable(L, 2, 0); /* whoever pins something pins one or two */
     lua_setuservalue(L, -2);
     push_class(L, name);
     lua_setmetatable(L, -2);
