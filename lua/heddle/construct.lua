@@ -1,6 +1,5 @@
 --- Making instances: `User { ... }` and `em:create`.
 local class_of = require("heddle.class")
-local discriminator = require("heddle.discriminator")
 local embedded = require("heddle.embedded")
 local errors = require("heddle.errors")
 local generated = require("heddle.generated")
@@ -10,7 +9,7 @@ local null = require("heddle.null")
 
 local construct = {}
 
-local copy, kind_of, raise_unknown = instance.copy, instance.kind_of, instance.raise_unknown
+local kind_of, raise_unknown = instance.kind_of, instance.raise_unknown
 
 -- What the core has left out of an instance: relations, hidden and embedded values, orm.null, unknown names.
 local function fill(e, made, data, resolve, at)
@@ -52,11 +51,6 @@ function construct.by(made, data, resolve, at)
   local e, what = made.make(data)
   if what == "data" then refuse(made.definition, data) end
   if what == "more" then fill(e, made, data, resolve, at) end
-  if made.is_whole then return e end
-  for _, prop in ipairs(made.late) do
-    if data[prop.name] == nil then e[prop.name] = copy(prop.default) end
-  end
-  discriminator.give(e, made.definition, at and at.em.context_name)
   return e
 end
 construct.fill = fill

@@ -52,6 +52,24 @@ function given_key.of(e, map)
   return key
 end
 
+---The same as Shelf:find takes it: the value itself where the key is a single one.
+---@param e table an instance of no entity manager
+---@param map table
+---@return any
+function given_key.value(e, map)
+  local columns = map.key
+  local first = columns[1]
+  if not first then return nil end
+  if first.raw and not first.foreign_key then
+    local value = rawget(e, first.property)
+    if value == nil then return nil end
+    local kind = type(value)
+    if not (columns[2] or first.converts) and (kind == "number" or kind == "string") then return value end
+  end
+  local key = given_key.of(e, map)
+  return key and (columns[2] and key or key[1])
+end
+
 -- A part of a managed row's key that the program has changed; nil when it has not, or not to what can be a key.
 local function changed_part(shelf, slot, column)
   local view, overlay = column.view, shelf.overlay[slot]

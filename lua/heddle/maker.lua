@@ -1,6 +1,7 @@
 --- Makers: how the instances of an entity begin, found out once. A maker knows which values of the data are raw as they
 --- are given, and which defaults they have; these the core copies. The rest is construct's.
 local core = require("heddle.core")
+local discriminator = require("heddle.discriminator")
 local inherit = require("heddle.inherit")
 local instance = require("heddle.instance")
 
@@ -37,12 +38,25 @@ local function late_of(definition, raw)
   return late
 end
 
+-- What the core makes, with what it cannot give.
+local function completing(make, definition, late, context_name)
+  return function(data)
+    local e, what = make(data)
+    if not e then return e, what end
+    for i = 1, #late do
+      local prop = late[i]
+      if data[prop.name] == nil then e[prop.name] = instance.copy(prop.default) end
+    end
+    discriminator.give(e, definition, context_name)
+    return e, what
+  end
+end
+
 ---@class heddle.Maker
 ---@field make fun(data: table): table|nil, string|nil as core.maker gives it
 ---@field definition table
 ---@field raw table<string, integer> names whose values are raw as they are given
----@field late table[] properties whose default is still to be given
----@field is_whole boolean what `make` gives needs nothing more, unless data holds something else
+---@field is_quiet boolean the entity wants not to be told of a new instance
 
 ---Raises `metadata` for an entity that has no instances of its own.
 ---@param definition table
@@ -52,13 +66,12 @@ end
 function maker.new(definition, meta, context_name)
   inherit.check_concrete(definition, context_name)
   local raw = raw_of(definition)
-  local late = late_of(definition, raw)
-  return {
-    definition = definition, raw = raw.names, late = late,
-    is_whole = late[1] == nil and definition.hooks.on_init == nil
-      and (definition.discriminator == nil or definition.by_name[definition.discriminator].hidden == true),
-    make = core.maker(meta, raw.list, raw.key, raw.constants, raw.fields),
-  }
+  local late, kind = late_of(definition, raw), definition.discriminator
+  local make = core.maker(meta, raw.list, raw.key, raw.constants, raw.fields)
+  if late[1] or kind and not definition.by_name[kind].hidden then
+    make = completing(make, definition, late, context_name)
+  end
+  return { definition = definition, raw = raw.names, make = make, is_quiet = definition.hooks.on_init == nil }
 end
 
 return maker

@@ -51,13 +51,9 @@ end
 
 -- Keys -----------------------------------------------------------------------------------------------------
 
----The values of the key in an instance that is not managed, nil when it is not complete or the entity has none.
+---The key of an instance that is not managed, nil when it is not complete or the entity has none.
 function Shelf:given_key(e)
-  local first = self.mapping.key[1]
-  if not first then return nil end
-  if not first.foreign_key and first.raw and rawget(e, first.property) == nil then return nil end
-  local key = given_key.of(e, self.mapping)
-  return key and (#key == 1 and key[1] or key)
+  return given_key.value(e, self.mapping)
 end
 
 ---Values of the key of a managed row, in order; nothing when it has none yet.

@@ -30,9 +30,9 @@ function undo.note_adopted(em, shelf, slot)
   if last and last.kind == "adopted" and last.last == slot - 1 and last.shelf == shelf
     and last.serial == em.mark_serial then
     last.last = slot
-    return
+  else
+    undo.note(em, { kind = "adopted", shelf = shelf, first = slot, last = slot, serial = em.mark_serial })
   end
-  undo.note(em, { kind = "adopted", shelf = shelf, first = slot, last = slot, serial = em.mark_serial })
 end
 
 ---Notes what a collection is before it changes.

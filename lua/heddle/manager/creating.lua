@@ -110,7 +110,7 @@ end
 local function usual_maker(self, entity)
   self:check_global()
   local context, made = self.context, maker_of(self, self:mapping(entity))
-  if not made.is_whole or context.listeners.on_init then return nil end
+  if not made.is_quiet or context.listeners.on_init then return nil end
   -- The global one asks each time whether it may be used.
   if context.global ~= self then self.makers[entity] = made.make end
   return made.make
