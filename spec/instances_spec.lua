@@ -279,7 +279,8 @@ databases.each(function(db)
             assert.equal(6, #seen)
             for _, text in ipairs(seen) do
                 assert.is_nil(text:find(secret, 1, true), text)
-                assert.is_nil(text:find("0x", 1, true), text) -- says something better than an address
+                -- Says something better than an address. (The names of temporary files may have "0x" in them.)
+                assert.is_nil(text:find "0x%x%x%x%x%x%x", text)
             end
             assert.matches("private", tostring(made))
             orm.close "private"

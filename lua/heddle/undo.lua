@@ -21,9 +21,8 @@ function undo.note(em, note)
   em.session:note(token)
 end
 
----Notes that an instance became a new row; those that come one behind the other are one note.
+---Notes that an instance became a new row of a shelf; those that come one behind the other are one note.
 ---@param em table
----@param shelf table
 ---@param slot integer
 function undo.note_adopted(em, shelf, slot)
   local last = em.notes[#em.notes]
