@@ -253,6 +253,7 @@ build = {
         ["heddle.flush.changes"] = "lua/heddle/flush/changes.lua",
         ["heddle.flush.execute"] = "lua/heddle/flush/execute.lua",
         ["heddle.flush.gather"] = "lua/heddle/flush/gather.lua",
+        ["heddle.flush.heard"] = "lua/heddle/flush/heard.lua",
         ["heddle.flush.lane"] = "lua/heddle/flush/lane.lua",
         ["heddle.flush.prepare"] = "lua/heddle/flush/prepare.lua",
         ["heddle.flush.watch"] = "lua/heddle/flush/watch.lua",

@@ -1,10 +1,12 @@
 --- One flush, from pending instances to committed rows: prepare, gather, the core's plan and batches, apply, hooks,
 --- commit; or, at any failure, back to where it began (F1). The steps have rooms of their own in `flush/`.
+local later = require("heddle.later")
 local apply = require("heddle.flush.apply")
 local changes = require("heddle.flush.changes")
 local compat = require("heddle.compat")
 local execute = require("heddle.flush.execute")
 local gather = require("heddle.flush.gather")
+local heard = later.module("heddle.flush.heard")
 local hooks = require("heddle.hooks")
 local lane = require("heddle.flush.lane")
 local merge = require("heddle.merge")
@@ -73,6 +75,7 @@ function flush.break_off(em)
   if state.open and state.commits and em.link:log()[1] then transaction.doubt(em) end
   if state.open then compat.pcall(transaction.undo_flush, em, state) end
   watch.close(em)
+  if state.heard then heard.close(em, state.heard) end
   if state.mark then undo.rollback(em, state.mark) end
   em.flushing, em.hook = false, false
 end
@@ -84,9 +87,9 @@ local function fail(em, state, err)
   error(err, 0)
 end
 
--- With everything that can be part of a flush.
+-- With everything that can be part of a flush. One that began on the short way goes on from there.
 local function flush_all(em)
-  local state = { mark = undo.mark(em) }
+  local state = em.flushing or { mark = undo.mark(em) }
   em.flushing = state
   local ok, err = compat.pcall(run_flush, em, state)
   if not ok and not state.done then return fail(em, state, err) end

@@ -211,7 +211,17 @@ local function generate_noted(em, row)
   if note then undo.narrow(note) end
 end
 
--- While such a hook runs, persist and remove refuse: what is to be written has been gathered.
+---Calls the `before_*` hook of one row inside a flush, and who listens. While it runs, persist and remove refuse: what
+---is to be written has been gathered.
+---@param e table
+---@param event string
+function hooks.before_row(em, e, event)
+  local own, listeners = listening(em, e, event)
+  enter(em, event, e)
+  call(em, e, event, own, listeners)
+  leave(em)
+end
+
 local function call_before(em, row)
   local event = before[row.op]
   local own, listeners = listening(em, row.e, event)
@@ -221,9 +231,7 @@ local function call_before(em, row)
   end
   if not em.flushing.watch then watch.open(em) end
   generate(em, row)
-  enter(em, event, row.e)
-  call(em, row.e, event, own, listeners)
-  leave(em)
+  hooks.before_row(em, row.e, event)
   return true
 end
 

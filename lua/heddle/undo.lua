@@ -4,6 +4,7 @@
 --- the core keeps the order and gives the notes back, newest first. A transaction's mark also keeps the values that
 --- differ from their snapshots at that moment, so that a rollback can give every entity the values it had there.
 local later = require("heddle.later")
+local heard = later.module("heddle.flush.heard")
 local holders = require("heddle.relations.holders")
 local row_copy = later.module("heddle.row_copy")
 local state = require("heddle.state")
@@ -59,13 +60,9 @@ function reverse.forgotten(note)
   note.shelf:adopt(note.e, note.slot, note.since)
 end
 
-function reverse.removed(note)
-  note.shelf.removed[note.slot] = nil
-end
+function reverse.removed(note) note.shelf.removed[note.slot] = nil end
 
-function reverse.kept(note)
-  note.shelf.removed[note.slot] = true
-end
+function reverse.kept(note) note.shelf.removed[note.slot] = true end
 
 -- An instance that came after the mark keeps its members, as it keeps its values.
 function reverse.collection(note, mark)
@@ -78,13 +75,9 @@ function reverse.collection(note, mark)
   note.collection:restore(note.image)
 end
 
-function reverse.orphan(note)
-  note.em.orphans[note.e] = note.former
-end
+function reverse.orphan(note) note.em.orphans[note.e] = note.former end
 
-function reverse.orphans(note)
-  note.em.orphans = note.former
-end
+function reverse.orphans(note) note.em.orphans = note.former end
 
 local function shelf_overlay(note, needed)
   return needed and state.overlay(note.shelf, note.slot) or note.shelf.overlay[note.slot]
@@ -180,6 +173,9 @@ function reverse.hooks(note)
   if note.copy then return row_copy.restore(note.shelf, note.slot, note.copy) end
   take_back(note)
 end
+
+-- The same, of a flush that took the short way.
+function reverse.heard(note) heard.take_back(note) end
 
 -- A row that was read again.
 function reverse.read(note)

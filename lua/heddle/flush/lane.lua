@@ -1,13 +1,15 @@
---- The short way of a flush, for what most flushes are: new rows and changed values of entities of which nobody wants
---- to hear, without relations that were touched, removals, embedded values or types of the program's own. Rows are
---- gathered and applied by the core in bulk. Nothing in memory changes before the database has everything, so that
---- there is nothing to take back when it refuses.
+--- The short way of a flush, for what most flushes are: new rows and changed values, without relations that were
+--- touched, removals, embedded values or types of the program's own, of which nobody wants to hear once they are written
+--- (who does before, `heard.lua` asks). Rows are gathered and applied by the core in bulk. Nothing in memory changes
+--- before the database has everything, so that there is nothing to take back when it refuses.
+local later = require("heddle.later")
 local compat = require("heddle.compat")
 local core = require("heddle.core")
 local custom = require("heddle.custom")
 local execute = require("heddle.flush.execute")
 local gather = require("heddle.flush.gather")
 local generated = require("heddle.generated")
+local heard = later.module("heddle.flush.heard")
 local hooks = require("heddle.hooks")
 local kinds = require("heddle.kinds")
 local merge = require("heddle.merge")
@@ -18,8 +20,6 @@ local lane = {}
 
 -- Whether it applies -------------------------------------------------------------------------------------------
 
-local EVENTS = { "before_create", "before_update", "after_create", "after_update" }
-
 -- What does not change in a mapping's life: its rows are raw values that the core converts by itself.
 local function is_simple(map)
   local simple = map.is_simple
@@ -27,25 +27,25 @@ local function is_simple(map)
     simple = map.root == map and map.members == nil and map.embedded[1] == nil and map.key[1] ~= nil
       and map.expression == nil and not map.meta.readonly and custom.columns(map)[1] == nil
       and not generated.has_columns(map) and not hooks.generates(map)
-    for _, event in ipairs(EVENTS) do simple = simple and map.meta.hooks[event] == nil end
     map.is_simple = simple
   end
   return simple
 end
 
-local function is_heard(listeners)
+local function is_told(listeners)
   return listeners.before_flush or listeners.on_flush or listeners.after_flush or listeners.after_commit
-    or listeners.after_rollback or listeners.before_create or listeners.before_update or listeners.after_create
-    or listeners.after_update
+    or listeners.after_rollback
 end
 
 local function applies(em)
-  if em.touched[1] or next(em.orphans) ~= nil or is_heard(em.context.listeners) then return false end
-  for i = 1, #em.order do
-    local shelf = em.order[i]
-    if next(shelf.overlay) ~= nil or next(shelf.removed) ~= nil or not is_simple(shelf.mapping) then return false end
-  end
-  return true
+  if em.touched[1] or next(em.orphans) ~= nil then return false end
+  return next(em.context.listeners) == nil or not is_told(em.context.listeners)
+end
+
+-- What is written is told of before the flush ends.
+local function is_followed(em, map, is_new, is_changed)
+  return is_new and hooks.is_heard(em, map.meta, "after_create")
+    or is_changed and hooks.is_heard(em, map.meta, "after_update")
 end
 
 -- Gather -------------------------------------------------------------------------------------------------------
@@ -69,12 +69,25 @@ local function gathered(em, work)
   return batch
 end
 
--- Shelves with something to write: `shelf`, whether there are new rows, slots of rows that may have changed.
+-- Whether new rows, and slots of rows that may have changed; false: not all of it can be left to the core.
+local function pending_of(em, shelf)
+  if next(shelf.removed) ~= nil then return false end
+  local map, is_new = shelf.mapping, next(shelf.new) ~= nil
+  local is_plain = next(shelf.overlay) == nil and is_simple(map)
+  if is_new and not is_plain then return false end
+  local slots = shelf:dirty(not is_plain and 1 or nil)
+  if slots[1] and not is_plain or is_followed(em, map, is_new, slots[1] ~= nil) then return false end
+  return true, is_new, slots
+end
+
+-- Shelves with something to write: `shelf`, `is_new`, `slots`. nil: nothing; false: the short way does not do.
 local function pending(em)
+  if not applies(em) then return false end
   local work
   for i = 1, #em.order do
     local shelf = em.order[i]
-    local is_new, slots = next(shelf.new) ~= nil, shelf:dirty()
+    local is_open, is_new, slots = pending_of(em, shelf)
+    if not is_open then return false end
     if is_new or slots[1] then
       work = work or {}
       work[#work + 1] = { shelf = shelf, is_new = is_new, slots = slots }
@@ -125,6 +138,10 @@ local function write(em, batch, state)
 end
 
 local function run(em, work, state)
+  if state.seen then
+    work = heard.run(em, work, state, pending)
+    if not work then return work == nil end
+  end
   local batch = gathered(em, work)
   if not batch then return false end
   if batch:count() == 0 then
@@ -137,19 +154,29 @@ local function run(em, work, state)
   return true
 end
 
+-- Hooks may do anything: their flush has a mark.
+local function begin(em, work)
+  if not heard.is_wanted(em, work) then return {} end
+  return { mark = undo.mark(em), seen = {} }
+end
+
 ---Writes what is pending, if it is all simple. Raises; then nothing in memory has changed.
 ---@param em table
----@return boolean written false: it takes the long way
+---@return boolean written false: it takes the long way, from where `em.flushing` says that it is
 ---@return table|nil state of a flush that failed and has to be broken off
 ---@return any err
 function lane.flush(em)
-  if not applies(em) then return false end
   local work = pending(em)
-  if not work then return true end
-  local state = {}
+  if not work then return work == nil end
+  local state = begin(em, work)
   em.flushing = state
   local ok, written = compat.pcall(run, em, work, state)
   if not ok then return false, state, written end
+  if state.mark then
+    em.hook = false
+    if not written then return false end
+    undo.forget(em, state.mark)
+  end
   em.flushing = false
   return written
 end

@@ -34,7 +34,7 @@ end
 ---Runs before_flush, cascades, `before_*` hooks and on_flush.
 ---@return table[] rows without those that were vetoed
 function prepare.rows(em)
-  local seen, vetoed = {}, {}
+  local seen, vetoed = em.flushing.seen or {}, {}
   hooks.tell(em, "before_flush", { em = em, name = "before_flush" })
   local rows, left_out = gathered(em, seen), nil
   for _, listener in ipairs(not em.plain and em.context.listeners.on_flush or {}) do

@@ -24,8 +24,11 @@ local function clean_copy(shelf, slot)
   local loaded = overlay and overlay.loaded
   for _, column in ipairs(shelf.mapping.columns) do
     if column.view.raw and not column.at then
-      local known = not loaded or loaded[column.index]
-      copy.raw[column.property] = known and state.value(column, state.snapshot(shelf, slot, column.index)) or nil
+      local value
+      if not loaded or loaded[column.index] then
+        value = state.value(column, state.snapshot(shelf, slot, column.index))
+      end
+      copy.raw[column.property] = value
     end
   end
   for _, view in ipairs(tree.views(shelf.mapping, copy.e)) do
