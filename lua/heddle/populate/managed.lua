@@ -12,8 +12,8 @@ Loader.__index = Loader
 
 local managed = {}
 
----Set by heddle.relations.loading.
----@type fun(em: table, view: table, owners: table[], opts: table, level: heddle.Level): table<heddle.Collection, true>, integer
+---Set by heddle.relations.loading: what was read just now, and how many of it.
+---@type fun(em: table, view: table, owners: table[], opts: table, level: table): table<table, true>, integer
 managed.load = nil
 ---Set by heddle.fetch: reads rows of an entity.
 ---@type fun(em: table, map: table, where: any, selected: table, opts: table, more: table): table[]
