@@ -1,6 +1,7 @@
 /* What the host asks for when instances begin: their tables, made from data, their entry into a shelf as new rows, and where
  * their snapshots stand. */
 #include "binding.h"
+#include "places.h"
 
 #include <string.h>
 
@@ -154,9 +155,8 @@ static void enter_shelf(lua_State *L, int index, int adopter, uint32_t slot) {
     lua_pushvalue(L, index);
     lua_rawseti(L, -2, n);
     lua_rawgeti(L, adopter, SLOT_OF);
-    lua_pushvalue(L, index);
-    lua_pushinteger(L, n);
-    lua_rawset(L, -3);
+    if (hdl_places_put(hdl_places_of(L, lua_gettop(L)), slot, lua_topointer(L, index)) != 0)
+        luaL_error(L, "not enough memory");
     lua_rawgeti(L, adopter, STATE);
     lua_getfield(L, -1, "new");
     lua_pushboolean(L, 1);
