@@ -1,6 +1,6 @@
 -- The short way of a flush does what the long one does: the same work at random in two contexts, one of which is kept
--- from taking the short way. Rows, instances and errors are the same after every step. Hooks that change rows, their own
--- and others, and that fail, are part of it.
+-- from taking the short way. Rows, instances and errors are the same after every step. Hooks that change rows, their
+-- own and others, and that fail, are part of it.
 
 local chance = require "spec.support.chance"
 local databases = require "spec.support.databases"

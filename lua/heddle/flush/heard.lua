@@ -28,7 +28,8 @@ local function raw_views(map)
         views.names[#views.names + 1] = view.name
         views.columns[#views.names] = column
       end
-      if column and CERTAIN[column.type] and not (column.array_of or column.version) then views.certain[#views.certain + 1] = column end
+      local is_certain = column and CERTAIN[column.type] and not (column.array_of or column.version)
+      if is_certain then views.certain[#views.certain + 1] = column end
     end
     map.raw_views = views
   end

@@ -1,7 +1,7 @@
 --- The short way of a flush, for what most flushes are: new rows and changed values, without relations that were
---- touched, removals, embedded values or types of the program's own, of which nobody wants to hear once they are written
---- (who does before, `heard.lua` asks). Rows are gathered and applied by the core in bulk. Nothing in memory changes
---- before the database has everything, so that there is nothing to take back when it refuses.
+--- touched, removals, embedded values or types of the program's own, of which nobody wants to hear once they are
+--- written (who does before, `heard.lua` asks). Rows are gathered and applied by the core in bulk. Nothing in memory
+--- changes before the database has everything, so that there is nothing to take back when it refuses.
 local later = require("heddle.later")
 local compat = require("heddle.compat")
 local core = require("heddle.core")
