@@ -63,7 +63,7 @@ function find_lane.read(em, entity, key)
   local context = em.context
   if not plan or is_watched(em, context) then return false end
   local kind = type(key)
-  if kind ~= "number" and kind ~= "string" then return false end
+  if kind ~= "number" and kind ~= "string" or key ~= key then return false end
   if context.global == em then em:check_global() end
   em:enter()
   local query = plan.model == em.model and plan.query or fetch.prepare(em, plan)
