@@ -174,6 +174,30 @@ databases.each(function(db)
                 assert.equal(0, instance:pool_stats().closed)
             end)
 
+            it("what held a wait that is over holds a later one, and nothing in between", function()
+                open()
+                orm.use(loop.wait)
+                for _ = 1, 2 do
+                    loop.spawn(function() em:execute "select pg_sleep(0.05)" end)
+                    loop.run()
+                    leave_behind(false)
+                    collect()
+                    stops "pg_sleep"
+                end
+                local fork = em:fork()
+                fork:open_link()
+                local guard, known = core.guard(em.link), setmetatable({ fork.link }, { __mode = "v" })
+                guard:release()
+                guard:hold(fork.link)
+                fork = nil -- luacheck: ignore
+                collect()
+                assert.is_userdata(known[1])
+                guard:release()
+                collect()
+                assert.is_nil(known[1])
+                assert.has_error(function() guard:hold(1) end)
+            end)
+
             if coroutine.close then
                 it("a coroutine that is closed stops it when it is collected", function()
                     open()

@@ -66,20 +66,35 @@ describe("core.request:", function()
         end)
 
         if has_ffi then
-            local function clean_up(handler, data) ffi.cast("void (*)(void *)", handler)(data) end
+            ffi.cdef "struct spec_cleanup { void (*handler)(void *); void *data; };"
+
+            -- As a server has it: what it gives is called when the request ends.
+            local function attach(request)
+                local entry = ffi.new "struct spec_cleanup"
+                local add = ffi.cast("void *(*)(void *, size_t)", function() return entry end)
+                assert.is_true(request:attach(tonumber(ffi.cast("uintptr_t", add)), 1))
+                add:free()
+                return function() entry.handler(entry.data) end
+            end
+
+            it("says that the server has no memory for it", function()
+                local add = ffi.cast("void *(*)(void *, size_t)", function() return nil end)
+                assert.is_false(core.request():attach(tonumber(ffi.cast("uintptr_t", add)), 1))
+                add:free()
+                fork:rollback()
+            end)
 
             it("the clean-up ends it, before the request is collected or after", function()
                 for _, first in ipairs { "clean-up", "collected" } do
                     local request = core.request()
-                    local handler, data = request:cleanup()
-                    assert.same({ "userdata", "userdata" }, { type(handler), type(data) })
+                    local clean_up = attach(request)
                     request:own(fork.link)
                     if first == "collected" then
                         request = nil
                         collect()
                         assert.equal(1, instance:pool_stats().in_use)
                     end
-                    clean_up(handler, data)
+                    clean_up()
                     assert.is_true(request == nil or request:ended())
                     assert.same({ 0, 0 }, { instance:pool_stats().in_use, instance:pool_stats().closed })
                     fork:rollback()
@@ -91,10 +106,10 @@ describe("core.request:", function()
 
             it("the clean-up may come when links, contexts and all are gone", function()
                 local alive = setmetatable({}, { __mode = "v" })
-                local handler, data
+                local clean_up
                 do
                     local request = core.request()
-                    handler, data = request:cleanup()
+                    clean_up = attach(request)
                     request:own(fork.link)
                     alive[1], alive[2] = request, fork
                 end
@@ -102,7 +117,7 @@ describe("core.request:", function()
                 fork, instance = nil, nil
                 collect()
                 assert.same({}, alive)
-                clean_up(handler, data)
+                clean_up()
             end)
         end
     end)

@@ -86,7 +86,7 @@ end
 
 local function ages(db)
   local all = {}
-  for _, row in ipairs(db:authors()) do all[tonumber(row[1])] = tonumber(row[4]) end
+  for _, row in ipairs(db:rows(db.source, "authors")) do all[tonumber(row[1])] = tonumber(row[4]) end
   return all
 end
 

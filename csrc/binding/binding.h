@@ -3,6 +3,7 @@
 #ifndef HDL_BINDING_H
 #define HDL_BINDING_H
 
+#include "base/json.h"
 #include "compat.h"
 #include "entity.h"
 #include "flush.h"
@@ -13,12 +14,23 @@
 
 typedef enum hdl_as { HDL_AS_PLAIN = 0, HDL_AS_STRING, HDL_AS_ISO8601 } hdl_as;
 
+/* Which usual values of a column quick_value.c takes. */
+typedef enum hdl_quick {
+    HDL_QUICK_NONE = 0,
+    HDL_QUICK_INTEGER,
+    HDL_QUICK_FLOAT,
+    HDL_QUICK_TEXT,
+    HDL_QUICK_TIMESTAMP,
+    HDL_QUICK_BOOLEAN
+} hdl_quick;
+
 /* A column with what the binding needs to know beyond the core: how its values look in Lua. */
 typedef struct hdl_column {
     hd_column *core;
-    uint8_t as; /* hdl_as */
-    bool list;  /* a bulk parameter: a Lua table of such values */
-    bool raw;   /* held raw in the instance, in the form that the core gives it */
+    uint8_t as;    /* hdl_as */
+    uint8_t quick; /* hdl_quick */
+    bool list;     /* a bulk parameter: a Lua table of such values */
+    bool raw;      /* held raw in the instance, in the form that the core gives it */
     bool
         emptied; /* nullable with a default that the host applies: no value in a new row means NULL */
     bool converts;  /* the host finishes it: a custom type, or a member of an embedded value */
@@ -49,6 +61,8 @@ static inline bool hdl_is_mutable(const hdl_column *column) {
 /* Snapshot of the mutable value at index: 16 bytes of structural hash, then its JSON text. nil for nil. A value
  * that json cannot hold gives a string that equals no other. */
 void hdl_push_image(lua_State *L, int index);
+/* The same of the value at index that was made of a row's `value`, whose text serves as it is. */
+void hdl_push_image_of(lua_State *L, int index, const hd_value *value, const hdl_column *column);
 /* Does the value at `index` still stand as the image at `image` says? */
 bool hdl_same_image(lua_State *L, int index, int image);
 void hdl_push_from_image(lua_State *L, int image, const hdl_column *column); /* the value again */
@@ -63,6 +77,9 @@ hd_error_kind hdl_from_snapshot(lua_State *L, int index, const hdl_column *colum
 bool hdl_json_encode(lua_State *L, int index, hd_buffer *out, const char **problem);
 /* Pushes the decoded document, or nothing and false with *problem. */
 bool hdl_json_decode(lua_State *L, const char *text, size_t len, const char **problem);
+/* The structural hash of the value at index, as of its JSON text; false: it is left to who encodes it. Of text nobody asks
+ * whether JSON can hold it. */
+bool hdl_json_digest(lua_State *L, int index, hd_hash128 *out);
 void hdl_mark_array(lua_State *L); /* gives the table on top orm.array's mark */
 bool hdl_is_array(lua_State *L, int index);
 
@@ -74,13 +91,25 @@ int hdl_raise(lua_State *L, hd_error *err); /* clears err, raises the error obje
 /* As hdl_raise for a value that its column refused: "User.age: out of range for smallint". */
 int hdl_raise_value(lua_State *L, hd_error *err, const char *entity, const char *property);
 
+/* The time of day: microseconds since 1970. */
+int64_t hdl_now(void);
+
 /* ---- Userdata ---- */
 
 /* Their classes: the address is what a class is found by, the text is its name. */
-extern const char HDL_MODEL[], HDL_POOL[], HDL_LINK[], HDL_GUARD[], HDL_DESCRIPTOR[], HDL_POLLER[],
+extern const char HDL_MODEL[], HDL_POOL[], HDL_LINK[], HDL_GUARD[], HDL_DESCRIPTOR[], HDL_WAITER[],
     HDL_REQUEST[], HDL_QUERY[], HDL_SESSION[], HDL_SHELF[], HDL_HYDRATOR[], HDL_FLUSH[],
     HDL_CURSOR[];
 
+/* Pushes what stands in the registry under an address. */
+static inline void hdl_push_registered(lua_State *L, const char *address) {
+#if LUA_VERSION_NUM < 503
+    lua_pushlightuserdata(L, (void *)(uintptr_t)address);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+#else
+    lua_rawgetp(L, LUA_REGISTRYINDEX, address);
+#endif
+}
 /* The userdata at index, which has to be of a class; raises. Quicker than luaL_checkudata, which looks for a string. */
 void *hdl_check_class(lua_State *L, int index, const char *name);
 
@@ -137,6 +166,8 @@ static inline bool hdl_owns(const hdl_kind *kind, int column) {
 
 hdl_model *hdl_check_model(lua_State *L, int index);
 hdl_entity *hdl_check_entity(lua_State *L, hdl_model *model, int index); /* an id on the stack */
+/* The model on top of the stack gives way to the list of the names of an entity's properties, by column from 1. */
+void hdl_push_names(lua_State *L, const hdl_entity *entity);
 hd_link *hdl_check_link(lua_State *L, int index);
 hd_session *hdl_check_session(lua_State *L, int index);
 hdl_shelf *hdl_check_shelf(lua_State *L, int index);
@@ -149,6 +180,8 @@ bool hdl_same_value(lua_State *L, hdl_shelf *shelf, int column, int index, int s
 void hdl_link_ready(hd_link *link);
 /* hd_link_step; a Ctrl-C that core.interrupts asked for stops a step that would go on for long. */
 hd_step hdl_step(hd_link *link, hd_wait *wait);
+/* Carries on what the last step said WAIT of, waiting in here for 50 ms at most. */
+hd_step hdl_block(hd_link *link, hd_wait *wait);
 /* Runs a batch on the link and steps once; pushes the status (and keeps `pin` alive until the next run). */
 int hdl_link_start(lua_State *L, int link_index, const hd_batch *batch, unsigned flags,
                    hd_time limit, int pin);
@@ -185,6 +218,7 @@ void hdl_open_session(lua_State *L);
 void hdl_open_hydrate(lua_State *L);
 void hdl_open_places(lua_State *L);
 void hdl_open_owned(lua_State *L);
+void hdl_open_children(lua_State *L);
 void hdl_open_joined(lua_State *L);
 void hdl_open_find(lua_State *L);
 void hdl_open_prefetch(lua_State *L);

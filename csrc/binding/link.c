@@ -97,21 +97,25 @@ static void poll_once(const hd_wait *wait, hd_time slice) {
     poll(&p, wait->fd >= 0 ? 1 : 0, (int)((left + 999) / 1000));
 }
 
-/* link:block(): carries the operation on, waiting in here, until it is something else than a wait or 50 ms are
- * over, so that an interpreter's signal hook gets its turn. A step without a wait before it would be in vain. */
-static int link_block(lua_State *L) {
-    hd_link *link = open_link(L);
+hd_step hdl_block(hd_link *link, hd_wait *wait) {
     hd_time end = hd_now() + 50000;
     link->offload = false;
     if (link->waited && link->batch) poll_once(&link->wait, 50000); /* what the start asked for */
     for (;;) {
-        hd_wait wait = no_wait();
-        hd_step step = hdl_step(link, &wait);
+        *wait = no_wait();
+        hd_step step = hdl_step(link, wait);
         hd_time now = hd_now();
-        if (step != HD_WAIT || now >= end || hd_link_is_queued(link))
-            return hdl_push_step(L, step, &wait);
-        poll_once(&wait, end - now);
+        if (step != HD_WAIT || now >= end || hd_link_is_queued(link)) return step;
+        poll_once(wait, end - now);
     }
+}
+
+/* link:block(): carries the operation on, waiting in here, until it is something else than a wait or 50 ms are
+ * over, so that an interpreter's signal hook gets its turn. A step without a wait before it would be in vain. */
+static int link_block(lua_State *L) {
+    hd_wait wait;
+    hd_step step = hdl_block(open_link(L), &wait);
+    return hdl_push_step(L, step, &wait);
 }
 
 /* core.sleep(seconds): the pause of the blocking adapter. */

@@ -12,7 +12,7 @@ const char HDL_POOL[] = "heddle.pool";
 const char HDL_LINK[] = "heddle.link";
 const char HDL_GUARD[] = "heddle.guard";
 const char HDL_DESCRIPTOR[] = "heddle.descriptor";
-const char HDL_POLLER[] = "heddle.poller";
+const char HDL_WAITER[] = "heddle.waiter";
 const char HDL_REQUEST[] = "heddle.request";
 const char HDL_QUERY[] = "heddle.query";
 const char HDL_SESSION[] = "heddle.session";
@@ -21,19 +21,10 @@ const char HDL_HYDRATOR[] = "heddle.hydrator";
 const char HDL_FLUSH[] = "heddle.flush";
 const char HDL_CURSOR[] = "heddle.cursor";
 
-static void push_class(lua_State *L, const char *name) {
-#if LUA_VERSION_NUM < 503
-    lua_pushlightuserdata(L, (void *)name);
-    lua_rawget(L, LUA_REGISTRYINDEX);
-#else
-    lua_rawgetp(L, LUA_REGISTRYINDEX, name);
-#endif
-}
-
 void *hdl_check_class(lua_State *L, int index, const char *name) {
     void *p = lua_touserdata(L, index);
     if (p && lua_getmetatable(L, index)) {
-        push_class(L, name);
+        hdl_push_registered(L, name);
         bool same = lua_rawequal(L, -1, -2);
         lua_pop(L, 2);
         if (same) return p;
@@ -46,7 +37,7 @@ void *hdl_new_userdata(lua_State *L, size_t size, const char *name) {
     memset(p, 0, size);
     lua_createtable(L, 2, 0); /* whoever pins something pins one or two */
     lua_setuservalue(L, -2);
-    push_class(L, name);
+    hdl_push_registered(L, name);
     lua_setmetatable(L, -2);
     return p;
 }
@@ -146,11 +137,15 @@ static int on_error(lua_State *L) {
 
 /* ---- Clock ---- */
 
-/* core.now() -> seconds since the epoch with microseconds, whole seconds as an integer. */
-static int now(lua_State *L) {
+int64_t hdl_now(void) {
     struct timeval t;
     gettimeofday(&t, NULL);
-    hd_value v = hd_int((int64_t)t.tv_sec * 1000000 + t.tv_usec, HD_T_TIMESTAMP);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_usec;
+}
+
+/* core.now() -> seconds since the epoch with microseconds, whole seconds as an integer. */
+static int now(lua_State *L) {
+    hd_value v = hd_int(hdl_now(), HD_T_TIMESTAMP);
     v.kind = HD_TIMESTAMP;
     hdl_push_value(L, &v, NULL);
     return 1;
@@ -199,6 +194,7 @@ int luaopen_heddle_core(lua_State *L) {
     hdl_open_hydrate(L);
     hdl_open_places(L);
     hdl_open_owned(L);
+    hdl_open_children(L);
     hdl_open_joined(L);
     hdl_open_find(L);
     hdl_open_prefetch(L);

@@ -60,15 +60,27 @@ static int request_finish(lua_State *L) {
     return 0;
 }
 
-/* request:cleanup() -> function, argument: two light userdata, for whoever calls `function(argument)` once when the
- * request ends, in this process and thread, while no Lua runs. */
-static int request_cleanup(lua_State *L) {
+/* What nginx's ngx_http_cleanup_add gives: it calls `handler(data)`. */
+typedef struct entry {
+    void (*handler)(void *);
+    void *data;
+} entry;
+
+/* request:attach(add, whole) -> whether it is: the addresses, as numbers, of a function of the server's and of its first
+ * argument; the second is 0. It gives an entry, whose handler the server calls once when the request ends, in this process
+ * and thread, while no Lua runs. False: the server has no memory for it. */
+static int request_attach(lua_State *L) {
     hd_owner *owner = check_owner(L);
+    uintptr_t add = (uintptr_t)luaL_checknumber(L, 2);
+    uintptr_t whole = (uintptr_t)luaL_checknumber(L, 3);
     pin(L);
-    hd_owner_ref(owner);
-    lua_pushlightuserdata(L, (void *)(uintptr_t)clean_up);
-    lua_pushlightuserdata(L, owner);
-    return 2;
+    entry *e = ((entry * (*)(void *, size_t)) add)((void *)whole, 0);
+    if (e) {
+        hd_owner_ref(owner);
+        *e = (entry){clean_up, owner};
+    }
+    lua_pushboolean(L, e != NULL);
+    return 1;
 }
 
 static int request_free(lua_State *L) {
@@ -81,7 +93,7 @@ static int request_free(lua_State *L) {
 static const luaL_Reg methods[] = {{"own", request_own},
                                    {"ended", request_ended},
                                    {"finish", request_finish},
-                                   {"cleanup", request_cleanup},
+                                   {"attach", request_attach},
                                    {NULL, NULL}};
 static const luaL_Reg functions[] = {{"request", request_new}, {NULL, NULL}};
 

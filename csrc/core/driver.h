@@ -14,7 +14,7 @@
 #include "base/value.h"
 #include "step.h"
 
-#define HD_DRIVER_ABI 5
+#define HD_DRIVER_ABI 6
 
 typedef struct hd_conn hd_conn;
 typedef struct hd_driver hd_driver;
@@ -52,6 +52,7 @@ typedef struct hd_statement {
     /* Given back by the driver. */
     int64_t affected; /* rows touched or returned, summed over executions; -1 not run */
     int64_t last_id;  /* SQLite: last_insert_rowid after the last execution of an INSERT; else 0 */
+    int64_t besides;  /* SQLite, of statements without rows: rows that triggers touched meanwhile */
     int64_t
         elapsed; /* microseconds, as near as the driver can tell; 0 in the middle of a pipeline */
     bool sent;   /* it reached the database (for the query log) */
@@ -126,6 +127,7 @@ typedef struct hd_dialect {
     bool row_sequence;    /* keys from max(rowid) under the write lock (else from sequences) */
     uint32_t max_params;  /* of one statement */
     uint32_t insert_rows; /* rows of one VALUES list */
+    uint32_t update_rows; /* the same of an UPDATE; 0: row by row. Not with bulk_unnest */
     uint32_t copy_rows;   /* rows of one table from which COPY pays; 0: there is none */
     const char *
         transaction_id; /* statement that gives (and assigns) the open transaction's id; NULL: none */

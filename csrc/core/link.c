@@ -144,6 +144,7 @@ static void copy_back(hd_link *link) {
                      *theirs = &link->batch->statements[i];
         theirs->affected = mine->affected;
         theirs->last_id = mine->last_id;
+        theirs->besides = mine->besides;
         theirs->elapsed = mine->elapsed;
         theirs->sent = mine->sent;
     }

@@ -8,8 +8,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "base/process.h"
 #include "cursor.h"
 #include "rinse.h"
 
@@ -47,7 +47,7 @@ hd_pool *hd_pool_new(const hd_allocator *mem, const hd_driver *driver, const hd_
     pool->driver = driver;
     pool->limits = *limits;
     pool->references = 1;
-    pool->process = getpid();
+    pool->process = hd_process();
     if (copy_options(pool, options, count) != 0) {
         destroy(pool);
         hd_error_memory(err);
@@ -96,7 +96,7 @@ static void close_idle(hd_pool *pool) {
 /* In a child of the process that made the connections: they are not ours to speak on, and the parent's waiters are not
  * ours to serve. */
 void hd_pool_check_process(hd_pool *pool) {
-    pid_t process = getpid();
+    pid_t process = hd_process();
     if (process == pool->process) return;
     pool->process = process;
     for (hd_conn *conn; (conn = pop_idle(pool));) hd_pool_discard_conn(pool, conn);

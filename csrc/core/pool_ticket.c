@@ -4,8 +4,8 @@
 #include "pool_parts.h"
 
 #include <string.h>
-#include <unistd.h>
 
+#include "base/process.h"
 #include "rinse.h"
 
 /* ---- Queue and holders ---- */
@@ -73,7 +73,7 @@ static void free_place(hd_pool *pool) {
 void hd_ticket_init(hd_ticket *ticket, hd_pool *pool) {
     memset(ticket, 0, sizeof *ticket);
     ticket->pool = hd_pool_ref(pool);
-    ticket->process = getpid();
+    ticket->process = hd_process();
     hd_wake_init(&ticket->wake);
 }
 

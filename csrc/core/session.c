@@ -168,6 +168,10 @@ static uint32_t fresh_slot(hd_shelf *shelf) {
 }
 
 uint32_t hd_shelf_add(hd_shelf *shelf, hd_row_state state) {
+    if (shelf->count < shelf->capacity && !shelf->free_count && !shelf->session->undo.marks) {
+        shelf->rows[shelf->count] = (shelf_row){.state = (uint8_t)state};
+        return (uint32_t)shelf->count++;
+    }
     bool failed, journaled = journal(shelf, &failed);
     if (failed) return HD_NO_SLOT;
     uint32_t slot = fresh_slot(shelf);

@@ -28,6 +28,10 @@ local BLOCK = {}
 ---@type fun(): boolean
 wait.is_inner = function() return false end
 
+---Set by the scopes: a mark of the running coroutine, which is not to be written to.
+---@type fun(): table
+wait.mark_here = owner.new
+
 -- Links, and which coroutine made the fork that each is of.
 local makers = setmetatable({}, { __mode = "k" })
 
@@ -114,6 +118,17 @@ local function serve(link, context)
   return link:step()
 end
 
+-- Guards of waits that are over.
+local spare = {}
+
+local function take_guard(link)
+  local guard = spare[#spare]
+  if not guard then return core.guard(link) end
+  spare[#spare] = nil
+  guard:hold(link)
+  return guard
+end
+
 local function wait_once(link, context, fd, events, timeout)
   local queued = link:queued()
   -- A full pool is not the file's lock: others may give a connection back. In memory there is but one.
@@ -122,9 +137,10 @@ local function wait_once(link, context, fd, events, timeout)
   local adapter = adapter_here(link)
   if adapter then
     -- When this coroutine is never resumed, and collected, what it waits for is given up with it.
-    local guard = core.guard(link)
+    local guard = take_guard(link)
     local answer = pause(adapter, link, fd, events, timeout)
     guard:release()
+    spare[#spare + 1] = guard
     if answer ~= BLOCK then return link:step() end
   end
   if queued then return fail_queue(link, context) end
@@ -139,8 +155,9 @@ end
 
 -- What is marked is unmarked in here when all goes well, so that an error at whatever instruction finds it either way.
 local function carry(link, context, former, status, fd, events, timeout)
-  mark(link, owner.new())
-  waiting.own(link)
+  local here = wait.mark_here()
+  mark(link, here)
+  waiting.own(link, here.request)
   while status == WAIT or status == HOST do
     if status == WAIT then
       status, fd, events, timeout = wait_once(link, context, fd, events, timeout)

@@ -39,9 +39,9 @@ local function take(name)
 end
 
 local function recognise()
-  if loaded.ngx and in_nginx() then return take("openresty") end
-  if loaded.cqueues and in_cqueues() then return take("cqueues") end
-  if (loaded.luv or loaded.uv) and in_luv() then return take("luv") end
+  if in_nginx() then return take("openresty") end
+  if in_cqueues() then return take("cqueues") end
+  if in_luv() then return take("luv") end
   return nil
 end
 
@@ -49,7 +49,8 @@ end
 ---@return table|nil
 function waiting.here()
   if chosen ~= nil then return chosen or nil end
-  return recognise()
+  if loaded.ngx or loaded.cqueues or loaded.luv or loaded.uv then return recognise() end
+  return nil
 end
 
 ---Whether a scheduler was chosen, or has been seen, in this process: others run while somebody waits.
@@ -59,9 +60,11 @@ function waiting.is_scheduled()
 end
 
 ---Notes on whose behalf a link waits, or begins a transaction.
-function waiting.own(link)
+---@param link userdata
+---@param request? userdata where it is known already
+function waiting.own(link, request)
   local adapter = waiting.here()
-  if adapter and adapter.own then adapter.own(link) end
+  if adapter and adapter.own then adapter.own(link, request) end
 end
 
 ---Raises where no connection may be made.

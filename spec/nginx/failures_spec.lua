@@ -170,7 +170,7 @@ describe("nginx: failures:", function()
         for i, result in ipairs(http.wait(list)) do assert.equal(i < 3 and "done" or "1", result.body) end
     end)
 
-    it("too many timers that run: waits go on by themselves, and better ones follow", function()
+    it("waits take none of the timers that may run", function()
         start(nil, {
             http = "lua_max_running_timers 1;",
             locations = { ["/timer"] = [[
@@ -179,13 +179,6 @@ describe("nginx: failures:", function()
                 ngx.print "begun"]] },
         })
         assert.equal("begun", get "/timer")
-        local began = socket.gettime()
-        assert.equal("1", get "/one")
-        assert.is_true(socket.gettime() - began < 25)
         for _ = 1, 5 do assert.equal("1", get "/one") end
-        local ok, err = pcall(server.stop, server)
-        server = nil
-        assert.is_false(ok)
-        for line in err:gmatch "%[alert%][^\n]*" do assert.matches("lua_max_running_timers", line) end
     end)
 end)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "pin.h"
+#include "process.h"
 #include "wake.h"
 
 /* Looking up names runs plug-ins of the C library's, which are used to more than a thread of ours would need. */
@@ -64,7 +65,7 @@ hd_job *hd_job_start(void (*run)(void *), void (*free_data)(void *), void *data)
     job->run = run;
     job->free = free_data;
     job->data = data;
-    job->process = getpid();
+    job->process = hd_process();
     atomic_init(&job->done, false);
     atomic_init(&job->holders, 2);
     hd_wake_init(&job->wake);
@@ -88,7 +89,7 @@ bool hd_job_is_done(const hd_job *job) {
 
 void hd_job_release(hd_job *job) {
     if (!job) return;
-    if (job->process == getpid() || atomic_load(&job->holders) == 1) {
+    if (job->process == hd_process() || atomic_load(&job->holders) == 1) {
         let_go(job);
         return;
     }

@@ -125,6 +125,7 @@ static const hd_dialect dialect = {
     .row_sequence = true,
     .max_params = 32766,
     .insert_rows = 100,
+    .update_rows = 250,
 };
 
 const hd_driver hd_sqlite_driver = {

@@ -81,10 +81,11 @@ static int run_quiet(hd_sqlite_conn *conn, hd_statement *s, hd_sqlite_prepared *
         code = sqlite3_step(p->stmt);
         if (code != SQLITE_DONE) return code;
         sqlite3_reset(p->stmt);
-        int after = sqlite3_total_changes(db);
-        int touched = after != before ? sqlite3_changes(db) : 0;
-        before = after;
+        int made = sqlite3_total_changes(db) - before;
+        int touched = made ? sqlite3_changes(db) : 0;
+        before += made;
         s->affected += touched;
+        s->besides += made - touched;
         code = check_touched(conn, s, touched, err);
         if (code != SQLITE_OK) return code;
     }
@@ -306,7 +307,7 @@ hd_error_kind hd_sqlite_start(hd_conn *base, hd_statement *statements, uint32_t 
     leave_read_only(conn);
     for (uint32_t i = 0; i < count; i++) {
         statements[i].affected = -1;
-        statements[i].last_id = statements[i].elapsed = 0;
+        statements[i].last_id = statements[i].besides = statements[i].elapsed = 0;
         statements[i].sent = false;
     }
     conn->statements = statements;

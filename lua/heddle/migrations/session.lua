@@ -63,7 +63,7 @@ end
 ---@return table session
 function session.open(context)
   local self = setmetatable({ context = context, link = context:link() }, Session)
-  self.em = manager.new(context, { link = self.link })
+  self.em = manager.new(context, nil, self.link)
   local ok, err = pcall(set_up, self)
   if ok then ok, err = pcall(record.locate, self) end
   if not ok then
