@@ -6,6 +6,7 @@ local chance = require "spec.support.chance"
 local databases = require "spec.support.databases"
 local lane = require "heddle.flush.lane"
 local orm = require "heddle"
+local single = require "heddle.flush.single"
 
 local RUNS, STEPS = 60, 40
 
@@ -155,6 +156,22 @@ function steps.flush(random)
     end
 end
 
+-- One row by itself, which has the shortest way of all.
+function steps.alone(random)
+    local at, name, value = random(1000), choose(random)
+    local given = value(random)
+    return function(side)
+        local known = side.items[(at - 1) % math.max(#side.items, 1) + 1]
+        if side.busy or not known or not known.id then return end
+        local fork = side.instance.em:fork()
+        local e = fork:find_one(Item, known.id)
+        if not e then return end
+        side.items[#side.items + 1] = e
+        e[name] = own(given)
+        fork:flush()
+    end
+end
+
 function steps.begin(random)
     local em = random(2)
     return function(side)
@@ -196,8 +213,8 @@ function steps.clear(random)
     end
 end
 
-local frequent = { "create", "create", "change", "change", "change", "change", "flush", "flush", "flush", "inside",
-    "rename", "label", "begin", "commit", "rollback", "read", "clear" }
+local frequent = { "create", "create", "change", "change", "change", "change", "alone", "alone", "alone", "alone",
+    "flush", "flush", "flush", "inside", "rename", "label", "begin", "commit", "rollback", "read", "clear" }
 
 -- What has become of it ----------------------------------------------------------------------------------------
 
@@ -240,11 +257,16 @@ local function message(err) return (tostring(err.message):gsub("'/[^']*'", "the 
 
 databases.each(function(db)
     describe("the short way of a flush", function()
-        local short, taken, flushes
-        local flush = lane.flush
+        local short, taken, flushes, alone
+        local flush, flush_single = lane.flush, single.flush
 
         before_each(function()
-            taken, flushes = 0, 0
+            taken, flushes, alone = 0, 0, 0
+            single.flush = function(...)
+                local result = { flush_single(...) }
+                if result[1] then alone = alone + 1 end
+                return result[1], result[2], result[3]
+            end
             lane.flush = function(em)
                 if em.context_name == "long" then return false end
                 local result = { flush(em) }
@@ -255,7 +277,7 @@ databases.each(function(db)
         end)
 
         after_each(function()
-            lane.flush = flush
+            lane.flush, single.flush = flush, flush_single
             orm.close()
             db:close()
         end)
@@ -264,7 +286,7 @@ databases.each(function(db)
             local random = chance.generator(seed)
             short = open(db, "short")
             local long = open(db, "long")
-            local kind = random { "none", "quiet", "own", "far" }
+            local kind = random { "none", "none", "none", "quiet", "own", "far" }
             if kind ~= "none" then
                 hear(short, kind)
                 hear(long, kind)
@@ -300,6 +322,7 @@ databases.each(function(db)
                 db:close()
             end
             assert.is_true(taken > flushes / 4, ("%d of %d flushes"):format(taken, flushes))
+            assert.is_true(alone > flushes / 50, ("%d of %d flushes for one row"):format(alone, flushes))
         end)
     end)
 end)

@@ -249,6 +249,57 @@ databases.each(function(db)
             end)
         end
 
+        for _, fields in ipairs { "all columns", "some columns" } do
+            it("F1: what hooks changed in rows with " .. fields .. " goes back, nothing else is read", function()
+                for _, name in ipairs { "Ann", "Bob", "Cid" } do given(name) end
+                raw:exec "update users set data = '[1]'"
+                em:clear()
+                local some = fields == "some columns" and { "name", "data", "seen" } or nil
+                local users = em:find(User, {}, { order_by = { "name" }, fields = some })
+                local ann, bob, cid = users[1], users[2], users[3]
+                ann.name, ann.data[2] = "Ada", 2
+                bob.slug = "own"
+                local sent = 0
+                work.instance:on("query", function() sent = sent + 1 end)
+                on.before_update = function(e)
+                    e.slug, cid.name = "hooked", "hooked"
+                    if e == ann then ann.data[1], bob.slug = 9, "hooked" end
+                    if e == cid then error("no", 0) end
+                end
+                assert.is_false(pcall(em.flush, em))
+                assert.is_true(sent <= 2) -- of a transaction alone, if any
+                assert.same({ "Ada", nil, { 1, 2 } }, { ann.name, rawget(ann, "slug"), ann.data })
+                assert.same({ "Bob", "own", { 1 } }, { bob.name, bob.slug, bob.data })
+                assert.same({ "Cid", nil, { 1 } }, { cid.name, rawget(cid, "slug"), cid.data })
+                on = {}
+                em:flush()
+                local json = db.name == "postgres" and "data::text" or "json(data)"
+                assert.same({ { "Ada", false, "12" }, { "Bob", "own", "1" }, { "Cid", false, "1" } }, raw:rows(
+                    "select name, slug, replace(replace(replace(replace(" .. json ..
+                    ", '[', ''), ']', ''), ',', ''), ' ', '') from users order by name"))
+            end)
+        end
+
+        it("F1: so does what they changed in rows that they read in part themselves", function()
+            for _, name in ipairs { "a", "b" } do em:persist(Team { name = name }) end
+            em:flush()
+            em:clear()
+            local a, b = em:find_one(Team, { name = "a" }), nil
+            a.name = "own"
+            on.before_update = function(e)
+                if e == b then error("no", 0) end
+                b = em:find_one(Team, { name = "b" }, { fields = { "name" } })
+                a.slug, b.name = "hooked", "hooked"
+            end
+            local ok, err = pcall(em.flush, em)
+            assert.same({ false, "no" }, { ok, err })
+            assert.same({ "own", "b" }, { a.name, b.name })
+            assert.is_nil(a.slug)
+            on = {}
+            em:flush()
+            assert.same({ { "b", false }, { "own", false } }, raw:rows "select name, slug from teams order by name")
+        end)
+
         it("F1: what an after_* hook set is taken back too", function()
             local tag, fail = Tag { name = "x" }, true
             work.instance:on("after_create", function(e)

@@ -1,12 +1,15 @@
 /* The collector, while a result of many rows is built: what is made there is all alive, so that looking at it would be in
- * vain. It is stopped inside one call only, never across a wait, and put back whatever happens.
+ * vain. It rests inside one call only, never across a wait, and is put back whatever happens.
  *
- * Before Lua 5.4 a collector that goes on has forgotten what was made meanwhile, and works for what is made from then on:
- * a program that reads one large result after the other would grow and grow. So what is owed is noted, and the next large
- * result begins with the work for it, when most of it may be garbage already. */
+ * A collector that goes on has forgotten what was made meanwhile, and works for what is made from then on: a program that
+ * reads one large result after the other would grow and grow. So what is owed is noted, and the next large result begins
+ * with the work for it, when most of it may be garbage already.
+ *
+ * Stopped and started again, Lua 5.4's would begin a collection with the next thing that is made, however little there is
+ * to collect. So it is not stopped, but told that some is collected ahead, and afterwards that this was not so. */
 #include "hydrate.h"
 
-#if defined LUA_GCISRUNNING && LUA_VERSION_NUM < 504
+#if defined LUA_GCISRUNNING
 
 static char level_key,
     owed_key; /* in the registry: how much there was behind the last result, what is owed; KB */
@@ -40,29 +43,42 @@ static void owe(lua_State *L) {
     set(L, &level_key, now);
 }
 
-#elif defined LUA_GCISRUNNING
+#if LUA_VERSION_NUM == 504
 
-static void pay(lua_State *L) {
-    (void)L;
+enum { AHEAD = 1 << 20 }; /* KB */
+
+static void rest(lua_State *L) {
+    lua_gc(L, LUA_GCSTEP, -AHEAD);
 }
 
-static void owe(lua_State *L) {
-    (void)L;
+/* What was made meanwhile is owed, not due: it is left out of what is to be collected. */
+static void go_on(lua_State *L) {
+    int made = lua_gc(L, LUA_GCCOUNT, 0) - get(L, &level_key);
+    if (made < 0 || made >= AHEAD) made = 0; /* it has collected all the same */
+    lua_gc(L, LUA_GCSTEP, AHEAD - made);
+}
+
+#else
+
+static void rest(lua_State *L) {
+    lua_gc(L, LUA_GCSTOP, 0);
+}
+
+static void go_on(lua_State *L) {
+    lua_gc(L, LUA_GCRESTART, 0);
 }
 
 #endif
 
-#ifdef LUA_GCISRUNNING
-
 static bool stop_collector(lua_State *L) {
     if (!lua_gc(L, LUA_GCISRUNNING, 0)) return false;
     pay(L);
-    lua_gc(L, LUA_GCSTOP, 0);
+    rest(L);
     return true;
 }
 
 static void restart_collector(lua_State *L) {
-    lua_gc(L, LUA_GCRESTART, 0);
+    go_on(L);
     owe(L);
 }
 

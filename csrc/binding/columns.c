@@ -1,6 +1,7 @@
 /* Columns as the host describes them: a mapping's column, or a descriptor of a parameter (see docs/architecture.md), read
  * into what the binding and the core need. */
 #include "binding.h"
+#include "quick_value.h"
 
 #include <string.h>
 
@@ -109,4 +110,5 @@ void hdl_column_read(lua_State *L, int index, hd_arena *arena, hdl_column *colum
     column->emptied = flag_field(L, index, "emptied");
     column->converts = flag_field(L, index, "converts") || flag_field(L, index, "at");
     column->finite = column->plus_zero = flag_field(L, index, "sqlite");
+    column->quick = (uint8_t)(column->converts ? HDL_QUICK_NONE : hdl_quick_of(column));
 }

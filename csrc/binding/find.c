@@ -1,9 +1,8 @@
 /* One row by its key: the query, its parameter, the row and its instance in one call, where the general way makes lists
- * of all of them. Nothing that waits is waited for in here: the host carries the operation on and comes back for the
- * row. */
+ * of all of them. What waits for longer than a moment the host carries on, and comes back for the row. */
 #include "hydrate.h"
 
-enum { LINK = 1, QUERY, HYDRATOR, STATE, KEY };
+enum { LINK = 1, QUERY, HYDRATOR, STATE, KEY, MAY_BLOCK };
 
 /* The key goes into the link's arena. False: its column refuses it. */
 static bool take_key(lua_State *L, hd_link *link, hdl_query *query, hd_value *key) {
@@ -79,12 +78,12 @@ static int finish(lua_State *L, hd_link *link, hd_step step, hd_wait *wait) {
     return 3 + count - 1;
 }
 
-/* core.find(link, query, hydrator, state, key) -> nothing when that key is managed already or cannot be one; else as
- * core.found */
+/* core.find(link, query, hydrator, state, key, may_block) -> nothing when that key is managed already or cannot be one;
+ * else as core.found. `may_block`: a wait for the database may be waited for in here. */
 static int find(lua_State *L) {
     hd_value *key;
     hd_wait wait = {-1, 0, HD_NEVER};
-    lua_settop(L, KEY);
+    lua_settop(L, MAY_BLOCK);
     hd_link *link = hdl_check_link(L, LINK);
     hdl_query *query = hdl_check_query(L, QUERY);
     hdl_link_ready(link);
@@ -97,13 +96,15 @@ static int find(lua_State *L) {
     if (!take_key(L, link, query, key) || hd_shelf_find(shelf->shelf, key) != HD_NO_SLOT) return 0;
     start(L, link, query, key);
     hd_step step = hdl_step(link, &wait);
+    if (step == HD_WAIT && wait.fd >= 0 && lua_toboolean(L, MAY_BLOCK))
+        step = hdl_block(link, &wait);
     return finish(L, link, step, &wait);
 }
 
 /* core.found(link, nil, hydrator, state) -> status, instance, late, fd, events, seconds. The row stands ready. */
 static int found(lua_State *L) {
     hd_wait wait = {-1, 0, HD_NEVER};
-    lua_settop(L, KEY);
+    lua_settop(L, MAY_BLOCK);
     return finish(L, hdl_check_link(L, LINK), HD_ROW, &wait);
 }
 

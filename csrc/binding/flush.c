@@ -48,6 +48,17 @@ void hdl_push_property(lua_State *L, const hdl_entity *entity, int column) {
                     entity->core.columns[column].property_len);
 }
 
+void hdl_push_property_names(lua_State *L, int flush, const hdl_entity *entity) {
+    int first = lua_gettop(L) + 1;
+    lua_getuservalue(L, flush);
+    lua_rawgeti(L, -1, 1);
+    hdl_push_names(L, entity);
+    lua_replace(L, first);
+    for (int c = 1; c < entity->core.column_count; c++) lua_rawgeti(L, first, c + 1);
+    lua_rawgeti(L, first, 1);
+    lua_replace(L, first);
+}
+
 int hdl_push_change(lua_State *L, const hd_change *change) {
     lua_pushinteger(L, (lua_Integer)change->index + 1);
     return 1;
@@ -236,6 +247,7 @@ void hdl_open_flush(lua_State *L) {
     hdl_new_class(L, HDL_FLUSH, methods, flush_free);
     hdl_add_methods(L, HDL_FLUSH, hdl_flush_gather_methods);
     hdl_add_methods(L, HDL_FLUSH, hdl_flush_lane_methods);
+    hdl_add_methods(L, HDL_FLUSH, hdl_flush_new_methods);
     hdl_add_methods(L, HDL_FLUSH, hdl_flush_apply_methods);
     luaL_setfuncs(L, functions, 0);
 }

@@ -49,7 +49,15 @@ static void prepare_apply(lua_State *L, apply *a) {
     a->names = 10;
     lua_settop(L, 9);
     luaL_checkstack(L, a->entity->core.column_count + 20, "apply");
-    for (int c = 0; c < a->entity->core.column_count; c++) hdl_push_property(L, a->entity, c);
+    hdl_push_property_names(L, 1, a->entity);
+}
+
+void hdl_need_block(lua_State *L, int blocks, hdl_place place, int columns) {
+    if (hdl_rawgeti(L, blocks, place.block) == LUA_TTABLE) return;
+    lua_pop(L, 1);
+    lua_createtable(L, place.rows * columns, 0);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, blocks, place.block);
 }
 
 static void enter_row(apply *a, uint32_t slot) {
@@ -60,12 +68,7 @@ static void enter_row(apply *a, uint32_t slot) {
     a->kind = hdl_kind_of(L, a->entity, a->instance);
     a->base = place.base;
     if (place.block == a->block_number) return;
-    if (hdl_rawgeti(L, a->blocks, place.block) != LUA_TTABLE) {
-        lua_pop(L, 1);
-        lua_createtable(L, place.rows * a->entity->core.column_count, 0);
-        lua_pushvalue(L, -1);
-        lua_rawseti(L, a->blocks, place.block);
-    }
+    hdl_need_block(L, a->blocks, place, a->entity->core.column_count);
     lua_replace(L, a->block);
     a->block_number = place.block;
 }
@@ -159,7 +162,7 @@ static void settle_column(apply *a, int c) {
 /* What the program gave and does not get back: an expression, or a new row's version in a row switch. */
 static void note_overruled(apply *a, const hd_change *change, int c) {
     bool expressed = change->expressions && change->expressions[c];
-    if (change->op != HD_INSERT && !expressed) return;
+    if (!expressed && (change->op != HD_INSERT || !change->twin)) return;
     lua_State *L = a->L;
     push_current(a, c);
     bool given = !lua_isnil(L, -1);
@@ -242,12 +245,20 @@ static bool keep_column(apply *a, const hd_change *change, int c) {
     return false;
 }
 
+/* A flush that failed may have left something there (flush_new.c). */
+static void forget_snapshot(apply *a, int column) {
+    lua_pushnil(a->L);
+    lua_rawseti(a->L, a->block, a->base + column + 1);
+}
+
 static void apply_columns(apply *a, const hd_change *change) {
     for (int c = 0; c < a->entity->core.column_count; c++) {
+        if (change->set[c].flags & HDL_KEPT) continue;
         bool written = hdl_is_written(&change->set[c]);
         if (!hdl_owns(a->kind, c)) continue;
         if (written && keep_column(a, change, c)) continue;
         if (written) apply_column(a, change, c);
+        if (!written && change->op == HD_INSERT) forget_snapshot(a, c);
         bool settled = !written && (change->flags & HD_CHANGE_SETTLED);
         if (!settled && (!written || !change->came[c])) settle_column(a, c);
     }
@@ -290,23 +301,36 @@ static void apply_key(apply *a, const hd_change *change) {
         luaL_error(a->L, "not enough memory");
 }
 
+static void apply_changes(lua_State *L, apply *a) {
+    prepare_apply(L, a);
+    give_keys_up(a);
+    for (uint32_t i = 0; i < hd_flush_count(a->f->flush); i++) {
+        const hd_change *change = hd_flush_change(a->f->flush, i);
+        if (!is_applied(a, change)) continue;
+        enter_row(a, change->slot);
+        apply_columns(a, change);
+        apply_key(a, change);
+        if (change->op == HD_INSERT &&
+            hd_shelf_set_state(a->shelf, change->slot, HD_ROW_MANAGED) != 0)
+            luaL_error(L, "not enough memory");
+    }
+}
+
 /* flush:apply(id, state): keys, versions, defaults and normal forms go into the entity's instances and
  * snapshots. */
 static int flush_apply(lua_State *L) {
     apply a;
-    prepare_apply(L, &a);
-    give_keys_up(&a);
-    for (uint32_t i = 0; i < hd_flush_count(a.f->flush); i++) {
-        const hd_change *change = hd_flush_change(a.f->flush, i);
-        if (!is_applied(&a, change)) continue;
-        enter_row(&a, change->slot);
-        apply_columns(&a, change);
-        apply_key(&a, change);
-        if (change->op == HD_INSERT &&
-            hd_shelf_set_state(a.shelf, change->slot, HD_ROW_MANAGED) != 0)
-            return luaL_error(L, "not enough memory");
-    }
+    apply_changes(L, &a);
     return 0;
+}
+
+void hdl_flush_apply_for_good(lua_State *L) {
+    apply a;
+    apply_changes(L, &a);
+    if (a.normal_count == 0) return;
+    lua_getuservalue(L, 1);
+    lua_pushnil(L);
+    lua_setfield(L, -2, "normal");
 }
 
 /* flush:settle(id, state, slot): a row without a change gets the forms that a read would give. */

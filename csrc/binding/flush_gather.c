@@ -354,6 +354,10 @@ static bool is_missing(const hd_change *change, int c, const hdl_kind *kind) {
     return change->op == HD_INSERT && change->set[c].kind == HD_DEFAULT && !(flags & filled);
 }
 
+bool hdl_lacks(const hd_change *change, int column) {
+    return is_missing(change, column, NULL);
+}
+
 /* The kind of a change's row; `kinds` is their list on the stack, or nil. */
 static const hdl_kind *noted_kind(lua_State *L, int kinds, const hdl_flush *f,
                                   const hd_change *change) {

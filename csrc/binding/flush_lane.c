@@ -1,10 +1,14 @@
-/* The short way of a flush: rows that hold nothing but raw values become changes in bulk, a shelf at a call. The host has
- * seen to it that there are no overlays, no kinds and nothing that it would have to convert; what a row is to the database
- * is decided as in flush_gather.c. `state` is the host's table of one shelf. */
-#include "flush_rooms.h"
+/* The short way of a flush for changed rows (flush_new.c has that of new ones): rows that hold nothing but raw values
+ * become changes in bulk, a shelf at a call. The host has seen to it that there are no overlays, no kinds and nothing that
+ * it would have to convert; what a row is to the database is decided as in flush_gather.c. `state` is the host's table of
+ * one shelf. */
+#include <math.h>
 
-/* Fixed places; from NAMES on stand the properties' names, a column each. */
-enum { FLUSH = 1, ID, STATE, SLOTS, INSTANCES, BLOCKS, NAMES };
+#include "flush_rooms.h"
+#include "quick_value.h"
+
+/* Fixed places (what a function does not take is nil); from NAMES on stand the properties' names, a column each. */
+enum { FLUSH = 1, ID, STATE, SLOTS, LINK, MAY_BLOCK, INSTANCES, BLOCKS, NAMES };
 
 typedef struct lane {
     lua_State *L;
@@ -23,13 +27,13 @@ static void enter(lua_State *L, lane *l) {
     l->columns = l->entity->core.column_count;
     l->block_number = 0;
     luaL_checkstack(L, l->columns + 20, "flush");
-    lua_settop(L, SLOTS);
+    lua_settop(L, MAY_BLOCK);
     hdl_getfield(L, STATE, "shelf");
     l->shelf = hdl_check_shelf(L, -1)->shelf;
     lua_pop(L, 1); /* the state keeps it */
     hdl_getfield(L, STATE, "instances");
     hdl_getfield(L, STATE, "blocks");
-    for (int c = 0; c < l->columns; c++) hdl_push_property(L, l->entity, c);
+    hdl_push_property_names(L, FLUSH, l->entity);
     lua_settop(L, NAMES + l->columns + 1);
     l->instance = NAMES + l->columns;
     l->block = l->instance + 1;
@@ -63,57 +67,28 @@ static hd_change *add(lane *l, hd_change_op op, uint32_t slot) {
 /* The value on top of the stack, which stays there. */
 static void convert(lane *l, int column, hd_value *out) {
     hd_error err;
-    hd_error_init(&err, &hd_allocator_libc);
     const hdl_column *c = &l->entity->columns[column];
-    if (hdl_to_value(l->L, -1, c, hd_flush_arena(l->f->flush), out, &err) != HD_OK)
+    hd_arena *arena = hd_flush_arena(l->f->flush);
+    if (hdl_take_quickly(l->L, lua_type(l->L, -1), c, arena, out)) return;
+    hd_error_init(&err, &hd_allocator_libc);
+    if (hdl_to_value(l->L, -1, c, arena, out, &err) != HD_OK)
         hdl_raise_value(l->L, &err, l->entity->core.name, c->core->property);
 }
 
-static void convert_snapshot(lane *l, int column, hd_value *out) {
+/* The same of a snapshot. */
+static void convert_old(lane *l, int column, hd_value *out) {
     hd_error err;
+    const hdl_column *c = &l->entity->columns[column];
+    hd_arena *arena = hd_flush_arena(l->f->flush);
+    if (hdl_take_quickly(l->L, lua_type(l->L, -1), c, arena, out)) return;
     hd_error_init(&err, &hd_allocator_libc);
+    if (hdl_from_snapshot(l->L, -1, c, arena, out, &err) != HD_OK) hdl_raise(l->L, &err);
+}
+
+static void convert_snapshot(lane *l, int column, hd_value *out) {
     lua_rawgeti(l->L, l->block, l->base + column + 1);
-    if (hdl_from_snapshot(l->L, -1, &l->entity->columns[column], hd_flush_arena(l->f->flush), out,
-                          &err) != HD_OK)
-        hdl_raise(l->L, &err);
+    convert_old(l, column, out);
     lua_pop(l->L, 1);
-}
-
-/* ---- New rows ---- */
-
-static void insert_row(lane *l, uint32_t slot) {
-    lua_State *L = l->L;
-    hd_change *change = add(l, HD_INSERT, slot);
-    enter_row(l, slot);
-    for (int c = 0; c < l->columns; c++) {
-        const hdl_column *column = &l->entity->columns[c];
-        if (column->core->flags & HD_COL_GENERATED) continue;
-        hd_value *set = &change->set[c];
-        if (column->raw) {
-            push_current(l, c);
-            if (hdl_is_expression(L, -1))
-                hdl_express(L, FLUSH, change, c);
-            else if (!lua_isnil(L, -1))
-                convert(l, c, set);
-            lua_pop(L, 1);
-        }
-        if (set->kind == HD_DEFAULT && column->emptied) {
-            *set = hd_null();
-            set->type = column->core->type;
-        }
-    }
-    hdl_fill_relations(change);
-}
-
-/* flush:inserts(id, state): every new row of a shelf, in the order of their slots. */
-static int flush_inserts(lua_State *L) {
-    lane l;
-    enter(L, &l);
-    uint32_t count = hd_shelf_count(l.shelf);
-    for (uint32_t slot = 0; slot < count; slot++) {
-        if (hd_shelf_state(l.shelf, slot) == HD_ROW_NEW) insert_row(&l, slot);
-    }
-    return 0;
 }
 
 /* ---- Changed rows ---- */
@@ -138,7 +113,9 @@ static void take_difference(lane *l, difference *d, int column) {
         return;
     }
     convert(l, column, &set);
-    convert_snapshot(l, column, &old);
+    lua_pushvalue(l->L, -2);
+    convert_old(l, column, &old);
+    lua_pop(l->L, 1);
     if (hd_value_equal(&set, &old)) {
         d->in_form = true;
         return;
@@ -148,19 +125,38 @@ static void take_difference(lane *l, difference *d, int column) {
     d->change->old[column] = old;
 }
 
+typedef enum likeness { SAME, OTHER_IN_FORM, OTHER } likeness;
+
+/* The two topmost values, neither of which is a table's. */
+static likeness compare_plain(lua_State *L) {
+    if (lua_type(L, -1) != LUA_TNUMBER || lua_type(L, -2) != LUA_TNUMBER)
+        return lua_rawequal(L, -1, -2) ? SAME : OTHER;
+#if !HDL_DOUBLES
+    bool whole = lua_isinteger(L, -1);
+    if (whole != lua_isinteger(L, -2)) return lua_rawequal(L, -1, -2) ? OTHER_IN_FORM : OTHER;
+    if (whole) return lua_tointeger(L, -1) == lua_tointeger(L, -2) ? SAME : OTHER;
+#endif
+    double now = lua_tonumber(L, -1), before = lua_tonumber(L, -2);
+    if (now != before) return OTHER;
+    return !signbit(now) == !signbit(before) ? SAME : OTHER_IN_FORM;
+}
+
+static likeness compare_mutable(lua_State *L) {
+    bool same = !hdl_is_expression(L, -1) && hdl_same_image(L, lua_gettop(L), lua_gettop(L) - 1);
+    if (!same) return OTHER;
+    bool is_number = lua_type(L, -1) == LUA_TNUMBER;
+    return is_number && !hdl_is_identical(L, -1, -2) ? OTHER_IN_FORM : SAME;
+}
+
 static void compare(lane *l, difference *d, int column) {
     lua_State *L = l->L;
     const hdl_column *c = &l->entity->columns[column];
     if (!c->raw || (c->core->flags & (HD_COL_GENERATED | HD_COL_VERSION))) return;
     lua_rawgeti(L, l->block, l->base + column + 1);
     push_current(l, column);
-    bool same = hdl_is_mutable(c) ? !hdl_is_expression(L, -1) &&
-                                        hdl_same_image(L, lua_gettop(L), lua_gettop(L) - 1)
-                                  : lua_rawequal(L, -1, -2);
-    if (!same)
-        take_difference(l, d, column);
-    else if (lua_type(L, -1) == LUA_TNUMBER && !hdl_is_identical(L, -1, -2))
-        d->in_form = true;
+    likeness how = hdl_is_mutable(c) ? compare_mutable(L) : compare_plain(L);
+    if (how == OTHER) take_difference(l, d, column);
+    if (how == OTHER_IN_FORM) d->in_form = true;
     lua_pop(L, 2);
 }
 
@@ -218,5 +214,75 @@ static int flush_updates(lua_State *L) {
     return 2;
 }
 
+/* ---- One changed row, from its values to the database and back ---- */
+
+/* The flush holds the change of one row that is written by a single statement, which is given. NULL: it takes the way of
+ * all others, which says what is wrong with it. */
+static const hd_batch *plan_row(lane *l, uint32_t slot) {
+    hd_error err;
+    difference d = {NULL, slot, false};
+    hd_flush *flush = l->f->flush;
+    enter_row(l, slot);
+    enter_block(l, slot);
+    for (int c = 0; c < l->columns; c++) {
+        compare(l, &d, c);
+        if (d.change && (d.change->expressions || hdl_lacks(d.change, c))) return NULL;
+    }
+    if (!d.change || !fill_old(l, d.change)) return NULL;
+    if (!d.in_form) d.change->flags |= HD_CHANGE_SETTLED;
+    hd_error_init(&err, &hd_allocator_libc);
+    const hd_batch *batch = NULL;
+    if (hd_flush_plan(flush, &err) == HD_OK && hd_flush_is_bare(flush))
+        batch = hd_flush_body(flush, &err);
+    hd_error_clear(&err);
+    return batch;
+}
+
+/* The statement has run. What it wrote becomes the snapshot; nothing is left on the stack. False: it reached no row. */
+static bool conclude_row(lua_State *L, hd_flush *flush) {
+    hd_error err;
+    hd_error_init(&err, &hd_allocator_libc);
+    bool reached = hd_flush_check(flush, &err) == HD_OK;
+    hd_error_clear(&err);
+    if (reached) hdl_flush_apply_for_good(L);
+    return reached;
+}
+
+/* Does the row's version tell the time? */
+static bool has_clock(const hd_entity *entity) {
+    return entity->version >= 0 && entity->columns[entity->version].type == HD_T_TIMESTAMP;
+}
+
+/* flush:row(id, state, slot, link, may_block) -> step, when the row's statement was started: nothing in memory has
+ * changed before flush:concluded says that it has been written; true, when that was done at once; nothing: it is not
+ * for this way. A flush is good for many rows, one after the other. */
+static int flush_row(lua_State *L) {
+    lane l;
+    hd_wait wait = {-1, 0, HD_NEVER};
+    hd_flush *flush = hdl_check_flush(L, FLUSH)->flush;
+    hd_link *link = hdl_check_link(L, LINK);
+    uint32_t slot = (uint32_t)luaL_checkinteger(L, SLOTS) - 1;
+    hdl_link_ready(link);
+    if (!link->mem || link->state != HD_LINK_IDLE || link->over || link->depth) return 0;
+    enter(L, &l);
+    hd_flush_reset(flush, has_clock(&l.entity->core) ? hdl_now() : 0);
+    const hd_batch *batch = plan_row(&l, slot);
+    if (!batch) return 0;
+    hdl_pin(L, LINK, FLUSH);
+    if (hd_link_run(link, batch, HD_RUN_XID, HD_NEVER) != HD_OK) return 0;
+    hd_step step = hdl_step(link, &wait);
+    if (step == HD_WAIT && wait.fd >= 0 && lua_toboolean(L, MAY_BLOCK))
+        step = hdl_block(link, &wait);
+    if (step != HD_DONE || !conclude_row(L, flush)) return hdl_push_step(L, step, &wait);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* flush:concluded(id, state): whether the statement of flush:row reached its row, which is up to date then. */
+static int flush_concluded(lua_State *L) {
+    lua_pushboolean(L, conclude_row(L, hdl_check_flush(L, FLUSH)->flush));
+    return 1;
+}
+
 const luaL_Reg hdl_flush_lane_methods[] = {
-    {"inserts", flush_inserts}, {"updates", flush_updates}, {NULL, NULL}};
+    {"updates", flush_updates}, {"row", flush_row}, {"concluded", flush_concluded}, {NULL, NULL}};

@@ -66,7 +66,7 @@ static void fill(run *r, const hd_value *values, int before) {
         const hdl_column *column = &h->entity->columns[h->columns[i]];
         if (column->raw) lua_pushvalue(L, AT(NAMES) + (int)i);
         hdl_push_value(L, &values[i], column);
-        hdl_take_snapshot(L, column, AT(BLOCK), before + h->columns[i]);
+        hdl_take_snapshot(L, &values[i], column, AT(BLOCK), before + h->columns[i]);
         if (column->raw)
             lua_rawset(L, -3);
         else
@@ -133,6 +133,7 @@ static inline uint32_t push_row(run *r, const hd_value *values) {
     bool is_new;
     if (r->has_kinds && !enter_kind(r, values)) return HD_NO_SLOT;
     uint32_t slot = enter_key(r, values, &is_new);
+    r->fresh = is_new;
     if (!is_new) {
         hdl_push_known(r, values, slot);
         return slot;

@@ -21,6 +21,7 @@ typedef struct hdl_run {
     int *late_count;    /* runs may share a list */
     hdl_places *places; /* take what the host's table of slots would; NULL: that does */
     int others;         /* how many values are in the list at OTHERS */
+    bool fresh;         /* the last row was not managed before */
     bool has_overlay, has_marks, has_loads, has_kinds;
 } hdl_run;
 

@@ -105,7 +105,7 @@ static void refresh(run *r, const hd_value *value, uint32_t i, int at) {
     const hdl_column *column = column_of(r, i);
     lua_pushvalue(L, AT(NAMES) + (int)i);
     hdl_push_value(L, value, column);
-    hdl_take_snapshot(L, column, AT(BLOCK), at);
+    hdl_take_snapshot(L, value, column, AT(BLOCK), at);
     if (column->raw)
         lua_rawset(L, -3);
     else

@@ -29,10 +29,11 @@ enum {
  * (from 1) to find it in there. */
 int hdl_enter_block(hdl_run *r, uint32_t slot);
 
-/* The value on top also becomes the snapshot at `at` in a block. */
-static inline void hdl_take_snapshot(lua_State *L, const hdl_column *column, int block, int at) {
+/* The value on top, made of a row's, also becomes the snapshot at `at` in a block. */
+static inline void hdl_take_snapshot(lua_State *L, const hd_value *value, const hdl_column *column,
+                                     int block, int at) {
     if (hdl_is_mutable(column))
-        hdl_push_image(L, -1);
+        hdl_push_image_of(L, -1, value, column);
     else
         lua_pushvalue(L, -1);
     lua_rawseti(L, block, at);

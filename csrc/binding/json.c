@@ -9,23 +9,28 @@
 #include "base/json.h"
 #include "base/text.h"
 
-#define ARRAY_MARK "heddle.array"
+/* By its text the mark is found from Lua (array.lua), by its address in here. */
+static const char ARRAY_MARK[] = "heddle.array";
 
 void hdl_mark_array(lua_State *L) {
-    luaL_getmetatable(L, ARRAY_MARK);
-    if (lua_isnil(L, -1)) {
-        lua_pop(L, 1);
-        luaL_newmetatable(L, ARRAY_MARK);
-    }
+    hdl_push_registered(L, ARRAY_MARK);
     lua_setmetatable(L, -2);
 }
 
 bool hdl_is_array(lua_State *L, int index) {
     if (!lua_getmetatable(L, index)) return false;
-    luaL_getmetatable(L, ARRAY_MARK);
+    hdl_push_registered(L, ARRAY_MARK);
     bool same = lua_rawequal(L, -1, -2);
     lua_pop(L, 2);
     return same;
+}
+
+static void make_array_mark(lua_State *L) {
+    luaL_newmetatable(L, ARRAY_MARK);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)ARRAY_MARK);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+    lua_pop(L, 1);
 }
 
 /* ---- Encoding ---- */
@@ -334,5 +339,6 @@ static const luaL_Reg functions[] = {{"encode", encode},         {"decode", deco
                                      {"from_image", from_image}, {NULL, NULL}};
 
 void hdl_open_values(lua_State *L) {
+    make_array_mark(L);
     luaL_setfuncs(L, functions, 0);
 }

@@ -310,6 +310,25 @@ static void mark_referenced(hdl_model *model, const hd_foreign_key *key) {
     }
 }
 
+/* Into the user value: the names of the entity's properties, by column, so that nobody has to intern them again. */
+static void keep_names(lua_State *L, int model, const hd_entity *entity) {
+    lua_getuservalue(L, model);
+    lua_createtable(L, entity->column_count, 0);
+    for (int c = 0; c < entity->column_count; c++) {
+        lua_pushlstring(L, entity->columns[c].property, entity->columns[c].property_len);
+        lua_rawseti(L, -2, c + 1);
+    }
+    lua_rawseti(L, -2, (int)entity->id + 1);
+    lua_pop(L, 1);
+}
+
+void hdl_push_names(lua_State *L, const hdl_entity *entity) {
+    lua_getuservalue(L, -1);
+    lua_rawgeti(L, -1, (int)entity->core.id + 1);
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+}
+
 /* core.model(driver, mappings) */
 static int model_new(lua_State *L) {
     luaL_checktype(L, 1, LUA_TLIGHTUSERDATA);
@@ -326,6 +345,7 @@ static int model_new(lua_State *L) {
         lua_rawgeti(L, 2, (int)i + 1);
         read_entity(L, model, lua_gettop(L), &model->entities[i], i);
         lua_pop(L, 1);
+        keep_names(L, 3, &model->entities[i].core);
     }
     for (uint32_t i = 0; i < count; i++) {
         const hd_entity *core = &model->entities[i].core;

@@ -199,18 +199,39 @@ void hdl_push_image(lua_State *L, int index) {
     lua_remove(L, -2);
 }
 
-bool hdl_same_image(lua_State *L, int index, int image) {
-    size_t len;
-    if (lua_isnil(L, index) || lua_type(L, image) != LUA_TSTRING)
-        return lua_isnil(L, index) && lua_isnil(L, image);
-    const char *bytes = lua_tolstring(L, image, &len);
+void hdl_push_image_of(lua_State *L, int index, const hd_value *value, const hdl_column *column) {
+    hd_hash128 hash;
+    luaL_Buffer image;
+    if (value->kind != HD_JSON || column->core->type != HD_T_JSON ||
+        !hdl_json_digest(L, index, &hash)) {
+        hdl_push_image(L, index);
+        return;
+    }
+    luaL_buffinit(L, &image);
+    luaL_addlstring(&image, (const char *)&hash, sizeof hash);
+    luaL_addlstring(&image, value->as.p, value->len);
+    luaL_pushresult(&image);
+}
+
+/* Long to tell: what a digest does not say. */
+static bool is_encoded_as(lua_State *L, int index, const char *image) {
     hd_hash128 hash;
     hd_buffer text;
     hd_buffer_init(&text, &hd_allocator_libc);
-    bool same = len >= sizeof hash && image_of(L, index, &text, &hash) &&
-                memcmp(bytes, &hash, sizeof hash) == 0;
+    bool same = image_of(L, index, &text, &hash) && memcmp(image, &hash, sizeof hash) == 0;
     hd_buffer_free(&text);
     return same;
+}
+
+bool hdl_same_image(lua_State *L, int index, int image) {
+    size_t len;
+    hd_hash128 hash;
+    if (lua_isnil(L, index) || lua_type(L, image) != LUA_TSTRING)
+        return lua_isnil(L, index) && lua_isnil(L, image);
+    const char *bytes = lua_tolstring(L, image, &len);
+    if (len < sizeof hash) return false;
+    if (hdl_json_digest(L, index, &hash)) return memcmp(bytes, &hash, sizeof hash) == 0;
+    return is_encoded_as(L, index, bytes);
 }
 
 void hdl_push_from_image(lua_State *L, int image, const hdl_column *column) {

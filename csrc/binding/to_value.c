@@ -426,16 +426,17 @@ hd_error_kind hdl_from_snapshot(lua_State *L, int index, const hdl_column *colum
         if (!image || len < sizeof(hd_hash128)) return HD_OK;
         return keep_bytes(&c, HD_JSON, image + sizeof(hd_hash128), len - sizeof(hd_hash128));
     }
-    if (hdl_is_mutable(column))
+    int top = lua_gettop(L);
+    if (hdl_is_mutable(column)) {
         hdl_push_from_image(L, index, column);
-    else
-        lua_pushvalue(L, index);
-    hd_error_kind kind = hdl_to_value(L, -1, column, arena, out, err);
+        index = top + 1;
+    }
+    hd_error_kind kind = hdl_to_value(L, index, column, arena, out, err);
     if (kind == HD_E_VALIDATION) {
         hd_error_clear(err);
-        kind = hdl_to_natural(L, -1, arena, out, err);
+        kind = hdl_to_natural(L, index, arena, out, err);
         out->type = column->core->type;
     }
-    lua_pop(L, 1);
+    if (index > top) lua_pop(L, 1);
     return kind;
 }

@@ -100,6 +100,8 @@ struct hd_entity {
     bool check_rows;          /* false: triggers may swallow rows, counts are not checked */
     bool autoincrement;       /* SQLite: the table has AUTOINCREMENT, sqlite_sequence knows it */
     bool uncopied;            /* learned: its rows are not to be sent by COPY */
+    bool sends_keys;          /* learned: its keys are not to be left to SQLite's counting */
+    bool steps_rows;          /* learned: updates of its rows do not go in blocks */
     hd_key_source key_source; /* learned: SEQUENCE may become RETURNING */
 };
 

@@ -21,6 +21,16 @@ hd_flush *hd_flush_new(const hd_allocator *mem, const hd_flush_options *options)
     return flush;
 }
 
+void hd_flush_reset(hd_flush *flush, int64_t now) {
+    hd_arena_reset(&flush->work);
+    hd_arena_reset(&flush->arena);
+    flush->options.now = now;
+    flush->count = 0;
+    flush->write_count = 0;
+    flush->stage = HD_FLUSH_GATHERED;
+    flush->singly = false;
+}
+
 void hd_flush_free(hd_flush *flush) {
     if (!flush) return;
     hd_arena_free(&flush->work);
@@ -33,24 +43,40 @@ hd_arena *hd_flush_arena(hd_flush *flush) {
     return &flush->arena;
 }
 
-static hd_value *new_row(hd_flush *flush, uint16_t columns, hd_kind kind) {
-    hd_value *row = hd_arena_zero(&flush->arena, columns * sizeof(hd_value));
-    for (uint16_t c = 0; row && kind && c < columns; c++) row[c].kind = (uint8_t)kind;
-    return row;
+static void fill_row(hd_value *row, uint16_t columns, hd_kind kind) {
+    for (uint16_t c = 0; kind && c < columns; c++) row[c].kind = (uint8_t)kind;
+}
+
+/* Zeros, with its arrays behind it. */
+static hd_change *new_change(hd_arena *arena, hd_change_op op, uint16_t columns) {
+    size_t row = columns * sizeof(hd_value), rows = op == HD_UPDATE ? 2 : 1;
+    hd_change *change = hd_arena_zero(arena, sizeof *change + rows * row + columns);
+    if (!change) return NULL;
+    hd_value *next = (hd_value *)(change + 1);
+    if (op != HD_INSERT) {
+        change->old = next;
+        fill_row(next, columns, HD_NULL);
+        next += columns;
+    }
+    if (op != HD_DELETE) {
+        change->set = next;
+        fill_row(next, columns, HD_DEFAULT);
+        next += columns;
+    }
+    change->came = (uint8_t *)next;
+    return change;
 }
 
 hd_change *hd_flush_add(hd_flush *flush, hd_change_op op, hd_entity *entity, uint32_t slot) {
-    uint16_t columns = entity->column_count;
-    hd_change *change = hd_arena_zero(&flush->arena, sizeof *change);
-    if (!change || flush->count >= UINT32_MAX / 2) return NULL;
+    if (flush->count >= UINT32_MAX / 2) return NULL;
+    hd_change *change = new_change(&flush->arena, op, entity->column_count);
+    if (!change) return NULL;
     change->entity = entity;
     change->slot = slot;
     change->op = (uint8_t)op;
     change->index = (uint32_t)flush->count;
-    if (op != HD_INSERT && !(change->old = new_row(flush, columns, HD_NULL))) return NULL;
-    if (op != HD_DELETE && !(change->set = new_row(flush, columns, HD_DEFAULT))) return NULL;
-    if (!(change->came = hd_arena_zero(&flush->arena, columns))) return NULL;
-    if (hd_grow(flush->mem, (void **)&flush->changes, &flush->capacity, flush->count + 1,
+    if (flush->count == flush->capacity &&
+        hd_grow(flush->mem, (void **)&flush->changes, &flush->capacity, flush->count + 1,
                 sizeof *flush->changes) != 0)
         return NULL;
     flush->changes[flush->count++] = change;

@@ -33,7 +33,8 @@ typedef struct hd_flush_options {
 /* NULL: out of memory. */
 hd_flush *hd_flush_new(const hd_allocator *mem, const hd_flush_options *options);
 void hd_flush_free(hd_flush *flush);
-hd_arena *hd_flush_arena(hd_flush *flush); /* bytes of values go here */
+void hd_flush_reset(hd_flush *flush, int64_t now); /* as if it were a new one */
+hd_arena *hd_flush_arena(hd_flush *flush);         /* bytes of values go here */
 
 /* A new change with its arrays allocated: set all HD_DEFAULT, old all HD_NULL. NULL: out of
  * memory. A pair has HD_NO_SLOT; its flags are the caller's to set. */

@@ -3,7 +3,7 @@
  * by there being one row only. A missed row is optimistic_lock where the version was part of the
  * write, else not_found. Two faults teach something and the same changes can be flushed again:
  * keys that this role may not ask for, and keys that came out otherwise than sent; so they can when
- * a spare value was somebody's. */
+ * a spare value was somebody's, or when a block of rows failed, which can go one by one. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -119,10 +119,15 @@ void hd_flush_word_missed(const hd_flush_part *part, hd_error *err) {
     err->row = row;
 }
 
-/* Keys that a trigger chose cannot be told beforehand: next time the INSERT tells them. */
+/* Keys that were left out are sent next time. Those that a trigger chose cannot be told beforehand: next time the INSERT
+ * tells them. */
 static bool learn_keys(const hd_flush *flush, const hd_flush_part *part) {
     if (part->shape->op != HD_INSERT || !part->shape->keys_fetched) return false;
-    hd_flush_row(flush, part, 0)->entity->key_source = HD_KEY_RETURNING;
+    hd_entity *entity = hd_flush_row(flush, part, 0)->entity;
+    if (part->counts_keys)
+        entity->sends_keys = true;
+    else
+        entity->key_source = HD_KEY_RETURNING;
     return true;
 }
 
@@ -161,6 +166,12 @@ static void name_column(const hd_entity *e, hd_error *err) {
         hd_error_text(err, &err->column, e->columns[column].name, e->columns[column].name_len);
 }
 
+/* Keys were left out that the table does not count out. */
+static bool lacks_key(const hd_entity *e, const hd_error *err) {
+    return err->kind == HD_E_NOT_NULL_VIOLATION && err->column &&
+           !strcmp(err->column, e->columns[e->auto_key].name);
+}
+
 hd_entity *hd_flush_blamed_entity(const hd_flush *flush, const hd_error *err) {
     for (uint32_t i = 0; flush->stage == HD_FLUSH_KEYS && i < flush->request_count; i++) {
         if (err->statement == (int32_t)i || is_look(&flush->requests[i], err->statement))
@@ -175,6 +186,7 @@ bool hd_flush_blame(hd_flush *flush, hd_error *err, hd_change **change) {
     if (flush->stage == HD_FLUSH_KEYS) return blame_keys(flush, err);
     const hd_flush_part *part = blamed_part(flush, err);
     if (!part) return false;
+    if (part->in_blocks && !is_of_the_moment(err->kind)) return flush->singly = true;
     const char *mark = stale_mark(err);
     part = blamed_piece(part, err, mark);
     bool missed = mark || err->kind == HD_E_OPTIMISTIC_LOCK || err->kind == HD_E_NOT_FOUND;
@@ -182,6 +194,8 @@ bool hd_flush_blame(hd_flush *flush, hd_error *err, hd_change **change) {
     *change = change_at(flush, part, row >= 0 ? row : executed_row(part, err));
     if (!missed) {
         name_column(part->shape->entity, err);
+        if (part->counts_keys && lacks_key(part->shape->entity, err))
+            return learn_keys(flush, part);
         return part->shape->parks && err->kind == HD_E_UNIQUE_VIOLATION;
     }
     hd_flush_word_missed(part, err);

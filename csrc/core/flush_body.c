@@ -3,10 +3,10 @@
  * flush).
  *
  * With unnest a run is one statement for each batch_size rows, as arrays where every type has an
- * array form, else as VALUES. Without it, an UPDATE or DELETE is one text stepped for each row, an
- * INSERT full blocks of insert_rows rows, then the rest row by row (two texts for any number of
- * rows), or as one smaller block when values come back, since RETURNING for single rows costs more
- * than preparing a text. A ring of rows (a `whole` run) is one statement whatever its size. */
+ * array form, else as VALUES. Without it, a DELETE, and an UPDATE of rows that may meet, is one
+ * text stepped for each row; an INSERT and other UPDATEs are full blocks of rows, then the rest row
+ * by row (two texts for any number of rows), or one smaller block when values come back, since
+ * RETURNING for single rows costs more than preparing a text. A ring of rows (a `whole` run) is one statement whatever its size. */
 #include <string.h>
 
 #include "flush_parts.h"
@@ -140,6 +140,24 @@ static bool build_blocks(const builder *b) {
     return build_pieces(b, HD_FORM_VALUES, first, rest, rest);
 }
 
+static bool build_update_blocks(const builder *b) {
+    const hd_order_run *run = b->run;
+    uint32_t block = rows_of_values(b, b->flush->options.dialect->update_rows);
+    cut c = {HD_FORM_VALUES, block, run->count / block};
+    uint32_t rest = run->count % block;
+    if (c.repeat) {
+        if (!build(b, &c, run->first, UINT32_MAX)) return false;
+        b->flush->parts[b->flush->batch.count - 1].in_blocks = true;
+    }
+    return build_rows(b, run->first + run->count - rest, rest);
+}
+
+static bool build_counted(const builder *b) {
+    uint32_t first = b->flush->batch.count;
+    hd_flush_leave_keys_out(b->shape);
+    return build_blocks(b) && hd_flush_search_key(b->flush, first, b->err);
+}
+
 /* A ring of deletes in one statement; a cascade within it takes rows that are then not counted. */
 static bool build_ring_of_deletes(const builder *b) {
     uint32_t first = b->flush->batch.count;
@@ -202,7 +220,9 @@ static bool build_run(hd_flush *flush, const hd_order_run *run, hd_error *err) {
     if (row_by_row || b.shape->expressions) return build_rows(&b, run->first, run->count);
     if (hd_flush_copies(flush, run, b.shape)) return hd_flush_build_copy(flush, run, b.shape, err);
     if (dialect->bulk_unnest) return build_bulk(&b);
+    if (hd_flush_counts_keys(flush, run, b.shape)) return build_counted(&b);
     if (w->op == HD_INSERT) return build_blocks(&b);
+    if (hd_flush_takes_blocks(flush, run, b.shape)) return build_update_blocks(&b);
     if (w->op == HD_DELETE && run->whole) return build_ring_of_deletes(&b);
     return build_rows(&b, run->first, run->count);
 }
@@ -247,14 +267,16 @@ static const hd_batch *build_batch(hd_flush *flush, hd_error *err) {
 const hd_batch *hd_flush_body(hd_flush *flush, hd_error *err) {
     hd_error_clear(err);
     hd_error_kind kind = HD_OK;
+    bool ended = flush->stage == HD_FLUSH_BODY && flush->next_run == flush->order.run_count;
+    if (ended) return NULL; /* hd_flush_check counts */
     if (flush->stage == HD_FLUSH_KEYS)
         kind = hd_flush_settle_keys(flush, err);
     else if (flush->stage == HD_FLUSH_BODY)
         kind = hd_flush_settle_batch(flush, err);
     if (kind) return NULL;
     flush->stage = HD_FLUSH_BODY;
-    if (flush->next_run == flush->order.run_count) {
-        flush->batch.count = 0; /* settled: hd_flush_check has nothing left to count */
+    if (flush->order.run_count == 0) {
+        flush->batch.count = 0;
         return NULL;
     }
     return build_batch(flush, err);

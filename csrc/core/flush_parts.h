@@ -28,9 +28,12 @@ struct hd_flush_part {
     const hd_flush_part *pieces; /* NULL: it is one itself */
     uint32_t piece_count;
     uint32_t first, rows, per;
-    uint8_t match; /* hd_write_match */
-    bool last_id;  /* the key is the driver's last_id */
-    uint32_t seen; /* rows that came back */
+    uint8_t match;    /* hd_write_match */
+    bool last_id;     /* the key is the driver's last_id */
+    bool counts_keys; /* keys that were told are left out, see flush_counted.c */
+    bool searches;    /* it looks for one of those */
+    bool in_blocks;   /* rows that can also go one by one, see flush_blocks.c */
+    uint32_t seen;    /* rows that came back */
 };
 
 /* The keys that one statement of the keys batch asks for. */
@@ -66,7 +69,8 @@ struct hd_flush {
         hd_value value;
     } least;
     bool bare, deferred;
-    bool roomy; /* see hd_flush_make_room */
+    bool singly; /* a block has failed */
+    bool roomy;  /* see hd_flush_make_room */
     hd_key_request *requests;
     uint32_t request_count;
     hd_batch batch;
@@ -82,6 +86,8 @@ hd_error_kind hd_flush_arrange(hd_flush *flush, hd_error *err);
  * or there is but one; their order then. False: out of memory. */
 bool hd_flush_is_plain(const hd_flush *flush);
 bool hd_flush_order_plainly(hd_flush *flush);
+/* Whether rows written like this one may meet another of their kind. */
+bool hd_flush_may_meet(const hd_write *write);
 
 /* flush_switch.c: finds the rows that are deleted and inserted under one key. False: out of
  * memory. */
@@ -133,6 +139,21 @@ bool hd_flush_ask_to_copy(hd_flush *flush, const hd_key_request *request);
 bool hd_flush_copies(const hd_flush *flush, const hd_order_run *run, const hd_write_shape *shape);
 bool hd_flush_build_copy(hd_flush *flush, const hd_order_run *run, const hd_write_shape *shape,
                          hd_error *err);
+
+/* flush_counted.c: whether the run's rows are written without the keys that they were told; takes these out of its shape;
+ * another statement, which looks for the last of them (those from `first` on have written the rows); whether the keys are
+ * what the statement has written. */
+bool hd_flush_counts_keys(const hd_flush *flush, const hd_order_run *run,
+                          const hd_write_shape *shape);
+void hd_flush_leave_keys_out(hd_write_shape *shape);
+bool hd_flush_search_key(hd_flush *flush, uint32_t first, hd_error *err);
+bool hd_flush_counted_well(const hd_flush *flush, uint32_t statement);
+
+/* flush_blocks.c: whether the run's rows are updated in blocks; whether a block that has run has
+ * done nothing else. */
+bool hd_flush_takes_blocks(const hd_flush *flush, const hd_order_run *run,
+                           const hd_write_shape *shape);
+bool hd_flush_block_is_sound(const hd_flush *flush, uint32_t statement);
 
 /* flush_statement.c: another statement of the body batch, of one execution. NULL: out of memory. */
 hd_statement *hd_flush_add_statement(hd_flush *flush, const hd_flush_part *part);

@@ -30,9 +30,9 @@ static bool is_keyed(const hd_entity *e, uint16_t column) {
     return false;
 }
 
-/* Whether rows written like this one may meet another of their kind. New rows only take, deleted
- * ones only give up: what can hold them up then is a reference within the table. */
-static bool may_meet(const hd_write *w) {
+/* New rows only take, deleted ones only give up: what can hold them up then is a reference within
+ * the table. */
+bool hd_flush_may_meet(const hd_write *w) {
     const hd_entity *e = w->change->entity;
     if (w->op != HD_UPDATE) {
         for (uint16_t k = 0; k < e->foreign_key_count; k++) {
@@ -71,7 +71,7 @@ bool hd_flush_is_plain(const hd_flush *flush) {
     const hd_write *first = flush->writes;
     if (!flush->write_count || is_pending(first)) return false;
     if (flush->write_count == 1) return true;
-    if (!is_usual(first) || may_meet(first)) return false;
+    if (!is_usual(first) || hd_flush_may_meet(first)) return false;
     for (uint32_t w = 1; w < flush->write_count; w++) {
         if (!is_like(first, &flush->writes[w])) return false;
     }

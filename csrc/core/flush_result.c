@@ -87,6 +87,7 @@ static int64_t find_row(const hd_flush *flush, const hd_flush_part *part, const 
 
 static hd_error_kind take_row(hd_flush *flush, const hd_row *row, hd_error *err) {
     hd_flush_part *part = &flush->parts[row->statement];
+    if (part->searches) part->seen++;
     if (!part->shape || part->match == HD_MATCH_NONE) return HD_OK; /* a guard that did not fail */
     const hd_write_shape *shape = part->shape;
     uint32_t head = part->match == HD_MATCH_ORDINAL ? 1
@@ -133,6 +134,8 @@ static hd_error_kind settle_part(hd_flush *flush, uint32_t index, hd_error *err)
         return missing(err, part, index);
     if (checked && part->match != HD_MATCH_NONE && part->seen < part->rows)
         return missing(err, part, index);
+    if (part->counts_keys && !hd_flush_counted_well(flush, index)) return missing(err, part, index);
+    if (part->in_blocks && !hd_flush_block_is_sound(flush, index)) return missing(err, part, index);
     if (!part->last_id) return HD_OK;
     hd_change *change = hd_flush_row(flush, part, 0);
     hd_value key = hd_int(statement->last_id, HD_T_BIGINT);

@@ -122,8 +122,8 @@ void hd_sql_insert_rows(hd_sql_writer *w) {
 /* ---- UPDATE ---- */
 
 void hd_sql_slot(hd_sql_writer *w, uint32_t slot) {
-    hd_buffer_str(w->out, "hd_i.c");
-    hd_buffer_int(w->out, (long long)slot);
+    hd_buffer_str(w->out, w->dialect->bulk_unnest ? "hd_i.c" : "hd_i.column");
+    hd_buffer_int(w->out, (long long)slot + !w->dialect->bulk_unnest);
 }
 
 static void put_default(hd_sql_writer *w, const hd_column *column) {
@@ -218,4 +218,26 @@ void hd_sql_update_row(hd_sql_writer *w) {
     hd_buffer_str(w->out, w->shape->expressions ? " AS e0 SET " : " SET ");
     hd_sql_assignments(w, false);
     hd_sql_where(w);
+}
+
+/* ---- writes that are joined with their rows ---- */
+
+void hd_sql_target(hd_sql_writer *w) {
+    bool update = w->shape->op == HD_UPDATE;
+    hd_buffer_str(w->out, update ? "UPDATE " : "DELETE FROM ");
+    hd_buffer_str(w->out, w->shape->entity->table);
+    hd_buffer_str(w->out, " AS hd_t");
+    if (!update) return;
+    hd_buffer_str(w->out, " SET ");
+    hd_sql_assignments(w, true);
+}
+
+void hd_sql_join(hd_sql_writer *w) {
+    const hd_write_shape *shape = w->shape;
+    for (uint32_t s = shape->set_count; s < shape->slot_count; s++) {
+        hd_buffer_str(w->out, s == shape->set_count ? " WHERE hd_t." : " AND hd_t.");
+        hd_sql_name(w, shape->slots[s]);
+        hd_buffer_str(w->out, " = ");
+        hd_sql_slot(w, s);
+    }
 }

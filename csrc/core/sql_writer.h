@@ -35,6 +35,9 @@ void hd_sql_slot(hd_sql_writer *w, uint32_t slot); /* a column of hd_i */
 void hd_sql_assignments(hd_sql_writer *w, bool joined);
 void hd_sql_where(hd_sql_writer *w);      /* the row by key and version */
 void hd_sql_update_row(hd_sql_writer *w); /* UPDATE .. SET .. WHERE */
+/* Joined with hd_i: UPDATE hd_t SET .., DELETE FROM hd_t; WHERE .. */
+void hd_sql_target(hd_sql_writer *w);
+void hd_sql_join(hd_sql_writer *w);
 
 /* spare_sql.c: a value below all others, for a slot whose parameter is the least that is to come. */
 void hd_sql_below(hd_sql_writer *w, uint32_t slot, bool joined);

@@ -44,31 +44,11 @@ static void put_from(hd_sql_writer *w, const char *word) {
     if (w->piece >= 0) hd_buffer_str(w->out, " AS hd_i");
 }
 
-static void put_target(hd_sql_writer *w) {
-    bool update = w->shape->op == HD_UPDATE;
-    hd_buffer_str(w->out, update ? "UPDATE " : "DELETE FROM ");
-    hd_buffer_str(w->out, w->shape->entity->table);
-    hd_buffer_str(w->out, " AS hd_t");
-    if (!update) return;
-    hd_buffer_str(w->out, " SET ");
-    hd_sql_assignments(w, true);
-}
-
-static void put_join(hd_sql_writer *w) {
-    const hd_write_shape *shape = w->shape;
-    for (uint32_t s = shape->set_count; s < shape->slot_count; s++) {
-        hd_buffer_str(w->out, s == shape->set_count ? " WHERE hd_t." : " AND hd_t.");
-        hd_sql_name(w, shape->slots[s]);
-        hd_buffer_str(w->out, " = ");
-        hd_sql_slot(w, s);
-    }
-}
-
 void hd_sql_joined_write(hd_sql_writer *w) {
     const hd_write_shape *shape = w->shape;
-    put_target(w);
+    hd_sql_target(w);
     put_from(w, shape->op == HD_UPDATE ? " FROM " : " USING ");
-    put_join(w);
+    hd_sql_join(w);
     if (!shape->guarded && !shape->back_count) return;
     hd_buffer_str(w->out, " RETURNING hd_i.n");
     hd_sql_back(w, "hd_t.", false);
@@ -212,7 +192,7 @@ static bool is_counted(const hd_sql_writer *w) {
 
 static void counted_write(hd_sql_writer *w) {
     hd_buffer_str(w->out, "WITH hd_w AS (");
-    put_target(w);
+    hd_sql_target(w);
     hd_buffer_str(w->out, w->shape->op == HD_UPDATE ? " FROM unnest(" : " USING unnest(");
     for (uint32_t s = 0; s < w->shape->slot_count; s++) {
         if (s) hd_buffer_str(w->out, ", ");
@@ -222,7 +202,7 @@ static void counted_write(hd_sql_writer *w) {
     for (uint32_t s = 0; s < w->shape->slot_count; s++)
         hd_buffer_fmt(w->out, s ? ", c%lu" : "c%lu", (unsigned long)s);
     hd_buffer_char(w->out, ')');
-    put_join(w);
+    hd_sql_join(w);
     hd_buffer_str(w->out, " RETURNING ");
     put_keys(w, "hd_i.c", true);
     hd_buffer_str(w->out, ") SELECT ('" HD_STALE_MARK "' || ");

@@ -1,5 +1,5 @@
-/* Plain statements, where the driver counts rows: one row, or (SQLite) a VALUES list of inserts, or
- * a whole DELETE by a list of keys. Where the statement has to count by itself, write_guarded.c
+/* Plain statements, where the driver counts rows: one row, or (SQLite) a VALUES list of inserts or
+ * updates, or a whole DELETE by a list of keys. Where the statement has to count by itself, write_guarded.c
  * writes it. */
 #include "sql_writer.h"
 
@@ -17,7 +17,19 @@ static void plain_insert(hd_sql_writer *w) {
     hd_sql_back(w, "", w->form == HD_FORM_ROW);
 }
 
+static void block_update(hd_sql_writer *w) {
+    hd_sql_target(w);
+    hd_buffer_str(w->out, " FROM (");
+    hd_sql_rows(w, false);
+    hd_buffer_str(w->out, ") AS hd_i");
+    hd_sql_join(w);
+}
+
 static void plain_update(hd_sql_writer *w) {
+    if (w->form != HD_FORM_ROW) {
+        block_update(w);
+        return;
+    }
     hd_sql_update_row(w);
     if (!w->shape->back_count) return;
     hd_buffer_str(w->out, " RETURNING ");

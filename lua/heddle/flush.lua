@@ -6,7 +6,7 @@ local changes = require("heddle.flush.changes")
 local compat = require("heddle.compat")
 local execute = require("heddle.flush.execute")
 local gather = require("heddle.flush.gather")
-local heard = later.module("heddle.flush.heard")
+local held = later.module("heddle.flush.held")
 local hooks = require("heddle.hooks")
 local lane = require("heddle.flush.lane")
 local merge = require("heddle.merge")
@@ -75,7 +75,7 @@ function flush.break_off(em)
   if state.open and state.commits and em.link:log()[1] then transaction.doubt(em) end
   if state.open then compat.pcall(transaction.undo_flush, em, state) end
   watch.close(em)
-  if state.heard then heard.close(em, state.heard) end
+  if state.heard then held.close(em, state.heard) end
   if state.mark then undo.rollback(em, state.mark) end
   em.flushing, em.hook = false, false
 end

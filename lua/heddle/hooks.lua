@@ -211,15 +211,22 @@ local function generate_noted(em, row)
   if note then undo.narrow(note) end
 end
 
----Calls the `before_*` hook of one row inside a flush, and who listens. While it runs, persist and remove refuse: what
----is to be written has been gathered.
----@param e table
+---What calls the `before_*` hook of an entity's rows inside a flush, one after the other, and who listens. While it
+---runs, persist and remove refuse: what is to be written has been gathered.
+---@param definition table
 ---@param event string
-function hooks.before_row(em, e, event)
-  local own, listeners = listening(em, e, event)
-  enter(em, event, e)
-  call(em, e, event, own, listeners)
-  leave(em)
+---@return fun(e: table)
+function hooks.before_each(em, definition, event)
+  local own, context = definition.hooks[event], em.context
+  local hook = { event = event, owner = owner_of(em), outer = em.hook, entity = false }
+  return function(e)
+    hook.entity = e
+    em.hook, em.wary = hook, true
+    local about, listeners = { entity = e, em = em, name = event }, context.listeners[event]
+    if own then own(e, about) end
+    for i = 1, listeners and #listeners or 0 do listeners[i](e, about) end
+    em.hook = hook.outer
+  end
 end
 
 local function call_before(em, row)
@@ -231,7 +238,7 @@ local function call_before(em, row)
   end
   if not em.flushing.watch then watch.open(em) end
   generate(em, row)
-  hooks.before_row(em, row.e, event)
+  hooks.before_each(em, definition_of(row.e), event)(row.e)
   return true
 end
 

@@ -4,11 +4,12 @@
 --- the core keeps the order and gives the notes back, newest first. A transaction's mark also keeps the values that
 --- differ from their snapshots at that moment, so that a rollback can give every entity the values it had there.
 local later = require("heddle.later")
-local heard = later.module("heddle.flush.heard")
+local held = later.module("heddle.flush.held")
 local holders = require("heddle.relations.holders")
 local row_copy = later.module("heddle.row_copy")
 local state = require("heddle.state")
 local tables_of = require("heddle.embedded.tables")
+local unopened = later.module("heddle.relations.unopened")
 
 local undo = {}
 
@@ -74,6 +75,9 @@ function reverse.collection(note, mark)
   note.em.is_rewound = true
   note.collection:restore(note.image)
 end
+
+-- Lists that were read for many rows, see relations/unopened.lua.
+function reverse.unopened(note) unopened.forget(note) end
 
 function reverse.orphan(note) note.em.orphans[note.e] = note.former end
 
@@ -175,7 +179,7 @@ function reverse.hooks(note)
 end
 
 -- The same, of a flush that took the short way.
-function reverse.heard(note) heard.take_back(note) end
+function reverse.heard(note) held.take_back(note) end
 
 -- A row that was read again.
 function reverse.read(note)

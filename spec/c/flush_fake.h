@@ -10,7 +10,7 @@ MAYBE_UNUSED static const hd_dialect server = {
 MAYBE_UNUSED static const hd_dialect narrow = {
     .dollar_params = true, .bulk_unnest = true, .max_params = 10};
 MAYBE_UNUSED static const hd_dialect file = {
-    .row_sequence = true, .max_params = 32766, .insert_rows = 100};
+    .row_sequence = true, .max_params = 32766, .insert_rows = 100, .update_rows = 2};
 
 static hd_flush *flush;
 static hd_error err;

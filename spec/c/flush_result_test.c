@@ -49,6 +49,7 @@ static void U6_a_row_that_does_not_come_back_is_missed(void **state) {
                       HD_T_UUID); /* of nobody here */
     assert_int_equal(give(0, 0, row, 3), HD_OK);
     assert_null(hd_flush_body(flush, &err));
+    assert_int_equal(hd_flush_check(flush, &err), HD_E_NOT_FOUND);
     hd_change *change;
     assert_false(hd_flush_blame(flush, &err, &change));
     assert_int_equal(err.kind, HD_E_NOT_FOUND);
@@ -82,7 +83,7 @@ static void a_count_that_no_driver_noticed_is_noticed(void **state) {
     next_body();
     batch->statements[0].affected = 1;
     assert_null(hd_flush_body(flush, &err));
-    assert_int_equal(err.kind, HD_E_OPTIMISTIC_LOCK);
+    assert_int_equal(hd_flush_check(flush, &err), HD_E_OPTIMISTIC_LOCK);
     assert_int_equal(err.statement, 0);
 }
 
@@ -133,6 +134,47 @@ static void F2_an_execution_names_its_row(void **state) {
     assert_null(blame(HD_E_OPTIMISTIC_LOCK, "", 1, 0, false)); /* one of a hundred rows */
     assert_int_equal(err.kind, HD_E_NOT_FOUND);
     assert_ptr_equal(blame(HD_E_UNIQUE_VIOLATION, "", 2, 0, false), hd_flush_change(flush, 105));
+}
+
+static void rows_of_blocks_go_one_by_one_when_a_block_fails(void **state) {
+    (void)state;
+    begin(&file);
+    for (int i = 0; i < 17; i++) rename_author(flush, i, 1, "a");
+    plan();
+    next_body();
+    assert_int_equal(batch->count, 2);
+    assert_int_equal(batch->statements[0].repeat, 8);
+    assert_int_equal(batch->statements[0].expect, 2);
+    assert_int_equal(batch->statements[1].repeat, 1);
+    assert_null(blame(HD_E_CONNECTION, "gone", 0, 0, false));
+    assert_null(blame(HD_E_OPTIMISTIC_LOCK, "", 0, 3, true));
+    hd_flush_replan(flush);
+    plan();
+    next_body();
+    assert_int_equal(batch->count, 1);
+    assert_int_equal(batch->statements[0].repeat, 17);
+    assert_ptr_equal(blame(HD_E_OPTIMISTIC_LOCK, "", 0, 3, false), hd_flush_change(flush, 3));
+}
+
+static void blocks_that_a_trigger_joined_are_not_tried_again(void **state) {
+    (void)state;
+    hd_change *change;
+    begin(&file);
+    for (int i = 0; i < 16; i++) rename_author(flush, i, 1, "a");
+    plan();
+    next_body();
+    assert_int_equal(batch->count, 1);
+    batch->statements[0].affected = 16;
+    batch->statements[0].besides = 1;
+    assert_null(hd_flush_body(flush, &err));
+    assert_int_not_equal(hd_flush_check(flush, &err), HD_OK);
+    assert_true(hd_flush_blame(flush, &err, &change));
+    assert_true(author.steps_rows);
+    hd_flush_reset(flush, 0);
+    for (int i = 0; i < 16; i++) rename_author(flush, i, 1, "a");
+    plan();
+    next_body();
+    assert_int_equal(batch->statements[0].repeat, 16);
 }
 
 static void keys_that_came_otherwise_are_asked_for_another_way(void **state) {
@@ -306,6 +348,8 @@ int main(void) {
         TEST(a_count_that_no_driver_noticed_is_noticed),
         TEST(F2_a_guard_names_its_row),
         TEST(F2_an_execution_names_its_row),
+        TEST(rows_of_blocks_go_one_by_one_when_a_block_fails),
+        TEST(blocks_that_a_trigger_joined_are_not_tried_again),
         TEST(keys_that_came_otherwise_are_asked_for_another_way),
         TEST(F5_constraints_name_their_column),
         TEST(every_allocation_may_fail),

@@ -3,6 +3,7 @@
 --- written (who does before, `heard.lua` asks). Rows are gathered and applied by the core in bulk. Nothing in memory
 --- changes before the database has everything, so that there is nothing to take back when it refuses.
 local later = require("heddle.later")
+local adopters = require("heddle.adopters")
 local compat = require("heddle.compat")
 local core = require("heddle.core")
 local custom = require("heddle.custom")
@@ -13,6 +14,7 @@ local heard = later.module("heddle.flush.heard")
 local hooks = require("heddle.hooks")
 local kinds = require("heddle.kinds")
 local merge = require("heddle.merge")
+local single = require("heddle.flush.single")
 local transaction = require("heddle.transaction")
 local undo = require("heddle.undo")
 
@@ -118,8 +120,7 @@ local function apply(em, batch, work)
     local part = work[i]
     local shelf = part.shelf
     if part.is_new then
-      part.new = shelf.new
-      shelf.new = {}
+      part.new = adopters.take_new(shelf)
     end
     batch:apply(shelf.mapping.id, shelf)
     settle(batch, part)
@@ -154,11 +155,6 @@ local function run(em, work, state)
   return true
 end
 
--- Hooks may do anything: their flush has a mark.
-local function begin(em, work)
-  if not heard.is_wanted(em, work) then return {} end
-  return { mark = undo.mark(em), seen = {} }
-end
 
 ---Writes what is pending, if it is all simple. Raises; then nothing in memory has changed.
 ---@param em table
@@ -168,7 +164,13 @@ end
 function lane.flush(em)
   local work = pending(em)
   if not work then return work == nil end
-  local state = begin(em, work)
+  local is_heard = heard.is_wanted(em, work)
+  if not is_heard then
+    local written, failed, err = single.flush(em, work)
+    if written or failed then return written, failed, err end
+  end
+  -- Hooks may do anything: their flush has a mark.
+  local state = is_heard and { mark = undo.mark(em), seen = {} } or {}
   em.flushing = state
   local ok, written = compat.pcall(run, em, work, state)
   if not ok then return false, state, written end
