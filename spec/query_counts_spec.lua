@@ -98,10 +98,15 @@ databases.each(function(db)
             open(40000)
             local own = em:fork()
             local authors
-            assert.equal(3, count_of(function() authors = own:find(Author, {}, { populate = { "books" } }) end))
-            local books = 0
-            for _, author in ipairs(authors) do books = books + #author.books end
-            assert.equal(80000, books)
+            -- All keys in one parameter, or two as a range.
+            for _, where in ipairs { {}, { id = op.ne(7) } } do
+                own = em:fork()
+                assert.equal(2, count_of(function() authors = own:find(Author, where, { populate = { "books" } }) end))
+                local books = 0
+                for _, author in ipairs(authors) do books = books + #author.books end
+                assert.equal(2 * #authors, books)
+            end
+            assert.equal(39999, #authors)
             assert.equal(3, count_of(function()
                 authors = own:find(Author, {}, { populate = { { "card", where = { id = op.lte(35000) } } },
                     managed = false })
@@ -110,7 +115,7 @@ databases.each(function(db)
             for _, author in ipairs(authors) do cards = cards + (author.card and 1 or 0) end
             assert.equal(35000, cards)
             own = em:fork()
-            books = own:find(Book, { id = op.gt(40000) })
+            local books = own:find(Book, { id = op.gt(40000) })
             assert.equal(40000, #books)
             assert.equal(2, count_of(function() own:load(books, { { "author", fields = { "name" } } }) end))
             assert.equal("a40000", books[40000].author.name)

@@ -26,7 +26,7 @@ local LIMITS = {
     sqlite = {
         W1 = { statements = 1 },
         W2 = { statements = 20 },
-        W3 = { statements = 4 },
+        W3 = { statements = 5 },
         W4 = { statements = 3 },
         W5 = { statements = 4 },
         W7 = { statements = 40 },

@@ -42,6 +42,15 @@ local function copy(list)
 end
 collection.copy = copy
 
+---One whose members were read, and of whom nobody has said anything since.
+---@param rows table[] the collection's from here on
+---@return heddle.Collection
+function collection.read(owner, prop, rows)
+  local self = collection.new(owner, prop, false)
+  self.items, self.snapshot, self.initialized = copy(rows), rows, true
+  return self
+end
+
 local function cut(list, e)
   for i = #list, 1, -1 do
     if list[i] == e then return table.remove(list, i) end
@@ -81,6 +90,11 @@ function Collection:restore(image)
   for _, e in ipairs(self.added) do self.fate[e] = "added" end
   for _, e in ipairs(self.removed) do self.fate[e] = "removed" end
   collection.queue(manager_of(self), self)
+end
+
+---Nothing is known of it.
+function Collection:unread()
+  self:restore({ items = {}, initialized = false, added = {}, removed = {} })
 end
 
 ---To be called before each change: what it was at the mark that is open.

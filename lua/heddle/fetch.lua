@@ -117,21 +117,30 @@ function fetch.arrays(self, plan, params, opts)
   return rows
 end
 
----Runs a plan: managed instances; with the shelf.
----@return table[] results
+---Runs a plan: its rows become managed instances, by one of the core's functions.
+---@param step function core.hydrate, or what takes the same
 ---@return table shelf
----@return any[] others what stands behind the entity's columns, row by row
-function fetch.managed(self, plan, params, opts)
-  local results, late, others = {}, {}, {}
+function fetch.rows(self, plan, params, opts, step, results, others)
+  local late = {}
   local status, link = self:start(plan, params, opts)
   local shelf = self:shelf_of(plan.mapping)
   loads.watch(self, shelf)
-  local ok, err = compat.pcall(fetch.take, self, link, status, core.hydrate, shelf.shelf, link, plan.hydrator, shelf,
+  local ok, err = compat.pcall(fetch.take, self, link, status, step, shelf.shelf, link, plan.hydrator, shelf,
     results, late, others)
   if ok then fetch.finish(self, link, plan, opts) end
   -- Whatever became of the rest: these are in the identity map.
   if late[1] then merge.late(shelf, plan, late) end
   if not ok then error(err, 0) end
+  return shelf
+end
+
+---Runs a plan: managed instances; with the shelf.
+---@return table[] results
+---@return table shelf
+---@return any[] others what stands behind the entity's columns, row by row
+function fetch.managed(self, plan, params, opts)
+  local results, others = {}, {}
+  local shelf = fetch.rows(self, plan, params, opts, core.hydrate, results, others)
   return results, shelf, others
 end
 

@@ -184,13 +184,15 @@ end
 ---@return table metatable
 function managed.metatable(shelf, map, load_state)
   local is_loaded_whole = load_state == "loaded"
-  return {
+  local meta = { -- sixteen fields: one more takes twice the room
     is_heddle = true, load_state = load_state, class = map.class, definition = map.meta, mapping = map,
     views = map.props, context_name = map.context, box = shelf.box, slot_of = shelf.slot_of, blocks = shelf.blocks,
-    overlay = shelf.overlay, width = shelf.width, place = map.place, __tostring = instance.to_string,
+    overlay = shelf.overlay, width = shelf.width, __tostring = instance.to_string,
     __name = map.label, __index = is_loaded_whole and index_loaded or index_partial,
     __newindex = is_loaded_whole and write_loaded or write_partial,
   }
+  if map.place then meta.place = map.place end
+  return meta
 end
 
 return managed

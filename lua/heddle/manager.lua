@@ -24,42 +24,50 @@ Manager.__index = Manager
 
 local manager = { class = Manager }
 
--- Fresh identity map and bookkeeping. Instances of the former one are left without an entity manager; those that were
--- never written are nobody's, as they were before.
-local function reset(self)
-  for _, shelf in ipairs(self.order or {}) do shelf:release_new() end
-  for _, shelf in ipairs(self.order or {}) do shelf.box.shelf = nil end
-  self.session, self.shelves, self.order = core.session(), {}, {}
+-- Instances are left without an entity manager; those that were never written are nobody's, as they were before.
+local function let_go(self)
+  for _, shelf in ipairs(self.order) do shelf:release_new() end
+  for _, shelf in ipairs(self.order) do shelf.box.shelf = nil end
   self.notes, self.outcome_unknown, self.adopters = {}, false, false
+  self.mark_serial = self.mark_serial + 1
   holders.forget(self)
-  -- Collections that the next flush has to look at; instances that left a relation which removes orphans; what tells
-  -- one mark of undo from another.
-  self.touched, self.orphans, self.mark_serial = {}, {}, (self.mark_serial or 0) + 1
-  self.token = self.session -- by which groups of unmanaged instances know it
-  self.model, self.mappings = self.context.model, self.context.mappings
 end
 
-local function new(item, opts)
-  opts = opts or {}
+-- Fresh identity map and bookkeeping.
+local function reset(self)
+  let_go(self)
+  self.session, self.shelves, self.order, self.touched, self.orphans = core.session(), {}, {}, {}, {}
+  self.token, self.model, self.mappings = self.session, self.context.model, self.context.mappings
+end
+
+---@param item table the context
+---@param inside? table a scope
+---@param link? userdata somebody else's
+---@param test? table
+local function new(item, inside, link, test)
+  local session = core.session()
   local self = setmetatable({
-    context = item, context_name = item.name, instance = item, transactions = {}, scope = opts.scope,
-    flush_mode = opts.flush_mode or item.config.flush_mode, link = opts.link or false, maker = opts.maker,
+    context = item, context_name = item.name, instance = item, transactions = {}, scope = inside,
+    flush_mode = item.config.flush_mode, link = link or false, maker = false, makers = item.makers,
     -- What is asked for all the time is there, so that nobody looks for it in the class. `wary`: entering takes more
     -- than a glance, for there is or was a test, a hook, one more link, an end.
-    borrowed = opts.link and true or false, test = opts.test or false, replica_link = false, chunk_link = false,
-    flushing = false, hook = false, committing = false, dropped = false, outcome_unknown = false,
-    wary = opts.test and true or false, adopters = false, makers = item.makers,
-    filter_states = opts.filter_states or item.global and item.global.filter_states or {},
+    borrowed = link and true or false, test = test or false, replica_link = false, chunk_link = false,
+    flushing = false, hook = false, committing = false, dropped = false, wary = test and true or false,
+    filter_states = item.global and item.global.filter_states or {},
+    -- `token`: by which groups of unmanaged instances know it. `touched`: collections that the next flush has to look
+    -- at; `orphans`: instances that left a relation which removes them; `mark_serial`: what tells one mark of undo from
+    -- another.
+    session = session, token = session, model = item.model, mappings = item.mappings, shelves = {}, order = {},
+    notes = {}, outcome_unknown = false, adopters = false, touched = {}, orphans = {}, mark_serial = 1,
   }, Manager)
-  if item.replicas then self.writes = opts.writes or own_writes.of_scope(item, opts.scope) or own_writes.mark() end
-  reset(self)
+  if item.replicas then self.writes = own_writes.of_scope(item, inside) or own_writes.mark() end
   return self
 end
 
 -- A test lends its connection to every entity manager that is made inside it.
 context.manager = function(item, inside)
   local test = scope.test_of(item, inside)
-  return new(item, { scope = inside, link = test and test.link, test = test })
+  return new(item, inside, test and test.link, test)
 end
 
 -- Shelves --------------------------------------------------------------------------------------------------
@@ -175,15 +183,20 @@ local fork_rules = { flush_mode = options.one_of({ "auto", "commit", "always" })
 ---@param opts? { flush_mode: string }
 ---@return heddle.EntityManager
 function Manager:fork(opts)
-  opts = options.given(opts, fork_rules, "em:fork", self.context_name)
-  return new(self.context, { flush_mode = opts.flush_mode, link = self.test and self.link, test = self.test,
-    writes = own_writes.mark(self.writes), filter_states = self.filter_states, maker = wait.maker() })
+  if opts ~= nil then opts = options.given(opts, fork_rules, "em:fork", self.context_name) end
+  local em = new(self.context, nil, self.test and self.link, self.test)
+  em.filter_states, em.maker = self.filter_states, wait.maker() or false
+  if opts and opts.flush_mode then em.flush_mode = opts.flush_mode end
+  if em.writes then em.writes = own_writes.mark(self.writes) end
+  return em
 end
 
 ---An entity manager with its own identity map on the same connection and transaction.
 function Manager:sibling()
   self:open_link()
-  return new(self.context, { link = self.link, writes = self.writes })
+  local em = new(self.context, nil, self.link)
+  em.writes = self.writes
+  return em
 end
 
 ---Forgets every managed entity; what was pending is not written. Streams that are open are over. Raises `busy` while
@@ -202,8 +215,9 @@ function Manager:drop()
   self.dropped, self.wary = true, true
   self:end_streams("drop")
   if self:is_in_use() then return end -- it takes back itself what it had begun
-  reset(self)
-  self.transactions = {}
+  let_go(self)
+  local nothing = {}
+  self.shelves, self.order, self.touched, self.orphans, self.transactions = nothing, nothing, nothing, nothing, {}
   write_lock.release(self)
   local link = self.link
   if link and not self.borrowed then

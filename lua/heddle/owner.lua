@@ -18,12 +18,18 @@ end
 ---@type fun(): userdata|nil
 owner.request = function() return nil end
 
+---The running coroutine, for whoever knows its request.
+---@param request userdata|nil
+---@return table mark
+function owner.of(request)
+  local co, main = compat.running()
+  return setmetatable({ co, main = main, request = request, of_request = request ~= nil }, WEAK_VALUES)
+end
+
 ---The running coroutine.
 ---@return table mark
 function owner.new()
-  local request = owner.request()
-  local co, main = compat.running()
-  return setmetatable({ co, main = main, request = request, of_request = request ~= nil }, WEAK_VALUES)
+  return owner.of(owner.request())
 end
 
 ---Whether it is the running coroutine.

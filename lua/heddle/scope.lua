@@ -44,13 +44,16 @@ local function inherited(world)
   return best
 end
 
----The scope in force, nil when there is none.
-function scope.current()
-  local world = scope.world()
+local function current(world)
   local own = world.scopes[compat.running()]
   if own then return own end
   if next(world.scopes) == nil then return world.base end
   return inherited(world) or world.base
+end
+
+---The scope in force, nil when there is none.
+function scope.current()
+  return current(scope.world())
 end
 
 -- A wait in a coroutine that inherits its scope from another one is a wait inside somebody's generator. What inherits
@@ -62,13 +65,20 @@ wait.is_inner = function()
   return item ~= nil and not item.of_main
 end
 
+-- The mark of the scope that the running coroutine has opened is one of that coroutine.
+wait.mark_here = function()
+  local item = scope.world().scopes[compat.running()]
+  return item and item.owner or owner.new()
+end
+
 ---Opens a scope for the running coroutine; give the result to `leave`.
 ---@param item table { forks = {} } or { overrides = {} }, each by context
 function scope.enter(item)
   local co, is_main = compat.running()
-  local world, below = scope.world(), scope.current()
+  local world = scope.world()
+  local below = current(world)
   item.below, item.depth, item.world = below, (below and below.depth or 0) + 1, world
-  item.former, item.owner, item.of_main = world.scopes[co], owner.new(), is_main
+  item.former, item.owner, item.of_main = world.scopes[co], owner.of(world.request), is_main
   world.scopes[co] = item
   if item.forks and world.request and not world.base then world.base = item end
   return item
@@ -132,13 +142,15 @@ function scope.test_of(context, item)
   end
 end
 
+local NONE = {}
+
 local function finish_forks(item)
   local first
   for _, em in pairs(item.forks) do
     local ok, err = pcall(em.drop, em)
     if not ok then first = first or err end
   end
-  item.forks, item.ended = {}, true
+  item.forks, item.ended = NONE, true
   return first
 end
 

@@ -26,8 +26,9 @@ end
 
 -- Whether statements go anywhere else than over the entity manager's own link, or somebody is told of them.
 local function is_watched(em, context)
-  return context.replicas or em.test or em.chunk_link or context.config.debug or context.listeners.on_load
-    or context:is_logged()
+  local config, listeners = context.config, context.listeners
+  return context.replicas or em.test or em.chunk_link or config.debug or config.is_told or listeners.on_load
+    or listeners.query
 end
 
 -- A wait for the database, when nobody else runs meanwhile, needs none of what the others do.
@@ -68,7 +69,7 @@ function find_lane.read(em, entity, key)
   em:enter()
   local query = plan.model == em.model and plan.query or fetch.prepare(em, plan)
   local link, shelf = em.link or em:open_link(), em.shelves[map] or em:shelf_of(map)
-  local status, e, late, fd, events, timeout = core.find(link, query, plan.hydrator, shelf, key)
+  local status, e, late, fd, events, timeout = core.find(link, query, plan.hydrator, shelf, key, waiting.here() == nil)
   if status == nil then return false end
   if status ~= DONE then
     local found, rest = carry_on(em, plan, shelf, link, status, fd, events, timeout)

@@ -13,12 +13,14 @@ local rejoin = require("heddle.relations.rejoin")
 local relate = require("heddle.relate")
 local state = require("heddle.state")
 local undo = require("heddle.undo")
+local wait = require("heddle.wait")
 local withdrawn = require("heddle.relations.withdrawn")
 
 require("heddle.manager.entering")
 
 local Manager = manager.class
 local enter = Manager.enter
+local waits = wait.waits
 -- Of usual new instances of kinds that were adopted before.
 local adopt_usual = core.adopt
 
@@ -84,8 +86,10 @@ cascade.adopt = adopt
 ---Usage: `em:persist(a, b):persist(c):flush()`
 ---@return heddle.EntityManager self
 function Manager:persist(...)
-  if self.context.global == self then self:check_global() end
-  enter(self)
+  local context, link = self.context, self.link
+  if context.global == self then self:check_global() end
+  -- As Manager:enter, which is called when there is something to check.
+  if self.wary or context.closed or link and waits[link] or self.transactions[1] then enter(self) end
   local known = self.adopters
   if known and not self.hook then
     local shelf, slot = adopt_usual(known, self.mark_serial, ...)

@@ -18,7 +18,12 @@ managed.load = nil
 ---Set by heddle.fetch: reads rows of an entity.
 ---@type fun(em: table, map: table, where: any, selected: table, opts: table, more: table): table[]
 managed.read = nil
-later.fill(managed, { ["heddle.relations.loading"] = "load", ["heddle.fetch"] = "read" })
+---Set by heddle.populate.children: the members of many owners, where there is a short way to them.
+---@type fun(em: table, view: table, owners: table[], opts: table|nil, level: table): table[]|nil
+managed.children = nil
+later.fill(managed, {
+  ["heddle.relations.loading"] = "load", ["heddle.fetch"] = "read", ["heddle.populate.children"] = "children",
+})
 
 ---@param em heddle.EntityManager
 ---@param opts? table of the query; `refresh`: what is loaded is read again, what was changed in memory dropped
@@ -185,8 +190,12 @@ end
 ---Loads the members of a relation that are asked for and not known; gives all that it shows, each once, where something
 ---lies below them.
 function Loader:members(level, view, list)
-  local seen, all, known, below = {}, {}, {}, level.below[view.name]
-  local fresh, count = managed.load(self.em, view, list, own_options(self, self.refresh), level)
+  local below = level.below[view.name]
+  local options = own_options(self, self.refresh)
+  local members = managed.children(self.em, view, list, options, level)
+  if members then return members end
+  local seen, all, known = {}, {}, {}
+  local fresh, count = managed.load(self.em, view, list, options, level)
   if not below.views[1] and count == #list then return all end
   for _, e in ipairs(list) do
     local state = relations.collection(e, view.name)

@@ -1,7 +1,9 @@
 --- What a deletion does to other rows by the rules that the database was given (I6): rows that it takes along leave the
 --- entity manager, references that it empties are empty in memory too. And nobody holds an instance any more that no
 --- row stands behind.
+local later = require("heddle.later")
 local state = require("heddle.state")
+local unopened = later.module("heddle.relations.unopened")
 
 local deleted = {}
 
@@ -223,6 +225,7 @@ function deleted.follow(em, batch, rows, note)
   if gone then follow_rules(em, gone, note, dead) end
   for _, shelf in ipairs(em.order) do
     clear_relations(shelf, dead, note)
+    if shelf.unopened then unopened.open_with(shelf, dead) end
     for _, lists in pairs(shelf.collections) do
       for _, list in pairs(lists) do leave_list(list, dead, switched) end
     end

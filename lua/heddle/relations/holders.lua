@@ -24,7 +24,7 @@ end
 local function note_slot(known, shelf, slot)
   local overlay = shelf.overlay[slot]
   for _, target in pairs(overlay and overlay.rel or NONE) do note(known.rows, target, shelf.instances[slot]) end
-  for _, list in pairs(shelf.collections[slot] or NONE) do
+  for _, list in pairs(rawget(shelf.collections, slot) or NONE) do
     if list.prop.kind == "many_to_many" then note_members(known.lists, list) end
   end
 end
