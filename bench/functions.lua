@@ -18,7 +18,7 @@ local database = require "bench.database"
 local heddle = require "bench.contenders.heddle"
 local workloads = require "bench.workloads"
 
-local UNITS = { W2 = 5000, W7 = 2000 } -- of the others: rows
+local UNITS = { W2 = 5000, W6 = 11000, W7 = 2000 } -- of the others: rows
 
 local function fail(...)
   io.stderr:write("functions: ", table.concat({ ... }), "\n")
@@ -41,8 +41,8 @@ end
 
 -- One run, prepared and checked as in the bench; `measure` is given what is to be measured.
 local function once(workload, db, rows, measure)
-  local source = db:fresh(workload.full)
-  local handle = heddle.open(source)
+  local source = db:fresh(workload.full, workload.besides)
+  local handle = heddle.open(source, workload.besides)
   handle:find_each { 1 } -- connected, modules loaded
   local run = { contender = heddle, database = db, source = source, rows = rows }
   local input = workload.prepare and workload.prepare(run, handle)

@@ -3,7 +3,8 @@
 ---     lua5.4 bench/instructions.lua INTERPRETER DIRECTORY "VERSIONS" W1 W2 ...
 ---
 --- DIRECTORY holds callgrind's file of each workload and contender (W1.floor, W1.heddle). With STORE in the
---- environment the figures are stored instead. With RESULTS what became of each stands in $RESULTS/instructions.tsv.
+--- environment the figures are stored instead. With RESULTS what became of each stands in $RESULTS/instructions.tsv,
+--- with ABOVE the workload and contender of each that failed in that file.
 ---
 --- More than before fails, by more than the tolerance. Less does not: it asks for the new figure to be stored. Where
 --- what is stored is of other versions of what is counted along (SQLite, Lua, the C library, the compiler), only the
@@ -13,15 +14,15 @@ local callgrind = require "bench.callgrind"
 
 local STORED = "bench/instructions.txt"
 local HEAD = [[
-# Machine instructions and allocations on SQLite, of a row (W1, W3, W5), a find (W2), a unit of work (W7); allocations
-# are those of Lua and of the C between it and SQLite (with LuaJIT, which allocates by itself, of C). Written by
-# make instructions STORE=1 and compared by make instructions, both for one interpreter: LUA=.
+# Machine instructions and allocations on SQLite, of a row (W1, W3, W5, W6, W8, W9), a find (W2), a unit of work
+# (W7); allocations are those of Lua and of the C between it and SQLite (with LuaJIT, which allocates by itself, of C).
+# Written by make instructions STORE=1 and compared by make instructions, both for one interpreter: LUA=.
 #
 # interpreter workload contender instructions allocations
 ]]
 local TOLERANCE = 0.05
 local FEW = 0.02 -- allocations a row that are within tolerance of none
-local UNITS = { W1 = 10000, W2 = 5000, W3 = 10000, W5 = 10000, W7 = 2000 }
+local UNITS = { W1 = 10000, W2 = 5000, W3 = 10000, W5 = 10000, W6 = 11000, W7 = 2000, W8 = 10000, W9 = 10000 }
 local CONTENDERS = { "floor", "heddle" }
 local ALLOCATING = { "malloc", "calloc", "realloc", "aligned_alloc", "posix_memalign" }
 
@@ -50,7 +51,7 @@ local function allocations(profile)
 end
 
 local function measure(workload, contender)
-  local units = UNITS[workload] or fail(("what is '%s'? W1, W2, W3, W5, W7"):format(workload))
+  local units = UNITS[workload] or fail(("what is '%s'? W1, W2, W3, W5, W6, W7, W8, W9"):format(workload))
   local profile = callgrind.read(("%s/%s.%s"):format(directory, workload, contender))
   if profile.instructions == nil or profile.instructions == 0 then
     fail(("%s: %s did not run, or was built without valgrind's headers"):format(workload, contender))
@@ -125,10 +126,13 @@ end
 
 local passed, failed, lower = 0, 0, 0
 local results = os.getenv("RESULTS") and assert(io.open(os.getenv("RESULTS") .. "/instructions.tsv", "w"))
+local above = {}
 
-local function judge(name, now, before, slack)
+local function judge(key, what, now, before, slack)
+  local name = interpreter .. " " .. key .. " " .. what
   local is_good = now <= before * (1 + TOLERANCE) + slack
   if is_good then passed = passed + 1 else failed = failed + 1 end
+  if not is_good then above[key] = true end
   if now < before * (1 - TOLERANCE) - slack then lower = lower + 1 end
   if not is_good then print(("  %s: %.6g, stored are %.6g"):format(name, now, before)) end
   if results then results:write(is_good and "pass" or "fail", "\tinstructions\t", name, "\n") end
@@ -141,15 +145,14 @@ local function compare(figures, own)
   end
   for _, key in ipairs(sorted_keys(figures)) do
     local now, before = figures[key], own.figures[key]
-    local name = interpreter .. " " .. key
     if not before then
-      print(("  %s: nothing is stored"):format(name))
+      print(("  %s %s: nothing is stored"):format(interpreter, key))
     elseif is_same then
-      judge(name .. " instructions", now.instructions, before.instructions, 0)
-      judge(name .. " allocations", now.allocations, before.allocations, FEW)
+      judge(key, "instructions", now.instructions, before.instructions, 0)
+      judge(key, "allocations", now.allocations, before.allocations, FEW)
     elseif key:find(" heddle$") then
       local floor = key:gsub("heddle$", "floor")
-      judge(name .. " instructions, multiples of the floor's", now.instructions / figures[floor].instructions,
+      judge(key, "instructions, multiples of the floor's", now.instructions / figures[floor].instructions,
         before.instructions / own.figures[floor].instructions, 0)
     end
   end
@@ -179,4 +182,9 @@ else
   end
 end
 if results then results:close() end
+if os.getenv("ABOVE") then
+  local file = assert(io.open(os.getenv("ABOVE"), "w"))
+  for _, key in ipairs(sorted_keys(above)) do file:write(key, "\n") end
+  file:close()
+end
 os.exit(failed == 0 and 0 or 1)
