@@ -213,4 +213,20 @@ describe("updates of many rows of tables with triggers", function()
         local err = unit.raises("optimistic_lock", em.flush, em)
         assert.is_truthy(err.message:find("BlockRow#1234 ", 1, true))
     end)
+
+    it("that ends the transaction around them say why", function()
+        open "select 1"
+        raw:exec("create trigger ends before update of n on block_rows when old.id = 1234 "
+            .. "begin select raise(rollback, 'enough'); end")
+        local ok, err = pcall(em.transactional, em, function(inner)
+            inner:execute "insert into block_pairs values ('a', 1, 1)"
+            for _, row in ipairs(inner:find(Row, {})) do row.n = row.n + 1 end
+            local first = unit.raises("driver", inner.flush, inner)
+            assert.is_truthy(tostring(first.cause):find("enough", 1, true))
+            unit.raises("connection", inner.execute, inner, "insert into block_pairs values ('b', 2, 2)")
+        end)
+        assert.same({ false, "connection" }, { ok, err.kind })
+        assert.equal("0", raw:value "select count(*) from block_pairs where n < 3")
+        assert.equal(tostring(ROWS), raw:value "select count(*) from block_rows where n = id")
+    end)
 end)

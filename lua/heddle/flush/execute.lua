@@ -112,7 +112,8 @@ function execute.run(em, batch, listened, state)
       return
     end
     transaction.undo_flush(em, state)
-    if not again or try == TRIES then execute.raise(em, batch, record, index) end
+    -- What has ended the transaction around it too leaves nothing to try again in.
+    if not again or try == TRIES or not own and em.link:failed() then execute.raise(em, batch, record, index) end
     batch:replan()
     local failed = batch:plan()
     if failed then blame.raise(em.context, failed) end
