@@ -58,6 +58,7 @@ build = {
                 "csrc/binding/handle.c",
                 "csrc/binding/hydrate.c",
                 "csrc/binding/hydrate_known.c",
+                "csrc/binding/hydrate_pile.c",
                 "csrc/binding/hydrator.c",
                 "csrc/binding/instance.c",
                 "csrc/binding/interrupt.c",

@@ -1,8 +1,8 @@
 /* Children: the rows of a one_to_many, hydrated for many owners at once. Each joins the list of its owner as it comes, so
  * that neither the rows nor the owners' keys are ever listed by themselves.
  *
- * Owners are known by a key of one number. Their children mostly come one behind the other: they stand on the stack until
- * another owner's turns up, when the size of the list is known. An owner among whose children is one that was managed
+ * Owners are known by a key of one number. Their children mostly come one behind the other: they wait until another
+ * owner's turns up, when the size of the list is known. An owner among whose children is one that was managed
  * before is known: whether that one is still the owner's is for the host to say. */
 #include <stdlib.h>
 
@@ -10,7 +10,10 @@
 
 #define OWNERS "heddle.owners"
 
-enum { HELD = 200 }; /* children on the stack, at most */
+enum {
+    HELD = 200,
+    FEW_HELD = 4
+}; /* children of one owner that wait, at most; that are not worth a call */
 
 typedef struct owner {
     int64_t key, last; /* its own, and that of its last child */
@@ -22,9 +25,10 @@ typedef struct owner {
 
 typedef struct owners {
     uint32_t count;
-    int column;      /* of the row, that has the owner's key; from 0 */
-    bool sorts;      /* children are in the order of their keys, whatever order they come in */
-    int held;        /* how many of the current one's are on the stack */
+    int column; /* of the row, that has the owner's key; from 0 */
+    bool sorts; /* children are in the order of their keys, whatever order they come in */
+    int held;   /* how many of the current one's wait for their number to be known */
+    uint32_t slots[HELD];
     owner *current;  /* NULL: of nobody who is asked for */
     uint32_t next;   /* behind the place of the last that was found */
     owner *by_key[]; /* and, behind these, the owners as they were given */
@@ -147,25 +151,38 @@ static int keys(lua_State *L) {
 
 /* ---- Rows ---- */
 
-/* Those on the stack join their owner's list. */
+/* Pushes the list of those that are held. */
+static void push_held(hdl_run *r, const owners *o) {
+    lua_State *L = r->L;
+    bool packs = r->pile && o->held >= FEW_HELD;
+    if (packs)
+        lua_pushvalue(L, AT(PACKING));
+    else
+        lua_createtable(L, o->held, 0);
+    for (int i = 0; i < o->held; i++) {
+        lua_rawgeti(L, AT(INSTANCES), (int)o->slots[i] + 1);
+        if (!packs) lua_rawseti(L, -2, i + 1);
+    }
+    if (packs) lua_call(L, o->held, 1);
+}
+
+/* Those that are held join their owner's list. */
 static void give(hdl_run *r, owners *o) {
     lua_State *L = r->L;
     owner *to = o->current;
-    int count = o->held, first = lua_gettop(L) - count + 1;
-    if (count == 0) return;
+    if (o->held == 0) return;
     if (to->count == 0) {
-        lua_createtable(L, count, 0);
-        lua_pushvalue(L, -1);
+        push_held(r, o);
         lua_rawseti(L, AT(RESULTS), (int)to->slot + 1);
     } else {
         lua_rawgeti(L, AT(RESULTS), (int)to->slot + 1);
+        for (int i = 0; i < o->held; i++) {
+            lua_rawgeti(L, AT(INSTANCES), (int)o->slots[i] + 1);
+            lua_rawseti(L, -2, to->count + i + 1);
+        }
+        lua_pop(L, 1);
     }
-    int list = first + count;
-    for (int i = 0; i < count; i++) {
-        lua_pushvalue(L, first + i);
-        lua_rawseti(L, list, ++to->count);
-    }
-    lua_settop(L, first - 1);
+    to->count += o->held;
     o->held = 0;
 }
 
@@ -179,8 +196,8 @@ static void add_child(hdl_run *r, owners *o, const hd_value *values) {
     owner *to = o->current;
     int64_t key = values[r->h->key[0]].as.i;
     bool is_first = to->count == 0 && o->held == 0;
-    hdl_run_row(r, values);
-    o->held++;
+    o->slots[o->held++] = hdl_run_row(r, values);
+    lua_pop(r->L, 1);
     if (!r->fresh) to->known = true;
     if (!is_first && key < to->last) to->sorted = false;
     to->last = key;
@@ -197,35 +214,34 @@ static hd_step add_children(hdl_run *r, owners *o, int limit, hd_wait *wait) {
 }
 
 /* The owners stand where other runs list what is behind their rows' columns. */
-static int hydrate_some(lua_State *L, int limit, hd_step *step) {
+static int hydrate_some(lua_State *L, hdl_pile *pile, hd_step *step) {
     hdl_run r;
     hd_wait wait = {-1, 0, HD_NEVER};
     lua_settop(L, OTHERS);
     owners *o = luaL_checkudata(L, OTHERS, OWNERS);
     int late_count = (int)lua_rawlen(L, LATE);
     hdl_run_enter(L, &r, 0, &late_count);
-    luaL_checkstack(L, HELD, "children");
+    luaL_checkstack(L, HELD + 1, "children");
     luaL_argcheck(L, r.h->other_count == 0 && !r.has_kinds && o->column < (int)r.h->count, HYDRATOR,
                   "not for children");
-    if (limit < 0) hdl_run_many(&r);
+    if (pile) hdl_run_many(&r, pile);
     o->held = 0;
-    *step = add_children(&r, o, limit, &wait);
+    *step = add_children(&r, o, pile ? -1 : HDL_FEW, &wait);
+    hdl_run_leave(&r);
     return hdl_push_step(L, *step, &wait);
 }
 
 static int hydrate_many(lua_State *L) {
     hd_step step;
-    return hydrate_some(L, -1, &step);
+    return hydrate_some(L, lua_touserdata(L, PILE), &step);
 }
 
 /* core.children(shelf, link, hydrator, state, lists, late, owners) -> step...: as core.hydrate. A row of nobody's who is
  * asked for is passed over. */
 static int children(lua_State *L) {
     hd_step step;
-    int count = hydrate_some(L, HDL_FEW, &step);
-    if (step != HD_ROW) return count;
-    lua_settop(L, OTHERS);
-    return hdl_undisturbed(L, hydrate_many);
+    int count = hydrate_some(L, NULL, &step);
+    return step == HD_ROW ? hdl_run_undisturbed(L, hydrate_many) : count;
 }
 
 /* ---- When all are there ---- */

@@ -95,11 +95,12 @@ static void restart_collector(lua_State *L) {
 
 #endif
 
-int hdl_undisturbed(lua_State *L, lua_CFunction fn) {
+int hdl_undisturbed(lua_State *L, lua_CFunction fn, int count) {
+    int below = lua_gettop(L) - count;
     lua_pushcfunction(L, fn);
-    lua_insert(L, 1);
+    lua_insert(L, below + 1);
     bool stopped = stop_collector(L);
-    int failed = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
+    int failed = lua_pcall(L, count, LUA_MULTRET, 0);
     if (stopped) restart_collector(L);
-    return failed ? lua_error(L) : lua_gettop(L);
+    return failed ? -1 : lua_gettop(L) - below;
 }

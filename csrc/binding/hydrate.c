@@ -74,18 +74,54 @@ static void fill(run *r, const hd_value *values, int before) {
     }
 }
 
+/* Fills a new instance; what becomes the snapshot stays on the stack below the instance. */
+static void push_piled(run *r, const hd_value *values) {
+    lua_State *L = r->L;
+    const hdl_hydrator *h = r->h;
+    const hdl_column *columns = h->entity->columns;
+    int names = AT(NAMES), first = lua_gettop(L) + 1, count = (int)h->count;
+    for (int i = 0; i < count; i++) {
+        if (h->plain)
+            push_value(L, &values[i], &columns[i]);
+        else
+            hdl_push_value(L, &values[i], &columns[i]);
+    }
+    lua_createtable(L, 0, (int)h->raw_count);
+    for (int i = 0; i < count; i++) {
+        if (values[i].kind == HD_NULL || !columns[i].raw) continue;
+        lua_pushvalue(L, names + i);
+        lua_pushvalue(L, first + i);
+        lua_rawset(L, first + count);
+    }
+}
+
+static bool goes_on_pile(run *r, uint32_t slot) {
+    hdl_pile *pile = r->pile;
+    if (!pile) return false;
+    if (pile->rows > 0 && slot == pile->first + pile->rows) return true;
+    if (slot - r->block_first < r->block_rows) return false;
+    hdl_pile_settle(r);
+    return hdl_pile_begin(r, slot);
+}
+
 static void push_fresh(run *r, const hd_value *values, uint32_t slot) {
     lua_State *L = r->L;
-    int before = hdl_enter_block(r, slot) + 1;
-    lua_createtable(L, 0, (int)r->h->raw_count);
-    if (r->h->plain)
-        fill_plain(r, values, before);
-    else
-        fill(r, values, before);
+    bool piled = goes_on_pile(r, slot);
+    if (piled) {
+        push_piled(r, values);
+    } else {
+        int before = hdl_enter_block(r, slot) + 1;
+        lua_createtable(L, 0, (int)r->h->raw_count);
+        if (r->h->plain)
+            fill_plain(r, values, before);
+        else
+            fill(r, values, before);
+    }
     lua_pushvalue(L, AT(META));
     lua_setmetatable(L, -2);
     lua_pushvalue(L, -1);
     lua_rawseti(L, AT(INSTANCES), (int)slot + 1);
+    if (piled) r->pile->rows++;
     if (r->places) {
         if (hdl_places_put(r->places, slot, lua_topointer(L, -1)) != 0)
             luaL_error(L, "not enough memory");
@@ -132,12 +168,10 @@ static uint32_t enter_key(run *r, const hd_value *values, bool *is_new) {
 static inline uint32_t push_row(run *r, const hd_value *values) {
     bool is_new;
     if (r->has_kinds && !enter_kind(r, values)) return HD_NO_SLOT;
+    if (r->pile && r->pile->rows == r->pile->room) hdl_pile_settle(r);
     uint32_t slot = enter_key(r, values, &is_new);
-    r->fresh = is_new;
-    if (!is_new) {
-        hdl_push_known(r, values, slot);
-        return slot;
-    }
+    r->fresh = is_new || !hdl_push_known(r, values, slot);
+    if (!r->fresh) return slot;
     push_fresh(r, values, slot);
     if (!r->h->full || r->h->converts) hdl_add_late(r, values, slot, true);
     if (r->has_loads) add_load(r);
@@ -191,6 +225,7 @@ void hdl_run_enter(lua_State *L, run *r, int base, int *late_count) {
     r->columns = r->h->entity->core.column_count;
     r->block_first = r->block_rows = 0;
     r->places = NULL;
+    r->pile = NULL;
     r->late_count = late_count;
     r->has_marks = hd_shelf_has_marks(r->shelf->shelf);
     lua_settop(L, AT(OTHERS));
@@ -205,6 +240,7 @@ void hdl_run_enter(lua_State *L, run *r, int base, int *late_count) {
     push_metatable(r);
     push_own_field(L, AT(STATE), "kinds");
     lua_pushnil(L);
+    lua_pushnil(L);
     lua_getuservalue(L, AT(HYDRATOR));
     for (uint32_t i = 0; i < r->h->count; i++) lua_rawgeti(L, AT(NAMES), (int)i + 1);
     lua_remove(L, AT(NAMES));
@@ -214,39 +250,44 @@ void hdl_run_enter(lua_State *L, run *r, int base, int *late_count) {
     lua_pop(L, 1);
 }
 
-void hdl_run_many(run *r) {
+void hdl_run_many(run *r, hdl_pile *pile) {
     r->places = hdl_places_of(r->L, AT(SLOT_OF));
+    hdl_pile_enter(r, pile);
 }
 
-/* A row stands ready on the link: hydrates rows until there is none, or `limit` are done. */
-static int hydrate_rows(lua_State *L, int limit, hd_step *step) {
+void hdl_run_leave(run *r) {
+    if (r->pile) hdl_pile_settle(r);
+}
+
+/* A row stands ready on the link: hydrates rows until there is none, or a few are done where there is no pile. */
+static int hydrate_rows(lua_State *L, hdl_pile *pile, hd_step *step) {
     run r;
     hd_wait wait = {-1, 0, HD_NEVER};
     lua_settop(L, OTHERS);
     int late_count = (int)lua_rawlen(L, LATE);
     hdl_run_enter(L, &r, 0, &late_count);
-    if (limit < 0) hdl_run_many(&r);
-    *step = add_rows(&r, limit, &wait);
+    if (pile) hdl_run_many(&r, pile);
+    *step = add_rows(&r, pile ? -1 : HDL_FEW, &wait);
+    hdl_run_leave(&r);
     return hdl_push_step(L, *step, &wait);
 }
 
 static int hydrate_many(lua_State *L) {
     hd_step step;
-    return hydrate_rows(L, -1, &step);
+    return hydrate_rows(L, lua_touserdata(L, PILE), &step);
 }
 
 /* core.hydrate(shelf, link, hydrator, state, results, late, others) -> step... A row stands ready on the link. */
 static int hydrate(lua_State *L) {
     hd_step step;
-    int count = hydrate_rows(L, HDL_FEW, &step);
-    if (step != HD_ROW) return count;
-    lua_settop(L, OTHERS);
-    return hdl_undisturbed(L, hydrate_many);
+    int count = hydrate_rows(L, NULL, &step);
+    return step == HD_ROW ? hdl_run_undisturbed(L, hydrate_many) : count;
 }
 
 static const luaL_Reg functions[] = {{"hydrate", hydrate}, {NULL, NULL}};
 
 void hdl_open_hydrate(lua_State *L) {
     hdl_open_hydrator(L);
+    hdl_open_pile(L);
     luaL_setfuncs(L, functions, 0);
 }

@@ -146,8 +146,12 @@ static bool has_overlay(run *r, uint32_t slot) {
     return there;
 }
 
-void hdl_push_known(run *r, const hd_value *values, uint32_t slot) {
-    lua_rawgeti(r->L, AT(INSTANCES), (int)slot + 1);
+bool hdl_push_known(run *r, const hd_value *values, uint32_t slot) {
+    if (r->pile) hdl_pile_settle(r);
+    if (hdl_rawgeti(r->L, AT(INSTANCES), (int)slot + 1) == LUA_TNIL) {
+        lua_pop(r->L, 1);
+        return false;
+    }
     switch (hd_shelf_state(r->shelf->shelf, slot)) {
     case HD_ROW_MANAGED:
         if (!r->h->full || r->h->converts || has_overlay(r, slot) ||
@@ -169,4 +173,5 @@ void hdl_push_known(run *r, const hd_value *values, uint32_t slot) {
     default: /* to be inserted: what is pending stays */
         break;
     }
+    return true;
 }

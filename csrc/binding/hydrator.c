@@ -50,14 +50,14 @@ static uint16_t pop_index(lua_State *L, const hdl_entity *entity) {
     return (uint16_t)index;
 }
 
-static bool is_plain(const hdl_hydrator *h) {
+static void find_kind(hdl_hydrator *h) {
+    h->flat = h->plain = h->entity->kind_count == 0;
     for (uint32_t i = 0; i < h->count; i++) {
         const hdl_column *column = &h->entity->columns[h->columns[i]];
-        if (!column->raw || column->converts || column->as != HDL_AS_PLAIN ||
-            hdl_is_mutable(column))
-            return false;
+        if (column->converts || hdl_is_mutable(column)) h->flat = false;
+        if (!column->raw || column->as != HDL_AS_PLAIN) h->plain = false;
     }
-    return h->entity->kind_count == 0;
+    h->plain = h->plain && h->flat;
 }
 
 static void read_others(lua_State *L, hdl_hydrator *h) {
@@ -102,7 +102,7 @@ static int hydrator_new(lua_State *L) {
     }
     lua_pop(L, 1);
     h->full = h->count == entity->core.column_count;
-    h->plain = is_plain(h);
+    find_kind(h);
     find_key(L, h);
     find_discriminator(h);
     if (!lua_isnil(L, 4)) read_others(L, h);

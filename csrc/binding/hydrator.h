@@ -12,7 +12,8 @@ typedef struct hdl_hydrator {
     int *key;             /* position of each key column */
     int discriminator;    /* position of the column that tells of which kind a row is, or -1 */
     bool full;            /* every column of the entity */
-    bool plain;           /* every one is raw, its values are what they are, and each row has it */
+    bool flat;            /* values are what they are in snapshots, and each row has all of them */
+    bool plain;           /* flat, and every one is raw, its values as the row has them */
     bool converts;        /* some column is of a custom type: the host finishes every row */
     uint32_t other_count; /* columns that stand behind the entity's */
     hdl_column *others;

@@ -205,7 +205,8 @@ static int hydrate_joined(lua_State *L) {
     int count = hydrate_rows(L, HDL_FEW, &step);
     if (step != HD_ROW) return count;
     lua_settop(L, LATE);
-    return hdl_undisturbed(L, hydrate_many);
+    count = hdl_undisturbed(L, hydrate_many, LATE);
+    return count < 0 ? lua_error(L) : count;
 }
 
 static const luaL_Reg functions[] = {{"hydrate_joined", hydrate_joined}, {NULL, NULL}};

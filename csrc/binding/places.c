@@ -67,6 +67,10 @@ int hdl_places_put(hdl_places *p, uint32_t slot, const void *instance) {
     return 0;
 }
 
+void hdl_places_leave(hdl_places *p, uint32_t slot) {
+    if (p && slot < p->count) p->at[slot] = NULL;
+}
+
 hdl_places *hdl_places_at(lua_State *L, int index) {
     lua_pushliteral(L, "places");
     lua_rawget(L, index);
@@ -127,7 +131,7 @@ static int leave_slot(lua_State *L) {
     lua_settop(L, 2);
     lua_pushnil(L);
     lua_rawset(L, 1);
-    if (p && slot >= 0 && (uint64_t)slot < p->count) p->at[slot] = NULL;
+    if (slot >= 0) hdl_places_leave(p, (uint32_t)slot);
     return 0;
 }
 
