@@ -124,8 +124,10 @@ typedef struct hdl_kind {
 typedef struct hdl_entity {
     hd_entity core;
     hdl_column *columns; /* core.column_count */
-    bool *tracked;       /* per column: part of the key, the version, a foreign or a unique key */
-    hdl_kind *kinds;     /* by place; none: every row is one of the entity's own */
+    uint16_t *compared;  /* columns whose properties may differ from their snapshots */
+    uint16_t compared_count;
+    bool *tracked;   /* per column: part of the key, the version, a foreign or a unique key */
+    hdl_kind *kinds; /* by place; none: every row is one of the entity's own */
     int kind_count;
     int discriminator; /* the column that tells, -1 */
 } hdl_entity;

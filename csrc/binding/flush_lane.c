@@ -26,7 +26,7 @@ static void enter(lua_State *L, lane *l) {
     l->entity = hdl_check_entity(L, l->f->model, ID);
     l->columns = l->entity->core.column_count;
     l->block_number = 0;
-    luaL_checkstack(L, l->columns + 20, "flush");
+    luaL_checkstack(L, 3 * l->columns + 20, "flush");
     lua_settop(L, MAY_BLOCK);
     hdl_getfield(L, STATE, "shelf");
     l->shelf = hdl_check_shelf(L, -1)->shelf;
@@ -128,7 +128,7 @@ static void take_difference(lane *l, difference *d, int column) {
 typedef enum likeness { SAME, OTHER_IN_FORM, OTHER } likeness;
 
 /* The two topmost values, neither of which is a table's. */
-static likeness compare_plain(lua_State *L) {
+static inline likeness compare_plain(lua_State *L) {
     if (lua_type(L, -1) != LUA_TNUMBER || lua_type(L, -2) != LUA_TNUMBER)
         return lua_rawequal(L, -1, -2) ? SAME : OTHER;
 #if !HDL_DOUBLES
@@ -148,16 +148,26 @@ static likeness compare_mutable(lua_State *L) {
     return is_number && !hdl_is_identical(L, -1, -2) ? OTHER_IN_FORM : SAME;
 }
 
-static void compare(lane *l, difference *d, int column) {
+/* Leaves the snapshot and the value on the stack. */
+static inline void compare(lane *l, difference *d, int column) {
     lua_State *L = l->L;
-    const hdl_column *c = &l->entity->columns[column];
-    if (!c->raw || (c->core->flags & (HD_COL_GENERATED | HD_COL_VERSION))) return;
     lua_rawgeti(L, l->block, l->base + column + 1);
     push_current(l, column);
-    likeness how = hdl_is_mutable(c) ? compare_mutable(L) : compare_plain(L);
+    bool is_mutable = hdl_is_mutable(&l->entity->columns[column]);
+    likeness how = is_mutable ? compare_mutable(L) : compare_plain(L);
     if (how == OTHER) take_difference(l, d, column);
     if (how == OTHER_IN_FORM) d->in_form = true;
-    lua_pop(L, 2);
+}
+
+/* What of the row at `slot` differs from its snapshot. */
+static void compare_row(lane *l, difference *d, uint32_t slot) {
+    int top = lua_gettop(l->L), count = l->entity->compared_count;
+    *d = (difference){NULL, slot, false};
+    enter_row(l, slot);
+    enter_block(l, slot);
+    for (int i = 0; i < count; i++) compare(l, d, l->entity->compared[i]);
+    lua_settop(l->L, top);
+    if (d->change && !d->in_form) d->change->flags |= HD_CHANGE_SETTLED;
 }
 
 /* What the planner needs of the row as it was; false: its key changed, which others may follow. */
@@ -172,14 +182,10 @@ static bool fill_old(lane *l, hd_change *change) {
 }
 
 static bool update_row(lane *l, uint32_t slot, bool *changed) {
-    difference d = {NULL, slot, false};
-    enter_row(l, slot);
-    enter_block(l, slot);
-    for (int c = 0; c < l->columns; c++) compare(l, &d, c);
+    difference d;
+    compare_row(l, &d, slot);
     *changed = d.change != NULL;
-    if (!d.change) return true;
-    if (!d.in_form) d.change->flags |= HD_CHANGE_SETTLED;
-    return fill_old(l, d.change);
+    return !d.change || fill_old(l, d.change);
 }
 
 /* Remembers a slot in the list on top of the stack, made when there is none. */
@@ -220,16 +226,14 @@ static int flush_updates(lua_State *L) {
  * all others, which says what is wrong with it. */
 static const hd_batch *plan_row(lane *l, uint32_t slot) {
     hd_error err;
-    difference d = {NULL, slot, false};
+    difference d;
     hd_flush *flush = l->f->flush;
-    enter_row(l, slot);
-    enter_block(l, slot);
+    compare_row(l, &d, slot);
+    if (!d.change || d.change->expressions) return NULL;
     for (int c = 0; c < l->columns; c++) {
-        compare(l, &d, c);
-        if (d.change && (d.change->expressions || hdl_lacks(d.change, c))) return NULL;
+        if (hdl_lacks(d.change, c)) return NULL;
     }
-    if (!d.change || !fill_old(l, d.change)) return NULL;
-    if (!d.in_form) d.change->flags |= HD_CHANGE_SETTLED;
+    if (!fill_old(l, d.change)) return NULL;
     hd_error_init(&err, &hd_allocator_libc);
     const hd_batch *batch = NULL;
     if (hd_flush_plan(flush, &err) == HD_OK && hd_flush_is_bare(flush))

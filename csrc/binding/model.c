@@ -217,6 +217,16 @@ static void track(hdl_entity *entity, const uint16_t *columns, uint16_t count) {
 }
 
 /* The planner needs the old values of these columns, changed or not. */
+/* The database writes the others, or the host looks at them. */
+static void find_compared(lua_State *L, hdl_model *model, hdl_entity *entity) {
+    const hd_entity *core = &entity->core;
+    entity->compared = take(L, model, (core->column_count + 1u) * sizeof *entity->compared);
+    for (uint16_t c = 0; c < core->column_count; c++) {
+        bool is_own = !(core->columns[c].flags & (HD_COL_GENERATED | HD_COL_VERSION));
+        if (entity->columns[c].raw && is_own) entity->compared[entity->compared_count++] = c;
+    }
+}
+
 static void find_tracked(lua_State *L, hdl_model *model, hdl_entity *entity) {
     const hd_entity *core = &entity->core;
     entity->tracked = take(L, model, core->column_count * sizeof *entity->tracked);
@@ -289,6 +299,7 @@ static void read_entity(lua_State *L, hdl_model *model, int mapping, hdl_entity 
         luaL_error(L, "entity '%s' has %d key columns; %d are possible", core->name,
                    (int)core->key_count, HDL_KEY_COLUMNS);
     find_tracked(L, model, entity);
+    find_compared(L, model, entity);
     read_kinds(L, model, mapping, entity);
     hdl_getfield(L, mapping, "check_rows");
     core->check_rows = lua_isnil(L, -1) || lua_toboolean(L, -1);
