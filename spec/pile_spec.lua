@@ -16,12 +16,18 @@ local Row = orm.entity { name = "PileRow", table = "pile_rows",
     { "last", type = "integer", nullable = true },
 }
 
+local Group = orm.entity { name = "PileGroup", table = "pile_groups",
+    { "id", type = "integer", primary = true },
+    { "name", type = "string" },
+    { "rows", many_to_many = "PileRow" },
+}
+
 databases.each(function(db)
     describe("a result of many rows", function()
         local work, em, raw
 
         before_each(function()
-            work = unit.open(db, { Row })
+            work = unit.open(db, { Row, Group })
             em, raw = work.em, work.raw
             local series = db.name == "postgres" and ("from generate_series(1, %d) as s(n)"):format(ROWS)
                 or ("from s"):format()
@@ -92,6 +98,22 @@ databases.each(function(db)
             end
             em:flush()
             assert.equal(ROWS - 10, count "n = -id")
+        end)
+
+        it("has rows several times, for one owner after the other", function()
+            raw:exec "insert into pile_groups (id, name) values (1, 'all'), (2, 'even'), (3, 'third')"
+            for group = 1, 3 do
+                raw:exec(("insert into pile_groups_rows (pile_group_id, pile_row_id) select %d, id from pile_rows "
+                    .. "where id %% %d = 0"):format(group, group))
+            end
+            local groups = em:find(Group, {}, { populate = { "rows" }, order_by = { "id" } })
+            assert.same({ ROWS, ROWS / 2, ROWS / 3 }, { #groups[1].rows, #groups[2].rows, #groups[3].rows })
+            work:forget()
+            em:flush()
+            assert.equal(0, #work.log)
+            for _, row in groups[1].rows:iter() do row.n = -row.id end
+            em:flush()
+            assert.equal(ROWS, count "n = -id")
         end)
 
         it("comes in a transaction that is rolled back, and once more", function()
