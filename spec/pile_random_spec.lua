@@ -1,5 +1,5 @@
--- Large results at random, in any order, of rows that are there, were let go of or were changed: one row is one table, holds
--- what the database or the program has said last, and every change is written.
+-- Large results at random, in any order, of rows that are there, were let go of or were changed: one row is one table,
+-- holds what the database or the program has said last, and every change is written.
 
 local chance = require "spec.support.chance"
 local databases = require "spec.support.databases"
