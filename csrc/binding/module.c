@@ -21,20 +21,26 @@ const char HDL_HYDRATOR[] = "heddle.hydrator";
 const char HDL_FLUSH[] = "heddle.flush";
 const char HDL_CURSOR[] = "heddle.cursor";
 
+/* Behind a userdata of ours stands its class. */
+static const char *class_of(lua_State *L, int index, const char *p) {
+    const char *name = NULL;
+    size_t size = lua_rawlen(L, index);
+    if (size > sizeof name) memcpy(&name, p + size - sizeof name, sizeof name);
+    return name;
+}
+
 void *hdl_check_class(lua_State *L, int index, const char *name) {
-    void *p = lua_touserdata(L, index);
-    if (p && lua_getmetatable(L, index)) {
-        hdl_push_registered(L, name);
-        bool same = lua_rawequal(L, -1, -2);
-        lua_pop(L, 2);
-        if (same) return p;
-    }
+    bool is_full = lua_type(L, index) == LUA_TUSERDATA;
+    void *p = is_full ? lua_touserdata(L, index) : NULL;
+    if (p && class_of(L, index, p) == name) return p;
     return luaL_checkudata(L, index, name); /* which raises */
 }
 
 void *hdl_new_userdata(lua_State *L, size_t size, const char *name) {
-    void *p = lua_newuserdata(L, size);
+    size = (size + sizeof name - 1) / sizeof name * sizeof name;
+    char *p = lua_newuserdata(L, size + sizeof name);
     memset(p, 0, size);
+    memcpy(p + size, &name, sizeof name);
     lua_createtable(L, 2, 0); /* whoever pins something pins one or two */
     lua_setuservalue(L, -2);
     hdl_push_registered(L, name);
