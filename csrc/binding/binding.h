@@ -110,6 +110,22 @@ static inline void hdl_push_registered(lua_State *L, const char *address) {
     lua_rawgetp(L, LUA_REGISTRYINDEX, address);
 #endif
 }
+/* What the core looks at in every call stands in the list of a shelf's table (shelf.lua), where the other fields have to
+ * be looked for by a string. */
+typedef enum hdl_part {
+    HDL_PART_SHELF = 1,
+    HDL_PART_INSTANCES,
+    HDL_PART_SLOT_OF,
+    HDL_PART_BLOCKS,
+    HDL_PART_OVERLAY,
+    HDL_PART_LOADED_META /* false where entities share a table */
+} hdl_part;
+
+/* Of the table at index; gives its type. */
+static inline int hdl_push_part(lua_State *L, int index, hdl_part part) {
+    return hdl_rawgeti(L, index, part);
+}
+
 /* The userdata at index, which has to be of a class; raises. Quicker than luaL_checkudata, which looks for a string. */
 void *hdl_check_class(lua_State *L, int index, const char *name);
 

@@ -92,9 +92,9 @@ static int new_owners(lua_State *L) {
     luaL_checktype(L, LIST, LUA_TTABLE);
     uint32_t count = (uint32_t)lua_rawlen(L, LIST), highest = 0;
     lua_settop(L, SORTS);
-    hdl_getfield(L, HOST, "shelf");
+    hdl_push_part(L, HOST, HDL_PART_SHELF);
     const hdl_shelf *shelf = hdl_check_shelf(L, CORE);
-    hdl_getfield(L, HOST, "slot_of");
+    hdl_push_part(L, HOST, HDL_PART_SLOT_OF);
     hdl_getfield(L, HOST, "adopted");
     hdl_getfield(L, HOST, "collections");
     owners *o = lua_newuserdata(L, sizeof *o + count * (sizeof(owner *) + sizeof(owner)));
@@ -296,9 +296,9 @@ static int settle(lua_State *L) {
     owners *o = luaL_checkudata(L, OWNER, OWNERS);
     int known = 0, count = 0;
     lua_settop(L, ALL);
-    hdl_getfield(L, CHILDREN, "shelf");
+    hdl_push_part(L, CHILDREN, HDL_PART_SHELF);
     const hdl_shelf *shelf = hdl_check_shelf(L, CHILD_SHELF);
-    hdl_getfield(L, CHILDREN, "slot_of");
+    hdl_push_part(L, CHILDREN, HDL_PART_SLOT_OF);
     lua_pushnil(L);
     for (uint32_t i = 0; i < o->count; i++) {
         const owner *each = &all_of(o)[i];

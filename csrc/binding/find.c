@@ -32,7 +32,7 @@ static void start(lua_State *L, hd_link *link, const hdl_query *query, hd_value 
 static bool take_row(lua_State *L) {
     hdl_run r;
     int late = 0, base = lua_gettop(L);
-    hdl_getfield(L, STATE, "shelf");
+    hdl_push_part(L, STATE, HDL_PART_SHELF);
     lua_pushvalue(L, LINK);
     lua_pushvalue(L, HYDRATOR);
     lua_pushvalue(L, STATE);
@@ -90,7 +90,7 @@ static int find(lua_State *L) {
     if (!link->mem || link->state != HD_LINK_IDLE || link->over) return 0;
     key = hd_arena_alloc(&link->arena, sizeof *key);
     if (!key) return luaL_error(L, "not enough memory");
-    hdl_getfield(L, STATE, "shelf");
+    hdl_push_part(L, STATE, HDL_PART_SHELF);
     const hdl_shelf *shelf = hdl_check_shelf(L, -1);
     lua_pop(L, 1);
     if (!take_key(L, link, query, key) || hd_shelf_find(shelf->shelf, key) != HD_NO_SLOT) return 0;

@@ -41,11 +41,11 @@ static void prepare(lua_State *L, gather *g, hd_change_op op) {
     g->entity = entity;
     lua_Integer slot = luaL_checkinteger(L, SLOT);
     lua_settop(L, MASK);
-    hdl_getfield(L, STATE, "instances");
+    hdl_push_part(L, STATE, HDL_PART_INSTANCES);
     lua_rawgeti(L, -1, (int)slot);
     lua_replace(L, INSTANCE);
     hdl_place place = hdl_locate((uint32_t)slot - 1, entity->core.column_count);
-    hdl_getfield(L, STATE, "blocks");
+    hdl_push_part(L, STATE, HDL_PART_BLOCKS);
     lua_rawgeti(L, -1, place.block);
     lua_replace(L, BLOCK);
     g->base = place.base;
@@ -143,7 +143,7 @@ static int flush_insert(lua_State *L) {
 /* Pushes the set of loaded columns of a partial row, nil for others. */
 static void push_loaded(gather *g) {
     lua_State *L = g->L;
-    hdl_getfield(L, STATE, "overlay");
+    hdl_push_part(L, STATE, HDL_PART_OVERLAY);
     if (hdl_rawgeti(L, -1, (int)lua_tointeger(L, SLOT)) == LUA_TTABLE)
         hdl_getfield(L, -1, "loaded");
     else

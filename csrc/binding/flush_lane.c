@@ -28,11 +28,11 @@ static void enter(lua_State *L, lane *l) {
     l->block_number = 0;
     luaL_checkstack(L, 3 * l->columns + 20, "flush");
     lua_settop(L, MAY_BLOCK);
-    hdl_getfield(L, STATE, "shelf");
+    hdl_push_part(L, STATE, HDL_PART_SHELF);
     l->shelf = hdl_check_shelf(L, -1)->shelf;
     lua_pop(L, 1); /* the state keeps it */
-    hdl_getfield(L, STATE, "instances");
-    hdl_getfield(L, STATE, "blocks");
+    hdl_push_part(L, STATE, HDL_PART_INSTANCES);
+    hdl_push_part(L, STATE, HDL_PART_BLOCKS);
     hdl_push_property_names(L, FLUSH, l->entity);
     lua_settop(L, NAMES + l->columns + 1);
     l->instance = NAMES + l->columns;

@@ -24,11 +24,11 @@ static hd_shelf *enter(lua_State *L, newcomers *n) {
     n->instance = NAMES + n->columns;
     n->block_number = 0;
     luaL_checkstack(L, n->columns + 20, "flush");
-    hdl_getfield(L, STATE, "shelf");
+    hdl_push_part(L, STATE, HDL_PART_SHELF);
     hd_shelf *shelf = hdl_check_shelf(L, -1)->shelf;
     lua_pop(L, 1); /* the state keeps it */
-    hdl_getfield(L, STATE, "instances");
-    hdl_getfield(L, STATE, "blocks");
+    hdl_push_part(L, STATE, HDL_PART_INSTANCES);
+    hdl_push_part(L, STATE, HDL_PART_BLOCKS);
     lua_pushnil(L);
     for (int c = 0; c < n->columns; c++) hdl_push_property(L, n->entity, c);
     return shelf;

@@ -203,12 +203,18 @@ static int push_own_field(lua_State *L, int index, const char *name) {
     return hdl_rawget(L, index);
 }
 
-/* The metatable of what is read; that of partial rows the shelf makes when it is needed first. */
+/* The metatable of what is read; that of partial rows the shelf makes when it is needed first. Kinds have their own. */
 static void push_metatable(run *r) {
     lua_State *L = r->L;
-    if (push_own_field(L, AT(STATE), r->h->full ? "loaded_meta" : "partial_meta") != LUA_TNIL ||
-        r->has_kinds)
+    if (r->has_kinds) {
+        lua_pushnil(L);
         return;
+    }
+    if (r->h->full) {
+        hdl_push_part(L, AT(STATE), HDL_PART_LOADED_META);
+        return;
+    }
+    if (push_own_field(L, AT(STATE), "partial_meta") != LUA_TNIL) return;
     lua_pop(L, 1);
     hdl_getfield(L, AT(STATE), "partial_metatable");
     lua_pushvalue(L, AT(STATE));
@@ -231,14 +237,17 @@ void hdl_run_enter(lua_State *L, run *r, int base, int *late_count) {
     lua_settop(L, AT(OTHERS));
     if (r->h->other_count > 0) luaL_checktype(L, AT(OTHERS), LUA_TTABLE);
     luaL_checkstack(L, (int)r->h->count + 24, "hydrate");
-    hdl_getfield(L, AT(STATE), "instances");
-    hdl_getfield(L, AT(STATE), "slot_of");
-    hdl_getfield(L, AT(STATE), "blocks");
-    r->has_overlay = hdl_getfield(L, AT(STATE), "overlay") == LUA_TTABLE;
+    hdl_push_part(L, AT(STATE), HDL_PART_INSTANCES);
+    hdl_push_part(L, AT(STATE), HDL_PART_SLOT_OF);
+    hdl_push_part(L, AT(STATE), HDL_PART_BLOCKS);
+    r->has_overlay = hdl_push_part(L, AT(STATE), HDL_PART_OVERLAY) == LUA_TTABLE;
     r->kind = NULL;
     r->has_kinds = hdl_has_kinds(L, r->h);
     push_metatable(r);
-    push_own_field(L, AT(STATE), "kinds");
+    if (r->has_kinds)
+        push_own_field(L, AT(STATE), "kinds");
+    else
+        lua_pushnil(L);
     lua_pushnil(L);
     lua_pushnil(L);
     lua_getuservalue(L, AT(HYDRATOR));

@@ -73,8 +73,8 @@ void hdl_pile_settle(hdl_run *r) {
 static void leave(lua_State *L, const hdl_pile *pile) {
     const hdl_shelf *shelf = hdl_check_shelf(L, SHELF);
     int top = lua_gettop(L);
-    hdl_getfield(L, STATE, "instances");
-    hdl_getfield(L, STATE, "slot_of");
+    hdl_push_part(L, STATE, HDL_PART_INSTANCES);
+    hdl_push_part(L, STATE, HDL_PART_SLOT_OF);
     hdl_places *places = hdl_places_at(L, top + 2);
     for (uint32_t i = 0; i < pile->rows; i++) {
         uint32_t slot = pile->first + i;

@@ -83,9 +83,9 @@ static int belonging(lua_State *L) {
     int width = (int)lua_tointeger(L, -1);
     lua_pop(L, 1);
     if (lua_isnil(L, KEY)) return 0;
-    hdl_getfield(L, STATE, "slot_of");
-    hdl_getfield(L, STATE, "overlay");
-    hdl_getfield(L, STATE, "blocks");
+    hdl_push_part(L, STATE, HDL_PART_SLOT_OF);
+    hdl_push_part(L, STATE, HDL_PART_OVERLAY);
+    hdl_push_part(L, STATE, HDL_PART_BLOCKS);
     lua_createtable(L, count, 0);
     hdl_places *places = hdl_places_at(L, SLOTS);
     for (int i = 1; i <= count; i++) {

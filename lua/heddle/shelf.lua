@@ -1,5 +1,5 @@
---- Shelf: everything that one entity manager holds of one entity. The fields instances, slot_of, blocks, overlay,
---- shelf, loaded_meta and partial_meta are read by the core's binding.
+--- Shelf: everything that one entity manager holds of one entity. The core's binding reads its list and the fields kinds,
+--- loads, partial_meta and, of families, loaded_meta.
 local later = require("heddle.later")
 local collection = later.module("heddle.collection")
 local core = require("heddle.core")
@@ -26,17 +26,21 @@ Shelf.__index = Shelf
 ---@param em table
 ---@param map table
 function shelf.new(em, map)
+  local core_shelf, instances, blocks, overlay = em.session:shelf(em.model, map.id), {}, {}, {}
+  -- Numbers as values: safe with weak keys on every interpreter.
+  local slot_of = setmetatable({}, SLOTS)
   local self = setmetatable({
-    em = em, mapping = map, width = #map.columns, shelf = em.session:shelf(em.model, map.id),
-    instances = {}, blocks = {}, overlay = {}, collections = {},
+    -- What the core looks at in every call (hdl_part).
+    core_shelf, instances, slot_of, blocks, overlay, false,
+    em = em, mapping = map, width = #map.columns, shelf = core_shelf,
+    instances = instances, blocks = blocks, overlay = overlay, slot_of = slot_of, collections = {},
     -- By slot: never written; marked for removal, and about to be read again all the same; when it became a new row,
     -- told by the em's mark_serial.
     new = {}, removed = {}, reread = {}, adopted = {},
-    -- Numbers as values: safe with weak keys on every interpreter.
-    slot_of = setmetatable({}, SLOTS),
   }, Shelf)
   self.box = setmetatable({ shelf = self }, WEAK_VALUES)
   kinds.init(self, map)
+  self[6] = self.loaded_meta or false
   return self
 end
 
@@ -45,6 +49,7 @@ end
 ---@param map table
 function Shelf:move(map)
   self.mapping, self.shelf = map, self.em.session:shelf(self.em.model, map.id)
+  self[1] = self.shelf
   if #map.columns ~= self.width then state.widen(self, #map.columns) end
   kinds.move(self, map)
 end
