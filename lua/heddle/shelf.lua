@@ -1,5 +1,5 @@
---- Shelf: everything that one entity manager holds of one entity. The core's binding reads its list and the fields kinds,
---- loads, partial_meta and, of families, loaded_meta.
+--- Shelf: everything that one entity manager holds of one entity. The core's binding reads its list and the fields
+--- kinds, loads, partial_meta and, of families, loaded_meta.
 local later = require("heddle.later")
 local collection = later.module("heddle.collection")
 local core = require("heddle.core")
