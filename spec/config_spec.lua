@@ -69,6 +69,10 @@ describe("configuration", function()
             refused({ driver = key ~= "driver" and "postgres" or value, database = "d", [key] = value },
                 "'" .. key .. "'")
         end
+        for key, value in pairs { password = { "hush-1" }, url = "hush-1", host = { "hush-1" }, user = { "hush-1" } } do
+            local err = refused({ driver = "postgres", database = "d", [key] = value }, "'" .. key .. "'")
+            assert.is_nil(tostring(err):find("hush", 1, true), tostring(err))
+        end
         refused({ database = "a", pool = { min = 3, max = 2 } }, "'min' (3)", "'max' (2)")
         refused({ database = "a", pool = { max = 0 } }, "'max'")
         refused({ driver = "postgres" }, "'database' is missing")
