@@ -107,6 +107,7 @@ build = {
                 "csrc/core/link_break.c",
                 "csrc/core/link_transaction.c",
                 "csrc/core/owner.c",
+                "csrc/core/pause.c",
                 "csrc/core/poller.c",
                 "csrc/core/pool.c",
                 "csrc/core/pool_ticket.c",

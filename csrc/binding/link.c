@@ -3,11 +3,11 @@
 #include "binding.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/text.h"
+#include "pause.h"
 
 enum { PIN_BATCH = 1 }; /* user value: what the running batch points into */
 
@@ -86,27 +86,22 @@ int hdl_link_start(lua_State *L, int link_index, const hd_batch *batch, unsigned
     return hdl_push_step(L, step, &wait);
 }
 
-/* One poll, at most `slice` microseconds. */
-static void poll_once(const hd_wait *wait, hd_time slice) {
-    hd_time left = wait->until == HD_NEVER ? slice : wait->until - hd_now();
-    if (left > slice) left = slice;
-    if (left < 0) left = 0;
-    struct pollfd p = {wait->fd, 0, 0};
-    if (wait->events & HD_READ) p.events |= POLLIN;
-    if (wait->events & HD_WRITE) p.events |= POLLOUT;
-    poll(&p, wait->fd >= 0 ? 1 : 0, (int)((left + 999) / 1000));
+/* What is known of its connection; NULL while it has none. */
+static hd_spin *spin_of(const hd_link *link) {
+    return link->ticket.conn ? &link->ticket.conn->spin : NULL;
 }
 
 hd_step hdl_block(hd_link *link, hd_wait *wait) {
     hd_time end = hd_now() + 50000;
     link->offload = false;
-    if (link->waited && link->batch) poll_once(&link->wait, 50000); /* what the start asked for */
+    if (link->waited && link->batch)
+        hd_pause(&link->wait, 50000, spin_of(link)); /* what the start asked for */
     for (;;) {
         *wait = no_wait();
         hd_step step = hdl_step(link, wait);
         hd_time now = hd_now();
         if (step != HD_WAIT || now >= end || hd_link_is_queued(link)) return step;
-        poll_once(wait, end - now);
+        hd_pause(wait, end - now, spin_of(link));
     }
 }
 
@@ -121,7 +116,7 @@ static int link_block(lua_State *L) {
 /* core.sleep(seconds): the pause of the blocking adapter. */
 static int core_sleep(lua_State *L) {
     const hd_wait wait = {-1, 0, HD_NEVER};
-    poll_once(&wait, (hd_time)(luaL_checknumber(L, 1) * 1e6));
+    hd_pause(&wait, (hd_time)(luaL_checknumber(L, 1) * 1e6), NULL);
     return 0;
 }
 

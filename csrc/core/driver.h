@@ -12,9 +12,10 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/value.h"
+#include "pause.h"
 #include "step.h"
 
-#define HD_DRIVER_ABI 6
+#define HD_DRIVER_ABI 7
 
 typedef struct hd_conn hd_conn;
 typedef struct hd_driver hd_driver;
@@ -113,6 +114,7 @@ struct hd_conn {
                          itself takes long ends it then, as HD_E_CANCELED */
     hd_cursor *cursors; /* core: those that stand open on it */
     hd_rinse rinse;     /* core */
+    hd_spin spin;       /* core */
 };
 
 typedef struct hd_services {
