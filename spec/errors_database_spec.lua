@@ -27,13 +27,18 @@ local User = orm.entity { name = "User", table = "users",
     checks = { { "note <> 'bad'", name = "users_note_not_bad" } },
     uniques = { { "nick", name = "one_nick" } },
 }
+local Shelf = orm.entity { name = "Shelf", { "id", type = "integer", primary = true } }
+local Item = orm.entity { name = "Item",
+    { "id", type = "integer", primary = true },
+    { "shelf", many_to_one = "Shelf", on_delete = "restrict", on_update = "restrict" },
+}
 
 databases.each(function(db)
     describe("an error of the database", function()
         local work, em, raw
 
         before_each(function()
-            work = unit.open(db, { Team, User })
+            work = unit.open(db, { Team, User, Shelf, Item })
             em, raw = work.em, work.raw
         end)
         after_each(function()
@@ -129,6 +134,14 @@ databases.each(function(db)
             local err = check("foreign_key_violation", nil, em.flush, em)
             assert.is_string(err.entity)
             assert.equal("1", raw:value "select count(*) from teams")
+        end)
+
+        it("a row that others restrict is not removed, nor given another key, in whatever way", function()
+            local shelf = em:persist_and_flush(Item { id = 1, shelf = Shelf { id = 1 } }).shelf
+            check("foreign_key_violation", nil, em.execute, em, "update shelf set id = 2")
+            check("foreign_key_violation", nil, em.delete_where, em, Shelf, { id = 1 })
+            check("foreign_key_violation", nil, function() em:remove(shelf):flush() end)
+            assert.equal("1", raw:value "select count(*) from shelf")
         end)
 
         it("F5: NOT NULL that only the database knows of", function()

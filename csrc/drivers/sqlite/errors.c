@@ -103,8 +103,11 @@ static void constraint_error(int code, const char *text, hd_error *err) {
     case SQLITE_CONSTRAINT_FOREIGNKEY:
         hd_sqlite_broken_reference(err);
         break;
-    case SQLITE_CONSTRAINT_TRIGGER:
-        hd_error_set(err, HD_E_DRIVER, "a trigger of the database refused the statement");
+    case SQLITE_CONSTRAINT_TRIGGER: /* RESTRICT is a trigger of SQLite's own */
+        if (strcmp(text, "FOREIGN KEY constraint failed") == 0)
+            hd_sqlite_broken_reference(err);
+        else
+            hd_error_set(err, HD_E_DRIVER, "a trigger of the database refused the statement");
         break;
     default:
         hd_error_set(err, HD_E_DRIVER, "the database refused the statement");
