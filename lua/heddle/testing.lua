@@ -55,9 +55,20 @@ local function undo(self)
   if self.guarded.depth and self.guarded.depth >= self.depth then self.guarded.depth = nil end
 end
 
----Ends the scope: what was written is rolled back.
+-- Those inside that were never ended would use a connection that is closed.
+local function finish_inner(self)
+  local tests = self.context.tests
+  local inner = tests[self.link]
+  while inner and inner ~= self do
+    inner:finish()
+    inner = tests[self.link]
+  end
+end
+
+---Ends the scope, and those inside: what was written is rolled back.
 function Test:finish()
   if self.finished then return end
+  finish_inner(self)
   self.finished = true
   scope.remove(self.item)
   for _, em in pairs(self.item.forks) do em:drop() end
