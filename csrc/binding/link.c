@@ -86,9 +86,12 @@ int hdl_link_start(lua_State *L, int link_index, const hd_batch *batch, unsigned
     return hdl_push_step(L, step, &wait);
 }
 
-/* What is known of its connection; NULL while it has none. */
-static hd_spin *spin_of(const hd_link *link) {
-    return link->ticket.conn ? &link->ticket.conn->spin : NULL;
+/* The first answer of an operation is looked for; of a long result the rest is slept for, so that more of it comes at
+ * once. NULL: sleep. */
+static hd_spin *spin_of(hd_link *link) {
+    if (!link->ticket.conn || link->looked == link->serial) return NULL;
+    link->looked = link->serial;
+    return &link->ticket.conn->spin;
 }
 
 hd_step hdl_block(hd_link *link, hd_wait *wait) {

@@ -59,6 +59,7 @@ typedef struct hd_link {
         offload; /* by the host: it waited in a scheduler last, where others run that must not be kept waiting */
     unsigned flags;
     uint32_t serial;  /* counts operations: what was meant for one does not meet the next */
+    uint32_t looked;  /* by the host: the operation whose first answer it has looked for */
     hd_time limit;    /* how long the batch may run, HD_NEVER */
     hd_time deadline; /* the same as a moment; once it was canceled: when that is looked at again */
     bool canceled;    /* the limit was over */
