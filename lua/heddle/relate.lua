@@ -1,5 +1,6 @@
 --- To-one relations in memory: what may be assigned, and the reference behind a foreign key.
 local class_of = require("heddle.class")
+local custom = require("heddle.custom")
 local errors = require("heddle.errors")
 local later = require("heddle.later")
 local group = require("heddle.relations.group")
@@ -214,6 +215,16 @@ function instance.relate(e, meta, prop, value)
   relate.moved(e, prop, former, value ~= null and value or nil)
 end
 
+-- A part of the key of a relation that is itself a part of a key.
+local function keep_key(own, map, column, value)
+  local name = column.view.name
+  own.keys, own.views = own.keys or {}, map.props
+  own.keys[name] = own.keys[name] or {}
+  for i, other in ipairs(column.view.columns) do
+    if other == column then own.keys[name][i] = value end
+  end
+end
+
 -- A reference of nobody: only its key.
 local function loose_reference(view, key)
   local target = view.target
@@ -222,8 +233,16 @@ local function loose_reference(view, key)
   own.unloaded = {}
   for _, column in ipairs(target.columns) do own.unloaded[column.view.name] = true end
   for i, column in ipairs(target.key) do
-    if column.raw then rawset(e, column.property, key[i]) end
-    own.unloaded[column.property] = nil
+    local key_view = column.view
+    own.unloaded[key_view.name] = nil
+    local kind = instance.kind_of(key_view.prop)
+    if kind == "one" then
+      keep_key(own, target, column, key[i])
+    elseif kind == "hidden" then
+      own.values[key_view.name] = custom.from_db(column, key[i])
+    else
+      rawset(e, column.property, custom.from_db(column, key[i]))
+    end
   end
   return e
 end
