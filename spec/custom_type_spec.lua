@@ -162,6 +162,25 @@ databases.each(function(db)
         assert.equal("<Milk>", raw:value "select label from items")
     end)
 
+    it("U4: what equals does not take is a change, and is refused when it cannot be stored", function()
+        local e = make { price = money(1), label = "Tea" }
+        for _, value in ipairs { 5, true } do
+            e.label = value
+            if value == true then
+                local err = unit.raises("validation", em.flush, em)
+                assert.equal("Item.label", err.entity .. "." .. err.property)
+            else
+                em:flush()
+                assert.equal("<5>", raw:value "select label from items")
+                raw:exec "update items set label = '<Tea>'"
+                em:refresh(e)
+            end
+        end
+        e.label = "Rum"
+        em:flush()
+        assert.equal("<Rum>", raw:value "select label from items")
+    end)
+
     it("I3: unchanged ones are refreshed, changed ones stay", function()
         local e = make { price = money(1), label = "Tea", tags = { a = true }, cost = money(1) }
         local price = e.price

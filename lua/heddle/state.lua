@@ -100,9 +100,12 @@ end
 function state.is_other(column, value, image)
   if value == nil or value == null or image == nil then return value ~= nil or image ~= nil end
   if op.is_raw(value) then return true end
-    local equals, is_other = column.custom.equals, column.custom.is_other
+  local equals, is_other = column.custom.equals, column.custom.is_other
   if is_other then return is_other(value, image) end
-  if equals then return not equals(value, state.value(column, image)) end
+  if equals then
+    local ok, is_equal = pcall(equals, value, state.value(column, image))
+    return not (ok and is_equal) -- what it does not take, to_db may refuse when it is written
+  end
   local ok, stored = pcall(custom.to_db, column, value)
   if not ok then return true end
   if state.is_mutable(column) then return not core.same_image(stored, image) end
