@@ -98,28 +98,6 @@ databases.each(function(db)
                 assert.same({ { "writes", "1" } }, rows "select text, author_id from profile")
             end)
 
-            it("an empty table is a target of nothing but defaults, and under a to-many no member", function()
-                local lone = em:create(Profile, { author = {} })
-                assert.equal(Author, getmetatable(lone.author).class)
-                assert.is_nil(lone.author.name)
-                local mark = em:create(Mark, { page = {} })
-                assert.equal(Page, getmetatable(mark.page).class)
-                assert.equal(0, #em:create(Author, { name = "Ann", books = {} }).books)
-                local author = em:create(Author, { name = "Ann", profile = {}, books = { {}, { title = "A" } } })
-                assert.equal(2, #author.books)
-                author.books[1].title = "B"
-                em:persist(author):flush()
-                assert.same({ { "A", "1" }, { "B", "1" } }, rows "select title, author_id from book order by title")
-                assert.same({ { false, "1" } }, rows "select text, author_id from profile")
-                local profile = author.profile
-                em:assign(author, { profile = {} })
-                assert.equal(profile, author.profile)
-                em:assign(author.books[1], { pages = { { number = 1 } }, author = {} })
-                assert.equal(author, author.books[1].author)
-                em:flush()
-                assert.same({ { "1", "1" } }, rows "select author_id, id from profile")
-            end)
-
             it("a plain table under a to-one makes its target, or is its key", function()
                 library()
                 local book = em:create(Book, { title = "C", author = { name = "Ben", born = 1970 } })
@@ -282,8 +260,13 @@ databases.each(function(db)
                     em:assign(book, { author = { name = "x" }, tags = { "c", Author { name = "y" } } })
                 end, "Book.tags", "Tag")
                 untouched()
+                raises("validation", function() em:assign(author, { name = "x", books = { { title = "y" }, {} } }) end,
+                    "Author.books")
+                untouched()
                 raises("validation", function() em:assign(author, { name = "x", books = { title = "y" } }) end,
                     "Author.books", "list")
+                untouched()
+                raises("validation", function() em:assign(book, { title = "x", author = {} }) end, "Book.author")
                 untouched()
                 local circle = { title = "x" }
                 circle.author = { name = "y", books = { circle } }

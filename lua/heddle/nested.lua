@@ -123,8 +123,8 @@ local function one(at, view, value, current, owner)
     return value
   end
   local kind, map = type(value), view.target
-  -- Here one target stands, never a list of them: an empty table is a target of nothing but defaults.
-  if is_plain(value) and not is_list(value) then
+  -- An empty table may be no data or no list: the relation says so.
+  if is_plain(value) and not is_list(value) and next(value) ~= nil then
     if at.em.plain and not key_form.values(map, value, filter.hooks.key_of) then return nil end
     return target(at, map, value, current, owner)
   end
