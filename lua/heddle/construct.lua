@@ -1,19 +1,26 @@
 --- Making instances: `User { ... }` and `em:create`.
 local class_of = require("heddle.class")
+local compat = require("heddle.compat")
 local embedded = require("heddle.embedded")
 local errors = require("heddle.errors")
 local generated = require("heddle.generated")
+local later = require("heddle.later")
+local given = later.module("heddle.relations.given")
 local instance = require("heddle.instance")
 local maker = require("heddle.maker")
 local null = require("heddle.null")
+
+local pcall = compat.pcall
 
 local construct = {}
 
 local kind_of, raise_unknown = instance.kind_of, instance.raise_unknown
 
--- What the core has left out of an instance: relations, hidden and embedded values, orm.null, unknown names.
+-- What the core has left out of an instance: hidden and embedded values, orm.null, unknown names. Gives the relations
+-- among it, to be assigned when all of it has been looked at (relations/given.lua).
 local function fill(e, made, data, resolve, at)
   local definition, raw = made.definition, made.raw
+  local list
   for name, value in pairs(data) do
     local prop = definition.by_name[name]
     if prop == nil then
@@ -22,16 +29,20 @@ local function fill(e, made, data, resolve, at)
     elseif value ~= null and not raw[name] or value == null and prop.default_sql then
       -- To a new row an absent field means the database's default: NULL has to be said.
       if prop.generated then generated.refuse(definition.name, name, at and at.em.context_name) end
+      local kind = kind_of(prop)
       if prop.kind == "embedded" and value ~= null then
         e[name] = embedded.given(prop, value, { entity = definition.name, path = name })
-      elseif kind_of(prop) == "raw" then
+      elseif kind == "raw" then
         rawset(e, name, value)
+      elseif kind == "one" or kind == "many" then
+        list = list or {}
+        list[#list + 1] = { prop = prop, value = resolve and resolve(at, prop, value) or value }
       else
-        if resolve then value = resolve(at, prop, value) end
         e[name] = value
       end
     end
   end
+  return list
 end
 
 local function refuse(definition, data)
@@ -41,19 +52,28 @@ end
 
 local NONE = {}
 
----Makes an instance by its maker. `resolve(at, prop, value)` may turn a relation's value (a key) into an instance.
----Raises `unknown_property`, `validation`.
+---Makes an instance by its maker, but for its relations. `resolve(at, prop, value)` may turn a relation's value (a key)
+---into an instance. Raises `unknown_property`, `validation`.
 ---@param made heddle.Maker
 ---@param at? heddle.Nesting
 ---@return table e
+---@return heddle.Given[]|nil relations
 function construct.by(made, data, resolve, at)
   if data == nil then data = NONE end
   local e, what = made.make(data)
   if what == "data" then refuse(made.definition, data) end
-  if what == "more" then fill(e, made, data, resolve, at) end
+  if what == "more" then return e, fill(e, made, data, resolve, at) end
   return e
 end
 construct.fill = fill
+
+-- Of what an entity manager makes, the entity manager tells.
+local function tell(e, on_init, undo)
+  local ok, err = pcall(on_init, e, { entity = e, name = "on_init" })
+  if ok then return end
+  given.retract(undo)
+  error(err, 0)
+end
 
 local function embeddable(definition, data)
   if data ~= nil and (type(data) ~= "table" or getmetatable(data) ~= nil) then refuse(definition, data) end
@@ -69,10 +89,13 @@ function construct.construct(class, data)
     made = maker.new(definition, instance.unmanaged(class))
     definition.maker = made
   end
-  local e = construct.by(made, data)
-  -- Of what an entity manager makes, the entity manager tells.
-  local on_init = definition.hooks.on_init
-  if on_init then on_init(e, { entity = e, name = "on_init" }) end
+  local e, list = construct.by(made, data)
+  local on_init, undo = definition.hooks.on_init, {}
+  if list then
+    given.check(e, list)
+    given.assign(e, list, on_init and undo)
+  end
+  if on_init then tell(e, on_init, undo) end
   return e
 end
 

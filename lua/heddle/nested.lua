@@ -24,7 +24,8 @@ later.fill(nested, { ["heddle.manager.creating"] = "create prepare" })
 ---@class heddle.Nesting
 ---@field em table
 ---@field map table of the entity whose data is read
----@field steps table[] what is to be assigned afterwards: { e, map, values }
+---@field into? table the entity manager whose instance is assigned to
+---@field steps table[] what is to be assigned afterwards: { e, map, values }, to a new instance { e, map, given }
 ---@field depth integer
 
 local DEEPEST = 100
@@ -35,7 +36,7 @@ function nested.below(at, map)
     errors.raise("validation", ("data of %s: nested too deeply, or in a circle"):format(map.name),
       { context = at.em.context_name, entity = map.name })
   end
-  return { em = at.em, map = map, steps = at.steps, depth = at.depth + 1 }
+  return { em = at.em, map = map, into = at.into, steps = at.steps, depth = at.depth + 1 }
 end
 
 -- Keys -----------------------------------------------------------------------------------------------------

@@ -95,6 +95,25 @@ function relate.check_reach(em, e)
   end
 end
 
+---The same of what an instance of no entity manager is going to lead to.
+---@param em table
+---@param e table
+---@param list heddle.Given[]
+function relate.check_coming(em, e, list)
+  local meta = getmetatable(e)
+  for _, item in ipairs(list) do
+    for _, target in ipairs(item.targets) do
+      local other = instance.meta_of(target)
+      if other.box then
+        check_owner(em, meta, other, item.prop)
+      else
+        check_new(meta, other, item.prop)
+        relate.check_reach(em, target)
+      end
+    end
+  end
+end
+
 -- An instance of an entity manager knows the very entity that its relation leads to, another one perhaps only its name.
 local function is_target(meta, prop, other)
   local view = meta.views and meta.views[prop.name]
@@ -133,11 +152,11 @@ function relate.check_member(owner, prop, value)
     check_new(meta, other, prop)
     return relate.check_reach(shelf.em, value)
   end
-  if meta.box then
-    refuse(meta, prop, "not_managed", "the entity manager of this instance is gone; merge it into another")
+  if meta.box or other.box and not other.box.shelf then
+    refuse(meta, prop, "not_managed", ("the entity manager of %s is gone; merge it into another"):format(
+      meta.box and "this instance" or "the " .. other.definition.name))
   end
-  local theirs = other.box and other.box.shelf
-  if theirs then relate.check_reach(theirs.em, owner) end
+  if other.box then relate.check_reach(other.box.shelf.em, owner) end
 end
 
 ---Where a managed instance's relation leads by its foreign key, when that is managed too.

@@ -1,19 +1,25 @@
 --- `em:create` and `em:assign`: instances from data, and data into instances.
+local compat = require("heddle.compat")
 local construct = require("heddle.construct")
 local data_over = require("heddle.embedded.data_over")
 local errors = require("heddle.errors")
 local hooks = require("heddle.hooks")
 local instance = require("heddle.instance")
+local later = require("heddle.later")
+local given = later.module("heddle.relations.given")
 local maker = require("heddle.maker")
 local manager = require("heddle.manager")
 local nested = require("heddle.nested")
 local null = require("heddle.null")
 local relate = require("heddle.relate")
 
-local Manager = manager.class
+local pcall = compat.pcall
 
-local function nesting(self, map)
-  return { em = self, map = map, steps = {}, depth = 0 }
+local Manager = manager.class
+local NONE = {}
+
+local function nesting(self, map, into)
+  return { em = self, map = map, into = into, steps = {}, depth = 0 }
 end
 
 -- A second instance of one key would be a second identity of one row (I4).
@@ -38,10 +44,16 @@ local function maker_of(self, map)
   return made
 end
 
-function nested.create(at, map, data)
-  local e = construct.by(maker_of(at.em, map), data, resolve, at)
-  if not at.em.plain then hooks.call(at.em, e, "on_init") end
+-- What follows when everything has been looked at; the target's comes before that of what leads to it.
+local function expect(at, map, e, list)
+  if list then given.check(e, list, at.into) end
   check_key(at.em, map, e)
+  at.steps[#at.steps + 1] = { e = e, map = map, given = list or NONE }
+end
+
+function nested.create(at, map, data)
+  local e, list = construct.by(maker_of(at.em, map), data, resolve, at)
+  expect(at, map, e, list)
   return e
 end
 
@@ -80,8 +92,36 @@ local function take(self, step)
   end
 end
 
+-- An `on_init` may give a key.
+local function begin(self, step, undo)
+  given.assign(step.e, step.given, undo)
+  if not undo then return end
+  hooks.call(self, step.e, "on_init")
+  check_key(self, step.map, step.e)
+end
+
+local function take_each(self, steps, undo)
+  for _, step in ipairs(steps) do
+    if step.given then begin(self, step, undo) else take(self, step) end
+  end
+end
+
+-- What is told of new instances may refuse them.
+local function is_told(self, steps)
+  if self.plain then return false end
+  for _, step in ipairs(steps) do
+    if step.given and (self.context.listeners.on_init or not step.map.maker.is_quiet) then return true end
+  end
+  return false
+end
+
 local function take_all(self, at)
-  for _, step in ipairs(at.steps) do take(self, step) end
+  if not is_told(self, at.steps) then return take_each(self, at.steps) end
+  local undo = {}
+  local ok, err = pcall(take_each, self, at.steps, undo)
+  if ok then return end
+  given.retract(undo)
+  error(err, 0)
 end
 
 -- With everything that data may hold, and all that may be told of it.
@@ -96,13 +136,13 @@ end
 local function complete(self, entity, data, e, what)
   local map = self:mapping(entity)
   if what == "data" then return create(self, map, data) end
-  local at
-  if what == "more" then
-    at = nesting(self, map)
-    construct.fill(e, maker_of(self, map), data, resolve, at)
+  if what ~= "more" then
+    check_key(self, map, e)
+    return e
   end
-  check_key(self, map, e)
-  if at then take_all(self, at) end
+  local at = nesting(self, map)
+  expect(at, map, e, construct.fill(e, maker_of(self, map), data, resolve, at))
+  take_all(self, at)
   return e
 end
 
@@ -141,7 +181,7 @@ function Manager:assign(e, data)
   if type(data) ~= "table" or getmetatable(data) ~= nil then
     errors.raise("validation", "em:assign takes a plain table of properties", { entity = map.name })
   end
-  local at = nesting(self, map)
+  local at = nesting(self, map, self)
   nested.prepare(at, e, data)
   take_all(self, at)
   return e
