@@ -38,7 +38,8 @@ function relate.describe(value)
   local meta = instance.meta_of(value)
   if meta then return "an instance of " .. meta.definition.name end
   if value == nil or value == null then return value == nil and "nil" or "orm.null" end
-  return type(value) == "table" and "a plain table" or "a " .. type(value)
+  if type(value) ~= "table" then return "a " .. type(value) end
+  return next(value) == nil and getmetatable(value) == nil and "an empty table" or "a plain table"
 end
 
 -- Both may belong to a context before an entity manager has them.

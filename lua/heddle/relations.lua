@@ -117,6 +117,14 @@ function relations.is_orphan(e, prop)
   return not (state and state:known()[1])
 end
 
+---Whether the next flush deletes a managed instance as things stand, because it has lost its place.
+---@param em table
+---@param e table
+function relations.is_leaving(em, e)
+  local prop = em.orphans[e]
+  return prop ~= nil and relations.is_orphan(e, prop)
+end
+
 -- The sides follow -----------------------------------------------------------------------------------------
 
 local function leave(e, prop, old)

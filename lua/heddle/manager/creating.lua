@@ -12,6 +12,7 @@ local manager = require("heddle.manager")
 local nested = require("heddle.nested")
 local null = require("heddle.null")
 local relate = require("heddle.relate")
+local relations = require("heddle.relations")
 
 local pcall = compat.pcall
 
@@ -28,7 +29,8 @@ local function check_key(self, map, e)
   local key = shelf and shelf:given_key(e)
   if key == nil then return end
   local _, slot = shelf:find(key)
-  if slot and not shelf.removed[slot] then shelf:raise_duplicate(key) end
+  if not slot or shelf.removed[slot] or relations.is_leaving(self, shelf.instances[slot]) then return end
+  shelf:raise_duplicate(key)
 end
 
 local function resolve(at, prop, value)

@@ -11,6 +11,7 @@ local prepare = require("heddle.flush.prepare")
 local readonly = require("heddle.readonly")
 local rejoin = require("heddle.relations.rejoin")
 local relate = require("heddle.relate")
+local relations = require("heddle.relations")
 local state = require("heddle.state")
 local undo = require("heddle.undo")
 local wait = require("heddle.wait")
@@ -30,9 +31,10 @@ local function adopt(self, map, e)
   local key = shelf:given_key(e)
   local other
   if key ~= nil then
-    local _, slot = shelf:find(key)
-    if slot and not shelf.removed[slot] then shelf:raise_duplicate(key) end
-    other = slot
+    other = select(2, shelf:find(key))
+    -- An orphan whose key is taken cannot find another place.
+    if other and relations.is_leaving(self, shelf.instances[other]) then cascade.remove(self, shelf.instances[other]) end
+    if other and not shelf.removed[other] then shelf:raise_duplicate(key) end
   end
   -- The key of a row that is marked for removal is free.
   if other then shelf.shelf:drop_key(other) end
