@@ -150,6 +150,22 @@ static int member_stored(lua_State *L) {
     return 2;
 }
 
+/* member:check(value) -> nil, or why (a text) a column of the type does not take the value. */
+static int member_check(lua_State *L) {
+    hdl_member *m = check_member(L, 1);
+    hdl_column column = m->column;
+    hd_value value;
+    hd_error err;
+    hd_error_init(&err, &hd_allocator_libc);
+    hd_arena_reset(&m->scratch);
+    lua_settop(L, 2);
+    column.finite = false;
+    if (hdl_to_value(L, 2, &column, &m->scratch, &value, &err) == HD_OK) return 0;
+    lua_pushstring(L, err.message ? err.message : "out of memory");
+    hd_error_clear(&err);
+    return 1;
+}
+
 /* ---- The program's form ---- */
 
 static int digit_of(char c) {
@@ -224,8 +240,10 @@ static int member_value(lua_State *L) {
     return 2;
 }
 
-static const luaL_Reg methods[] = {
-    {"stored", member_stored}, {"value", member_value}, {NULL, NULL}};
+static const luaL_Reg methods[] = {{"stored", member_stored},
+                                   {"check", member_check},
+                                   {"value", member_value},
+                                   {NULL, NULL}};
 static const luaL_Reg functions[] = {{"member", member_new}, {NULL, NULL}};
 
 void hdl_open_member(lua_State *L) {

@@ -1,5 +1,6 @@
 --- The column types of the contract, which options each takes, and `orm.type`.
 local compat = require("heddle.compat")
+local core = require("heddle.core")
 local later = require("heddle.later")
 local date = later.module("heddle.date")
 local errors = require("heddle.errors")
@@ -165,6 +166,9 @@ local function check_default(prop)
     local expected, instead = options.one_of(prop.enum)(value)
     if expected then return "option 'default' must be " .. expected .. "; got " .. instead end
   end
+  -- What is not stored is whatever the program puts there.
+  local why = prop.persist ~= false and core.member(prop):check(value)
+  if why then return ("option 'default' does not fit type '%s': %s"):format(prop.type, why) end
 end
 
 ---Settles the type of a property that holds its options: `type` becomes a contract type or "unknown" (a type
@@ -188,9 +192,10 @@ function types.settle(prop)
     return forms[prop.type] and ("option 'as' of type '%s' can only be '%s'"):format(prop.type, forms[prop.type])
       or ("option 'as' has no meaning for type '%s'"):format(prop.type)
   end
-  local problem = misplaced(prop) or check_decimal(prop) or check_labels(prop) or check_default(prop)
-  if not problem and prop.precision then prop.scale = prop.scale or 0 end
-  return problem
+  local problem = misplaced(prop) or check_decimal(prop) or check_labels(prop)
+  if problem then return problem end
+  if prop.precision then prop.scale = prop.scale or 0 end
+  return check_default(prop)
 end
 
 return types
