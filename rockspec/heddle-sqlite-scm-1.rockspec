@@ -421,6 +421,7 @@ build = {
         ["heddle.relations.belonging"] = "lua/heddle/relations/belonging.lua",
         ["heddle.relations.cascade"] = "lua/heddle/relations/cascade.lua",
         ["heddle.relations.deleted"] = "lua/heddle/relations/deleted.lua",
+        ["heddle.relations.given"] = "lua/heddle/relations/given.lua",
         ["heddle.relations.group"] = "lua/heddle/relations/group.lua",
         ["heddle.relations.holders"] = "lua/heddle/relations/holders.lua",
         ["heddle.relations.loading"] = "lua/heddle/relations/loading.lua",

@@ -95,8 +95,10 @@ databases.each(function(db)
 
         it("a wrong member, a wrong target, a list that is none", function()
             for _, data in ipairs {
-                { title = "ghost", author = bob, tags = { tag, ann } }, { title = "ghost", author = tag, tags = { tag } },
-                { title = "ghost", author = bob, tags = "tag" }, { title = "ghost", author = bob, tags = { [2] = tag } },
+                { title = "ghost", author = bob, tags = { tag, ann } },
+                { title = "ghost", author = tag, tags = { tag } },
+                { title = "ghost", author = bob, tags = "tag" },
+                { title = "ghost", author = bob, tags = { [2] = tag } },
                 { title = "ghost", author = bob, tags = { tag, name = 1 } },
             } do
                 refuses("validation", em.create, em, Book, data)

@@ -38,7 +38,8 @@ databases.each(function(db)
             orm.init(db:config { entities = { Order, Line, Owner, Thing, Part } }).schema:create()
             em = orm.em():fork()
             order = em:create(Order, { lines = { { number = 1, text = "a" }, { number = 2, text = "b" } } })
-            owner = em:create(Owner, { things = { { code = "x", parts = { { size = 1 } } }, em:create(Thing, { code = "y" }) } })
+            owner = em:create(Owner, { things = { { code = "x", parts = { { size = 1 } } },
+                em:create(Thing, { code = "y" }) } })
             em:persist(order, owner):flush()
         end)
 

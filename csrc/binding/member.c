@@ -240,10 +240,8 @@ static int member_value(lua_State *L) {
     return 2;
 }
 
-static const luaL_Reg methods[] = {{"stored", member_stored},
-                                   {"check", member_check},
-                                   {"value", member_value},
-                                   {NULL, NULL}};
+static const luaL_Reg methods[] = {
+    {"stored", member_stored}, {"check", member_check}, {"value", member_value}, {NULL, NULL}};
 static const luaL_Reg functions[] = {{"member", member_new}, {NULL, NULL}};
 
 void hdl_open_member(lua_State *L) {

@@ -259,7 +259,7 @@ later.fill(fetch, { ["heddle.joined"] = "joined" })
 ---What find and its kin do: filter, and then fetch.run.
 ---@return table[]
 function fetch.find(self, entity, where, opts, allow_empty)
-  self:check_global()
+  manager.admit(self)
   local map = self:mapping(entity)
   local level, own = fetch.level(map, opts)
   local named = map.named and named_filters.of(self, opts)

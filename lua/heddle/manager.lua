@@ -24,6 +24,19 @@ Manager.__index = Manager
 
 local manager = { class = Manager }
 
+---Called with '.', a method has something else in the place of its entity manager. Raises `validation`.
+function manager.check_receiver(self)
+  if getmetatable(self) == Manager then return end
+  errors.raise("validation", "call the methods of an entity manager with ':', as in em:find(User, {})")
+end
+local check_receiver = manager.check_receiver
+
+---What most methods begin with. Raises `validation`, `global_context`.
+function manager.admit(self)
+  check_receiver(self)
+  if self.context.global == self then self:check_global() end
+end
+
 -- Instances are left without an entity manager; those that were never written are nobody's, as they were before.
 local function let_go(self)
   for _, shelf in ipairs(self.order) do shelf:release_new() end
@@ -183,6 +196,7 @@ local fork_rules = { flush_mode = options.one_of({ "auto", "commit", "always" })
 ---@param opts? { flush_mode: string }
 ---@return heddle.EntityManager
 function Manager:fork(opts)
+  check_receiver(self)
   if opts ~= nil then opts = options.given(opts, fork_rules, "em:fork", self.context_name) end
   local em = new(self.context, nil, self.test and self.link, self.test)
   em.filter_states, em.maker = self.filter_states, wait.maker() or false
@@ -202,6 +216,7 @@ end
 ---Forgets every managed entity; what was pending is not written. Streams that are open are over. Raises `busy` while
 ---another coroutine waits.
 function Manager:clear()
+  check_receiver(self)
   self:check_waiters()
   hooks.refuse(self, "clear")
   self:end_streams("clear")

@@ -18,6 +18,7 @@ local select = require("heddle.select")
 local state = require("heddle.state")
 
 local Manager = manager.class
+local admit, check_receiver = manager.admit, manager.check_receiver
 
 local key_kinds = { number = true, string = true, boolean = true }
 
@@ -85,7 +86,7 @@ function Manager:find_one(entity, where, opts)
     local answered, found = find_lane.read(self, entity, where)
     if answered then return found end
   end
-  self:check_global()
+  admit(self)
   local map = self:mapping(entity)
   if opts ~= nil then find_options.check(map, opts) end
   local level = opts and opts.populate and populate.plan(map, opts.populate)
@@ -121,6 +122,7 @@ end
 
 ---As find_one, and raises `not_found` when there is none.
 function Manager:find_one_or_fail(entity, where, opts)
+  check_receiver(self)
   local e = self:find_one(entity, where, opts)
   if e then return e end
   local map = self:mapping(entity)
@@ -133,7 +135,7 @@ end
 ---Usage: `book.author = em:get_reference(Author, 7)`
 ---@return table
 function Manager:get_reference(entity, key)
-  self:check_global()
+  admit(self)
   local map = self:mapping(entity)
   if key == nil or key == null then
     errors.raise("validation", ("get_reference of %s takes a key, not %s"):format(map.name,

@@ -17,6 +17,7 @@ local relations = require("heddle.relations")
 local pcall = compat.pcall
 
 local Manager = manager.class
+local admit, check_receiver = manager.admit, manager.check_receiver
 local NONE = {}
 
 local function nesting(self, map, into)
@@ -150,7 +151,7 @@ end
 
 -- Where nobody has to be asked or told, the core makes the instances of an entity.
 local function usual_maker(self, entity)
-  self:check_global()
+  admit(self)
   local context, made = self.context, maker_of(self, self:mapping(entity))
   if not made.is_quiet or context.listeners.on_init then return nil end
   -- The global one asks each time whether it may be used.
@@ -166,7 +167,8 @@ end
 ---@param data? table
 ---@return table
 function Manager:create(entity, data)
-  local make = self.makers[entity] or usual_maker(self, entity)
+  local makers = self and self.makers
+  local make = makers and makers[entity] or usual_maker(self, entity)
   if not make then return create(self, self:mapping(entity), data) end
   local e, what = make(data)
   if what then return complete(self, entity, data, e, what) end
@@ -179,6 +181,7 @@ end
 ---Usage: `em:assign(user, { name = "Jane", team = 3, address = { city = "Graz" } })`
 ---@return table e
 function Manager:assign(e, data)
+  check_receiver(self)
   local _, _, map = self:locate(e, "em:assign")
   if type(data) ~= "table" or getmetatable(data) ~= nil then
     errors.raise("validation", "em:assign takes a plain table of properties", { entity = map.name })

@@ -14,6 +14,7 @@ local row_data = require("heddle.row_data")
 local upsert_sql = require("heddle.upsert.sql")
 
 local Manager = manager.class
+local admit = manager.admit
 
 local WRITE = { connection = "write" }
 
@@ -31,7 +32,7 @@ end
 ---Usage: `em:update_where(User, { team = 3 }, { active = false })`
 ---@return integer rows
 function Manager:update_where(entity, where, data, opts)
-  self:check_global()
+  admit(self)
   local map = self:mapping(entity)
   readonly.check_family(self, map, "em:update_where")
   hooks.guard_writes(self, "update_where")
@@ -45,7 +46,7 @@ end
 ---Usage: `em:delete_where(Session, { expires_at = op.lt(orm.now()) })`
 ---@return integer rows
 function Manager:delete_where(entity, where, opts)
-  self:check_global()
+  admit(self)
   local map = self:mapping(entity)
   readonly.check_family(self, map, "em:delete_where")
   hooks.guard_writes(self, "delete_where")
@@ -113,7 +114,7 @@ end
 ---@param data table
 ---@return any key a list when it is composite
 function Manager:insert(entity, data)
-  self:check_global()
+  admit(self)
   self:enter()
   return insert_rows(self, entity, { data or {} }, "insert")[1]
 end
@@ -125,7 +126,7 @@ end
 ---@param list table[]
 ---@return any[] keys
 function Manager:insert_many(entity, list)
-  self:check_global()
+  admit(self)
   self:enter()
   row_data.check_list(self, self:mapping(entity), list, "insert_many")
   return insert_rows(self, entity, list, "insert_many")

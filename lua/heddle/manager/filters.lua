@@ -4,6 +4,7 @@ local manager = require("heddle.manager")
 local names = require("heddle.named_filters.names")
 
 local Manager = manager.class
+local check_receiver = manager.check_receiver
 
 local function check(self, name, params, what)
   local known = self.context.mappings.filter_names
@@ -35,6 +36,7 @@ end
 ---@param params? table what the filter's function gets, in the place of what was set before
 ---@return heddle.EntityManager
 function Manager:enable_filter(name, params)
+  check_receiver(self)
   check(self, name, params, "em:enable_filter")
   return change(self, name, true, params)
 end
@@ -45,6 +47,7 @@ end
 ---@param name string
 ---@return heddle.EntityManager
 function Manager:disable_filter(name)
+  check_receiver(self)
   check(self, name, nil, "em:disable_filter")
   return change(self, name, false)
 end
@@ -56,6 +59,7 @@ end
 ---@param params table
 ---@return heddle.EntityManager
 function Manager:set_filter_params(name, params)
+  check_receiver(self)
   check(self, name, params or false, "em:set_filter_params")
   return change(self, name, nil, params)
 end

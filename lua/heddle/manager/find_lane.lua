@@ -58,11 +58,13 @@ end
 ---@return boolean answered
 ---@return table|nil e
 function find_lane.read(em, entity, key)
-  local map = em.mappings.by_class[entity]
+  local mappings = em and em.mappings
+  local map = mappings and mappings.by_class[entity]
   local plan = map and map.find_lane
   if plan == nil and map then plan = plan_of(map) end
+  if not plan then return false end
   local context = em.context
-  if not plan or is_watched(em, context) then return false end
+  if is_watched(em, context) then return false end
   local kind = type(key)
   if kind ~= "number" and kind ~= "string" or key ~= key then return false end
   if context.global == em then em:check_global() end

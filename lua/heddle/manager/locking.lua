@@ -9,6 +9,7 @@ local select = require("heddle.select")
 local state = require("heddle.state")
 
 local Manager = manager.class
+local admit = manager.admit
 
 local function raise_stale(self, map, e, what)
   errors.raise("optimistic_lock", ("%s: %s %s; refresh it and try again"):format("em:lock", instance.name_of(e), what),
@@ -68,7 +69,7 @@ end
 ---@param version? any of an optimistic lock
 ---@return table|nil e
 function Manager:lock(e, mode, version)
-  self:check_global()
+  admit(self)
   self:enter()
   local shelf, slot, map = self:locate(e, "em:lock")
   if not shelf or shelf.new[slot] then

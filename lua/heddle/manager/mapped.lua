@@ -14,6 +14,7 @@ local raw_sql = require("heddle.raw_sql")
 local resolve = require("heddle.resolve")
 
 local Manager = manager.class
+local admit = manager.admit
 
 local function refuse(map, name, message, kind)
   return resolve.refuse(kind or "validation", map, name, "em:map", message)
@@ -138,7 +139,7 @@ end
 ---@param row table
 ---@return table e
 function Manager:map(entity, row)
-  self:check_global()
+  admit(self)
   local map = self:mapping(entity)
   if type(row) ~= "table" or getmetatable(row) ~= nil then
     errors.raise("validation", ("em:map of %s takes a row, as em:execute gives it, not %s"):format(map.name,

@@ -7,6 +7,7 @@ local null = require("heddle.null")
 local resolve = require("heddle.resolve")
 
 local Manager = manager.class
+local admit = manager.admit
 
 local NOT_LOADED = {}
 local UNFILTERED = { filters = false } -- a row that a filter hides is no new one
@@ -73,7 +74,7 @@ end
 ---Usage: `local own = em:merge(user)`
 ---@return table e
 function Manager:merge(e)
-  self:check_global()
+  admit(self)
   local meta = instance.meta_of(e)
   if not meta then errors.raise("validation", "em:merge takes an instance of an entity") end
   if meta.context_name and meta.context_name ~= self.context_name then

@@ -10,6 +10,7 @@ local resolve = require("heddle.resolve")
 local select = require("heddle.select")
 
 local Manager = manager.class
+local admit = manager.admit
 
 ---@class heddle.Page
 ---@field items table[]
@@ -74,7 +75,7 @@ end
 ---@param opts? table options of a find, and `first last after before count`
 ---@return heddle.Page
 function Manager:find_by_cursor(entity, where, opts)
-  self:check_global()
+  admit(self)
   local map = self:mapping(entity)
   opts = page_options(map, opts)
   local level, own = fetch.level(map, opts)

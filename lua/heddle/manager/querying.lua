@@ -12,6 +12,7 @@ local stream = require("heddle.stream")
 local write = require("heddle.query.write")
 
 local Manager, Query = manager.class, query.class
+local admit, check_receiver = manager.admit, manager.check_receiver
 
 ---A query builder on an entity, under an alias; on a sub-query, which needs one; without arguments on what `from`
 ---names.
@@ -21,6 +22,7 @@ local Manager, Query = manager.class, query.class
 ---@param alias? string
 ---@return heddle.Query
 function Manager:query(...)
+  check_receiver(self)
   local made = query.new(self)
   if select("#", ...) == 0 then return made end
   local entity, alias = ...
@@ -37,7 +39,7 @@ function Manager:query(...)
 end
 
 local function begin(self)
-  self.em:check_global()
+  admit(self.em)
   self.em:enter()
 end
 

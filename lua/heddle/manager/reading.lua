@@ -19,6 +19,7 @@ local select = later.module("heddle.select")
 local waiting = later.module("heddle.waiting")
 
 local Manager = manager.class
+local admit, check_receiver = manager.admit, manager.check_receiver
 
 ---The entities that a filter finds. Raises `validation`, `unknown_property`, and what the database says.
 ---
@@ -43,7 +44,7 @@ end
 ---Usage: `local n = em:count(User, { age = op.gte(18) })`
 ---@return integer
 function Manager:count(entity, where, opts)
-  self:check_global()
+  admit(self)
   local map = self:mapping(entity)
   local plan, params = select.count(map, where, opts, true, map.named and named_filters.of(self, opts))
   fetch.flush_before(self, plan, opts)
@@ -54,6 +55,7 @@ end
 ---@return table[] items
 ---@return integer total
 function Manager:find_and_count(entity, where, opts)
+  check_receiver(self)
   local items = self:find(entity, where, opts)
   opts = opts or {}
   return items, self:count(entity, where, find_options.shared(opts, { flush_mode = opts.flush_mode, all = opts.all,
@@ -125,7 +127,7 @@ end
 ---filters strategy` as for find; `where order_by limit offset fields exclude` of the only path
 ---@return table what
 function Manager:load(what, paths, opts)
-  self:check_global()
+  admit(self)
   opts = opts or {}
   local function fail(message, is_unknown)
     errors.raise(is_unknown and "unknown_property" or "validation", "em:load: " .. message,
@@ -151,6 +153,7 @@ end
 ---
 ---Usage: `em:refresh(user)`
 function Manager:refresh(e)
+  check_receiver(self)
   local shelf, slot, map = self:locate(e, "em:refresh")
   if not shelf or shelf:state(slot) == "new" then
     errors.raise("not_managed", ("em:refresh: this %s is not in the database yet"):format(map.name),
@@ -162,6 +165,7 @@ end
 
 ---Whether the entity is managed here and not marked for removal.
 function Manager:contains(e)
+  check_receiver(self)
   local meta = instance.meta_of(e)
   local shelf = meta and meta.box and meta.box.shelf
   if not shelf or shelf.em ~= self then return false end
@@ -175,6 +179,7 @@ end
 ---@param sql string
 ---@return table|integer
 function Manager:execute(sql, ...)
+  check_receiver(self)
   self:enter()
   local link = self:open_link()
   if self.test then self.test:guard(self) end
@@ -197,6 +202,7 @@ end
 
 ---The entity manager.s methods without the entity argument, and those that the entity.s `repository` adds.
 function Manager:repository(entity)
+  check_receiver(self)
   self:mapping(entity)
   return require("heddle.repository").of(self, entity)
 end

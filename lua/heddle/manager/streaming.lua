@@ -7,6 +7,7 @@ local select = require("heddle.select")
 local stream = require("heddle.stream")
 
 local Manager = manager.class
+local admit = manager.admit
 
 local UNFILTERED = { filters = false } -- the stream has found it
 
@@ -49,7 +50,7 @@ end
 ---@param opts? table as of `find`; `managed` is false by default
 ---@return heddle.Stream stream a function in all but name; `stream:close()` ends it
 function Manager:stream(entity, where, opts)
-  self:check_global()
+  admit(self)
   local map = self:mapping(entity)
   local level, own = fetch.level(map, opts)
   local plan, params = select.find(map, where, own, true, map.named and named_filters.of(self, opts))

@@ -10,6 +10,7 @@ local transaction_options = require("heddle.transaction_options")
 local wait = require("heddle.wait")
 
 local Manager = manager.class
+local admit, check_receiver = manager.admit, manager.check_receiver
 local pcall = compat.pcall
 
 -- What `begin` gives: in 5.4 a `<close>` variable rolls back unless it was committed.
@@ -60,7 +61,7 @@ end
 ---Usage: `em:begin(); em:persist(a); em:commit()`, in 5.4 `local tx <close> = em:begin()`
 ---@param opts? { isolation: string, read_only: boolean }
 function Manager:begin(opts)
-  self:check_global()
+  admit(self)
   self:enter()
   hooks.refuse(self, "begin")
   transaction_options.check(self, opts, true)
@@ -69,6 +70,7 @@ end
 
 ---Flushes, then commits. A failing flush leaves the transaction open.
 function Manager:commit()
+  check_receiver(self)
   self:enter()
   hooks.refuse(self, "commit")
   transaction.current(self, "commit")
@@ -78,6 +80,7 @@ end
 
 ---Rolls back; entities get the values that they had when the transaction began.
 function Manager:rollback()
+  check_receiver(self)
   self:enter(true)
   hooks.refuse(self, "rollback")
   transaction.rollback(self)
@@ -85,6 +88,7 @@ end
 
 ---@return boolean
 function Manager:in_transaction()
+  check_receiver(self)
   return #self.transactions > 0
 end
 
@@ -161,7 +165,7 @@ end
 ---@param fn fun(em: heddle.EntityManager): any
 ---@param opts? { isolation: string, read_only: boolean, propagation: string, retry: integer }
 function Manager:transactional(fn, opts)
-  self:check_global()
+  admit(self)
   self:enter()
   hooks.refuse(self, "transactional")
   if type(fn) ~= "function" then errors.raise("validation", "em:transactional takes a function") end

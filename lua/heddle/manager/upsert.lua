@@ -17,6 +17,7 @@ local upsert_rows = require("heddle.upsert.rows")
 local upsert_sql = require("heddle.upsert.sql")
 
 local Manager = manager.class
+local admit, check_receiver = manager.admit, manager.check_receiver
 
 local ROWS = 1000
 local MOST_PARAMETERS = { postgres = 65535, sqlite = 32766 }
@@ -175,7 +176,7 @@ local function run_groups(self, list, results, flags)
 end
 
 local function upsert(self, entity, list, opts)
-  self:check_global()
+  admit(self)
   self:enter()
   local map = self:mapping(entity)
   readonly.check(self, map, "em:upsert")
@@ -199,6 +200,7 @@ end
 ---@return table e
 ---@return boolean inserted
 function Manager:upsert(entity, data, opts)
+  check_receiver(self)
   row_data.check(self, self:mapping(entity), data, "upsert")
   local list, flags = upsert(self, entity, { data }, opts)
   return list[1], flags[1]
@@ -211,6 +213,7 @@ end
 ---@return table[] entities
 ---@return boolean[] inserted
 function Manager:upsert_many(entity, list, opts)
+  check_receiver(self)
   row_data.check_list(self, self:mapping(entity), list, "upsert_many")
   return upsert(self, entity, list, opts)
 end

@@ -20,6 +20,7 @@ local withdrawn = require("heddle.relations.withdrawn")
 require("heddle.manager.entering")
 
 local Manager = manager.class
+local admit, check_receiver = manager.admit, manager.check_receiver
 local enter = Manager.enter
 local waits = wait.waits
 -- Of usual new instances of kinds that were adopted before.
@@ -32,8 +33,9 @@ local function adopt(self, map, e)
   local other
   if key ~= nil then
     other = select(2, shelf:find(key))
+    local holder = other and shelf.instances[other]
     -- An orphan whose key is taken cannot find another place.
-    if other and relations.is_leaving(self, shelf.instances[other]) then cascade.remove(self, shelf.instances[other]) end
+    if holder and relations.is_leaving(self, holder) then cascade.remove(self, holder) end
     if other and not shelf.removed[other] then shelf:raise_duplicate(key) end
   end
   -- The key of a row that is marked for removal is free.
@@ -88,8 +90,9 @@ cascade.adopt = adopt
 ---Usage: `em:persist(a, b):persist(c):flush()`
 ---@return heddle.EntityManager self
 function Manager:persist(...)
-  local context, link = self.context, self.link
-  if context.global == self then self:check_global() end
+  local context = self and self.context
+  if not context or context.global == self then admit(self) end
+  local link = self.link
   -- As Manager:enter, which is called when there is something to check.
   if self.wary or context.closed or link and waits[link] or self.transactions[1] then enter(self) end
   local known = self.adopters
@@ -151,7 +154,7 @@ cascade.remove = remove
 ---Usage: `em:remove(user):flush()`
 ---@return heddle.EntityManager self
 function Manager:remove(e, ...)
-  self:check_global()
+  admit(self)
   self:enter()
   hooks.guard(self, "remove")
   remove(self, e)
@@ -164,7 +167,7 @@ end
 ---
 ---Usage: `em:flush()`
 function Manager:flush()
-  self:check_global()
+  admit(self)
   self:enter()
   flushing.flush(self)
 end
@@ -174,7 +177,7 @@ end
 ---Usage: `for _, change in ipairs(em:changes()) do print(change.op, change.entity) end`
 ---@return table[] changes { op, entity, name, values, old }, {} when nothing is pending
 function Manager:changes()
-  self:check_global()
+  admit(self)
   self:enter()
   return prepare.peek(self)
 end
@@ -186,6 +189,7 @@ end
 
 ---@return table e
 function Manager:persist_and_flush(e, ...)
+  check_receiver(self)
   self:persist(e, ...)
   self:flush()
   return e
@@ -193,6 +197,7 @@ end
 
 ---@return table e
 function Manager:remove_and_flush(e, ...)
+  check_receiver(self)
   self:remove(e, ...)
   self:flush()
   return e
@@ -200,6 +205,7 @@ end
 
 ---The entity is managed no more; what was pending for it is not written.
 function Manager:detach(e)
+  check_receiver(self)
   hooks.guard(self, "detach")
   local shelf, slot = self:locate(e, "em:detach")
   if not shelf then return self end

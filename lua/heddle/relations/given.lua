@@ -64,7 +64,8 @@ local function note_former(undo, e, item)
   if kind_of(prop) == "one" then undo[#undo + 1] = { e, name, nil } end
   for _, target in ipairs(item.targets) do
     local other = relations.partner_of(e, prop, target)
-    local state = other and other.kind == "one_to_one" and kind_of(other) == "many" and relations.known(target, other.name)
+    local is_single = other and other.kind == "one_to_one" and kind_of(other) == "many"
+    local state = is_single and relations.known(target, other.name)
     local former = state and state:known()[1]
     if former then undo[#undo + 1] = { former, name, target } end
     if kind_of(prop) == "many" and not relate.is_unread(target, other) then
