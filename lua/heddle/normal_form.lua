@@ -15,6 +15,16 @@ function normal_form.is_same(value, fresh)
   if type(value) == "table" and getmetatable(value) == nil then return row_copy.is_same(value, fresh) end
 end
 
+---The same for values of a custom type, which may say when objects are equal; nil where only their stored form can.
+---@param made heddle.Type
+---@return boolean|nil
+function normal_form.are_one(made, value, fresh)
+  local same = normal_form.is_same(value, fresh)
+  if same ~= nil or not made.equals then return same end
+  local ok, is_equal = pcall(made.equals, value, fresh)
+  return ok and is_equal and true or false
+end
+
 ---Whether a value of a converting column is what a read of its snapshot would give; if not, what that is.
 ---@return boolean
 ---@return any fresh

@@ -58,7 +58,8 @@ local function encode_loosely(member, value, about)
   local stored, normal = member.form:stored(custom.to_db(member.column, value))
   if stored == nil then return value end
   if member.column.converts then
-    normal = normal_form.is_same(value, custom.from_db(member.column, (member.form:value(stored)))) ~= false
+    local fresh = custom.from_db(member.column, (member.form:value(stored)))
+    normal = normal_form.are_one(member.column.custom, value, fresh) ~= false
   end
   if not normal then about.is_normal = false end
   return stored

@@ -27,10 +27,8 @@ end
 local function is_same(prop, a, b)
   if a == nil or b == nil or a == null then return a == b end
   if custom.converts(prop.custom) then
-    local same = normal_form.is_same(a, b)
+    local same, column = normal_form.are_one(prop.custom, a, b), { custom = prop.custom, converts = true }
     if same ~= nil then return same end
-    local equals, column = prop.custom.equals, { custom = prop.custom, converts = true }
-    if equals then return equals(a, b) end
     a, b = custom.to_db(column, a), custom.to_db(column, b)
   end
   if type(a) == "table" and type(b) == "table" then return core.same_image(a, core.image(b)) end
