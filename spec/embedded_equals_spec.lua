@@ -10,7 +10,7 @@ local label = orm.type {
     column = "text",
     to_db = function(value) return tostring(value.text) end,
     from_db = text,
-    equals = function(a, b) return a.text:lower() == b.text:lower() end, -- raises when it is a number,
+    equals = function(a, b) return a.text:lower() == b.text:lower() end, -- raises for a number
 }
 local Box = orm.embeddable { name = "Box", { "label", type = label }, { "size", type = "integer" } }
 local Item = orm.entity { name = "Item",
