@@ -127,18 +127,17 @@ static void take_difference(lane *l, difference *d, int column) {
 
 typedef enum likeness { SAME, OTHER_IN_FORM, OTHER } likeness;
 
-/* The two topmost values, neither of which is a table's. */
+/* The two topmost values, neither of which is a table's: most are the same, and in the same form. */
 static inline likeness compare_plain(lua_State *L) {
-    if (lua_type(L, -1) != LUA_TNUMBER || lua_type(L, -2) != LUA_TNUMBER)
-        return lua_rawequal(L, -1, -2) ? SAME : OTHER;
+    if (!lua_rawequal(L, -1, -2)) return OTHER;
+    if (lua_type(L, -1) != LUA_TNUMBER) return SAME;
 #if !HDL_DOUBLES
     bool whole = lua_isinteger(L, -1);
-    if (whole != lua_isinteger(L, -2)) return lua_rawequal(L, -1, -2) ? OTHER_IN_FORM : OTHER;
-    if (whole) return lua_tointeger(L, -1) == lua_tointeger(L, -2) ? SAME : OTHER;
+    if (whole != lua_isinteger(L, -2)) return OTHER_IN_FORM;
+    if (whole) return SAME;
 #endif
-    double now = lua_tonumber(L, -1), before = lua_tonumber(L, -2);
-    if (now != before) return OTHER;
-    return !signbit(now) == !signbit(before) ? SAME : OTHER_IN_FORM;
+    if (lua_tonumber(L, -1) != 0) return SAME;
+    return !signbit(lua_tonumber(L, -1)) == !signbit(lua_tonumber(L, -2)) ? SAME : OTHER_IN_FORM;
 }
 
 static likeness compare_mutable(lua_State *L) {
@@ -181,10 +180,10 @@ static bool fill_old(lane *l, hd_change *change) {
     return true;
 }
 
-static bool update_row(lane *l, uint32_t slot, bool *changed) {
+static bool update_row(lane *l, uint32_t slot, bool *in_form) {
     difference d;
     compare_row(l, &d, slot);
-    *changed = d.change != NULL;
+    *in_form = !d.change && d.in_form;
     return !d.change || fill_old(l, d.change);
 }
 
@@ -198,7 +197,8 @@ static void note_slot(lua_State *L, uint32_t slot) {
     lua_rawseti(L, -2, (int)lua_rawlen(L, -2) + 1);
 }
 
-/* flush:updates(id, state, slots) -> true, and the slots of rows without a change, or nil; false when a key was changed */
+/* flush:updates(id, state, slots) -> true, and the slots of rows that differ in form only, or nil; false when a key was
+ * changed */
 static int flush_updates(lua_State *L) {
     lane l;
     luaL_checktype(L, SLOTS, LUA_TTABLE);
@@ -207,15 +207,15 @@ static int flush_updates(lua_State *L) {
     lua_pushnil(L);
     int count = (int)lua_rawlen(L, SLOTS);
     for (int i = 1; i <= count; i++) {
-        bool changed;
+        bool in_form;
         lua_rawgeti(L, SLOTS, i);
         uint32_t slot = (uint32_t)lua_tointeger(L, -1) - 1;
         lua_pop(L, 1);
-        if (!update_row(&l, slot, &changed)) {
+        if (!update_row(&l, slot, &in_form)) {
             lua_pushboolean(L, 0);
             return 1;
         }
-        if (!changed) note_slot(L, slot);
+        if (in_form) note_slot(L, slot);
     }
     return 2;
 }

@@ -9,17 +9,27 @@ local scan = {}
 
 local HEAD = [[
 local same, is_other, columns, owner, place, prefetch, next = ...
-%sreturn function(instances, blocks, overlay, count, found, limit, new, removed)
+%sreturn function(instances, blocks, overlay, count, found, limit, new, removed, may_guess)
   local has_overlay = next(overlay) ~= nil
   local slot, block, size, n = 1, 1, 4, #found
+  local guesses, taken = 0, 0
   while slot <= count and n < limit do
     local last = slot + size - 1
     if last > count then last = count end
     local s = blocks[block]
-    if s then
+    if s and taken < guesses then
+      taken = taken + 1
+      for i = slot, last do
+        if instances[i] and not new[i] and not removed[i] then
+          n = n + 1
+          found[n] = i
+        end
+      end
+    elseif s then
+      local before, base = n, 0
       prefetch(instances, slot, last)
-      local base = 0
       %s
+      taken, guesses = 0, may_guess and size == 256 and n - before > 224 and guesses < 8 and guesses * 2 + 1 or 0
     end
     slot, block = last + 1, block + 1
     if size < 256 then size = size * 2 end
@@ -121,8 +131,10 @@ local function generate(map)
     embedded.place, core.prefetch, next)
 end
 
+---With `may_guess`, what stands behind rows that nearly all were candidates is taken for candidates unseen, some blocks
+---at a time: whoever changes one column of everything has it compared once.
 ---@param map table
----@return fun(instances, blocks, overlay, count, found, limit, new, removed)
+---@return fun(instances, blocks, overlay, count, found, limit, new, removed, may_guess)
 function scan.of(map)
   local made = map.dirty_scan
   if not made then

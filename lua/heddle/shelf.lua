@@ -207,11 +207,12 @@ end
 
 ---Slots of managed rows that may differ from their snapshots; new and removed ones are not among them.
 ---@param limit? integer stop after that many
+---@param may_guess? boolean rows among others that differ need not
 ---@return integer[]
-function Shelf:dirty(limit)
+function Shelf:dirty(limit, may_guess)
   local found = {}
   scan.of(self.mapping)(self.instances, self.blocks, self.overlay, self.shelf:count(), found, limit or math.huge,
-    self.new, self.removed)
+    self.new, self.removed, may_guess)
   return found
 end
 

@@ -77,7 +77,7 @@ local function pending_of(em, shelf)
   local map, is_new = shelf.mapping, next(shelf.new) ~= nil
   local is_plain = next(shelf.overlay) == nil and is_simple(map)
   if is_new and not is_plain then return false end
-  local slots = shelf:dirty(not is_plain and 1 or nil)
+  local slots = shelf:dirty(not is_plain and 1 or nil, true)
   if slots[1] and not is_plain or is_followed(em, map, is_new, slots[1] ~= nil) then return false end
   return true, is_new, slots
 end
