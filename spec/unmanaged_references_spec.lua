@@ -45,6 +45,10 @@ databases.each(function(db)
             assert.equal("ab", note.code.id)
             assert.equal(UUID, note.token.id)
             unit.raises("not_loaded", function() return note.line.text end)
+            assert.equal("Line#1,3 Code#ab", table.concat({ tostring(note.line):match "^%S+",
+                tostring(note.code):match "^%S+" }, " "))
+            assert.equal("Line#1,4", tostring(Line { order = note.line.order, pos = 4 }):match "^%S+")
+            assert.equal("Line#new,4", tostring(Line { order = Order {}, pos = 4 }):match "^%S+")
             for _, name in ipairs { "line", "code", "token" } do
                 assert.equal(1, em:count(Note, { [name] = note[name] }), name)
             end

@@ -56,14 +56,27 @@ local function raise_unknown(definition, name)
 end
 instance.raise_unknown = raise_unknown
 
--- What of the key is not raw, a relation's or a hidden one, a managed row has in its shelf.
-local function key_text(meta, e)
-  local parts, shelf = {}, meta.box and meta.box.shelf
+local key_text
+
+-- What of the key is not raw, a relation's or a hidden one, an instance of nobody has beside its raw values.
+local function held_text(own, name)
+  local value = own.values[name]
+  if instance.meta_of(value) then return key_text(getmetatable(value), value) end
+  if value ~= nil and value ~= null then return tostring(value) end
+  local key = own.keys and own.keys[name]
+  return key and table.concat(key, ",") or nil
+end
+
+-- A managed row has it in its shelf.
+function key_text(meta, e)
+  local parts, shelf, own = {}, meta.box and meta.box.shelf, meta.own
   local slot = shelf and meta.slot_of[e]
   local key = slot and shelf:program_key(slot) or {}
   for i, column in ipairs(slot and shelf.mapping.key or meta.definition.primary) do
-    local value = rawget(e, column.property or column.name)
+    local name = column.property or column.name
+    local value = rawget(e, name)
     if value == nil then value = key[i] end
+    if value == nil and own then value = held_text(own, name) end
     parts[i] = value == nil and "new" or tostring(value)
   end
   return table.concat(parts, ",")
