@@ -8,7 +8,7 @@ local decode = {}
 
 local function value_of(column, value)
   if value == nil then return nil end
-  return custom.from_db(column, reading.stored(column, value))
+  return custom.from_db(custom.source(column), reading.stored(column, value))
 end
 
 -- A value that stands in several columns: an embedded one, or a key.

@@ -1,5 +1,6 @@
 --- A mapping of what a sub-query gives: its items are the properties, so that filters, orders and selections read it as
 --- they read an entity. It has no key, no identity and no table.
+local custom = require("heddle.custom")
 local resolve = require("heddle.resolve")
 
 local derived = {}
@@ -10,8 +11,9 @@ local traits = { "primary", "json", "at", "index", "version", "foreign_key", "ge
 
 -- A column of the sub-query as the outer query sees it: any of them may be NULL there.
 local function outer_column(map, view, column, name)
-  local made = {}
+  local made, source = {}, custom.source(column)
   for key, value in pairs(column) do made[key] = value end
+  made.custom, made.converts = source.custom, source.converts
   made.name, made.property, made.entity, made.view = name, view.name, map.name, view
   made.nullable = true
   for _, trait in ipairs(traits) do made[trait] = nil end
