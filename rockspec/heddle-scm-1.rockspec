@@ -204,6 +204,7 @@ build = {
                 "csrc/drivers/sqlite/errors.c",
                 "csrc/drivers/sqlite/execute.c",
                 "csrc/drivers/sqlite/functions.c",
+                "csrc/drivers/sqlite/given.c",
                 "csrc/drivers/sqlite/json_functions.c",
                 "csrc/drivers/sqlite/json_tree.c",
                 "csrc/drivers/sqlite/limit.c",

@@ -20,6 +20,9 @@ local Row = orm.entity { name = "BlockRow", table = "block_rows",
     { "day", type = "date", nullable = true },
     { "data", type = "json", nullable = true },
     { "bytes", type = "blob", nullable = true },
+    { "tags", type = "array", array_of = "integer", nullable = true },
+    { "clock", type = "time", nullable = true },
+    { "code_of", type = "uuid", nullable = true },
     { "version", type = "integer", version = true },
     { "boss", many_to_one = "BlockRow", nullable = true },
     checks = { { "n < 100000", name = "small" } },
@@ -62,16 +65,20 @@ databases.each(function(db)
                 row.flag, row.weight, row.price = i % 2 == 0, i % 3 == 0 and 2 ^ 70 or i, i .. ".50"
                 row.at, row.day = 1500000000 + i, "2020-02-29"
                 row.data, row.bytes = { i = i, list = { 1, "2" } }, "\0\1" .. i
+                row.tags, row.clock = { i, -i }, "10:11:12"
+                row.code_of = ("00000000-0000-4000-8000-%012d"):format(i)
             end
             em:flush()
             local fresh = em:fork():find(Row, {}, { order_by = { "id" } })
             assert.equal(ROWS, #fresh)
             for i, row in ipairs(fresh) do
-                for _, name in ipairs { "n", "text", "flag", "weight", "price", "at", "day", "bytes", "version" } do
+                for _, name in ipairs { "n", "text", "flag", "weight", "price", "at", "day", "bytes", "clock", "code_of",
+                    "version" } do
                     assert.equal(rows[i][name], row[name])
                 end
                 assert.equal(i % 2 == 0 and "9223372036854775807" or "nil", tostring(row.big))
                 assert.same({ i = i, list = { 1, "2" } }, row.data)
+                assert.same({ i, -i }, row.tags)
                 assert.equal(2, row.version)
             end
             work:forget()
@@ -191,7 +198,7 @@ describe("updates of many rows of tables with triggers", function()
             for _, row in ipairs(rows) do row.n = row.n + 1 end
             work:forget()
             em:flush()
-            assert.equal(time == 1 and 3 or 1, #work:statements "^UPDATE")
+            assert.equal(time == 1 and 2 or 1, #work:statements "^UPDATE")
         end
         assert.equal(tostring(2 * ROWS), raw:value "select count(*) from seen")
         assert.equal(tostring(ROWS), raw:value "select count(*) from block_rows where n = id + 2 and version = 3")

@@ -15,7 +15,7 @@
 #include "pause.h"
 #include "step.h"
 
-#define HD_DRIVER_ABI 7
+#define HD_DRIVER_ABI 8
 
 typedef struct hd_conn hd_conn;
 typedef struct hd_driver hd_driver;
@@ -43,6 +43,7 @@ typedef struct hd_statement {
     bool simple;   /* may hold several statements, no parameters (schema scripts) */
     uint32_t copy; /* PostgreSQL: it is a COPY FROM STDIN (FORMAT binary) of so many columns, whose
                         rows the params are, one behind the other; each value's type is its column's */
+    uint32_t walk; /* SQLite: an UPDATE of all `repeat` rows in one execution, see below; else 0 */
     bool flush;    /* PostgreSQL: ask the server to send results so far after this one */
     bool unconfined; /* SQLite: CHECK constraints are not looked at while it runs */
     bool settles; /* SQLite: behind it no foreign key may be broken whose check a flush put off */
@@ -54,10 +55,17 @@ typedef struct hd_statement {
     int64_t affected; /* rows touched or returned, summed over executions; -1 not run */
     int64_t last_id;  /* SQLite: last_insert_rowid after the last execution of an INSERT; else 0 */
     int64_t besides;  /* SQLite, of statements without rows: rows that triggers touched meanwhile */
+    bool strayed;     /* a walk that was refused for the order in which it met rows */
     int64_t
         elapsed; /* microseconds, as near as the driver can tell; 0 in the middle of a pipeline */
     bool sent;   /* it reached the database (for the query log) */
 } hd_statement;
+
+/* Walks: SQLite goes along a table once, instead of looking each row up. The rows stand in the order
+ * of their keys, which are integers and the `walk`th (from 1) of each row's params. In the text ?1 and ?2
+ * are the first and the last of them, hd_met(key) says whether the row that was come to is one of those
+ * given, hd_given(key, n) is the nth of its params. A table that shows its keys in another order, or one of
+ * them twice, is refused; `expect` counts for all rows together. */
 
 /* Cursors: a query that is read in several batches. The statement of a cursor stays open when it has
  * given `limit` rows, and the next one that names the same cursor (its text and parameters are not
@@ -130,6 +138,7 @@ typedef struct hd_dialect {
     uint32_t max_params;  /* of one statement */
     uint32_t insert_rows; /* rows of one VALUES list */
     uint32_t update_rows; /* the same of an UPDATE; 0: row by row. Not with bulk_unnest */
+    uint32_t walk_rows;   /* rows from which on a walk pays; 0: there is none */
     uint32_t copy_rows;   /* rows of one table from which COPY pays; 0: there is none */
     const char *
         transaction_id; /* statement that gives (and assigns) the open transaction's id; NULL: none */

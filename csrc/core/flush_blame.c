@@ -181,12 +181,19 @@ hd_entity *hd_flush_blamed_entity(const hd_flush *flush, const hd_error *err) {
     return part ? hd_flush_row(flush, blamed_piece(part, err, stale_mark(err)), 0)->entity : NULL;
 }
 
+/* Row by row it may go well, and says else which row is to blame. */
+static bool go_singly(hd_flush *flush, const hd_flush_part *part, const hd_error *err) {
+    bool strayed = flush->batch.statements[err->statement].strayed;
+    if (strayed) hd_flush_row(flush, part, 0)->entity->steps_rows = true;
+    return flush->singly = true;
+}
+
 bool hd_flush_blame(hd_flush *flush, hd_error *err, hd_change **change) {
     *change = NULL;
     if (flush->stage == HD_FLUSH_KEYS) return blame_keys(flush, err);
     const hd_flush_part *part = blamed_part(flush, err);
     if (!part) return false;
-    if (part->in_blocks && !is_of_the_moment(err->kind)) return flush->singly = true;
+    if (part->in_blocks && !is_of_the_moment(err->kind)) return go_singly(flush, part, err);
     const char *mark = stale_mark(err);
     part = blamed_piece(part, err, mark);
     bool missed = mark || err->kind == HD_E_OPTIMISTIC_LOCK || err->kind == HD_E_NOT_FOUND;

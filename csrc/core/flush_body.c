@@ -83,6 +83,7 @@ static hd_statement *build(const builder *b, const cut *c, uint32_t first, uint3
     s->unconfined = b->shape->unconfined;
     s->param_count = b->shape->param_count;
     if (c->form == HD_FORM_VALUES) s->param_count *= c->per;
+    if (c->form == HD_FORM_WALK) s->walk = b->shape->set_count + 1u;
     s->params = hd_flush_params(b->flush, b->shape, c->form, first, rows, b->err);
     return s->params ? s : NULL;
 }
@@ -150,6 +151,22 @@ static bool build_update_blocks(const builder *b) {
         b->flush->parts[b->flush->batch.count - 1].in_blocks = true;
     }
     return build_rows(b, run->first + run->count - rest, rest);
+}
+
+static bool build_walk(const builder *b) {
+    cut c = {HD_FORM_WALK, 1, b->run->count};
+    if (!build(b, &c, b->run->first, UINT32_MAX)) return false;
+    b->flush->parts[b->flush->batch.count - 1].in_blocks = true;
+    return true;
+}
+
+static bool build_updates(const builder *b) {
+    const hd_order_run *run = b->run;
+    if (hd_flush_may_take_blocks(b->flush, run, b->shape)) {
+        if (hd_flush_walks(b->flush, run, b->shape)) return build_walk(b);
+        if (hd_flush_blocks_pay(b->flush, run)) return build_update_blocks(b);
+    }
+    return build_rows(b, run->first, run->count);
 }
 
 static bool build_counted(const builder *b) {
@@ -222,7 +239,7 @@ static bool build_run(hd_flush *flush, const hd_order_run *run, hd_error *err) {
     if (dialect->bulk_unnest) return build_bulk(&b);
     if (hd_flush_counts_keys(flush, run, b.shape)) return build_counted(&b);
     if (w->op == HD_INSERT) return build_blocks(&b);
-    if (hd_flush_takes_blocks(flush, run, b.shape)) return build_update_blocks(&b);
+    if (w->op == HD_UPDATE) return build_updates(&b);
     if (w->op == HD_DELETE && run->whole) return build_ring_of_deletes(&b);
     return build_rows(&b, run->first, run->count);
 }

@@ -149,10 +149,12 @@ void hd_flush_leave_keys_out(hd_write_shape *shape);
 bool hd_flush_search_key(hd_flush *flush, uint32_t first, hd_error *err);
 bool hd_flush_counted_well(const hd_flush *flush, uint32_t statement);
 
-/* flush_blocks.c: whether the run's rows are updated in blocks; whether a block that has run has
- * done nothing else. */
-bool hd_flush_takes_blocks(const hd_flush *flush, const hd_order_run *run,
-                           const hd_write_shape *shape);
+/* flush_blocks.c: whether the run's rows may be updated in blocks, and whether these pay; whether one block can be met on
+ * a walk, for which the run's rows are put in order; whether a block that has run has done nothing else. */
+bool hd_flush_may_take_blocks(const hd_flush *flush, const hd_order_run *run,
+                              const hd_write_shape *shape);
+bool hd_flush_blocks_pay(const hd_flush *flush, const hd_order_run *run);
+bool hd_flush_walks(hd_flush *flush, const hd_order_run *run, const hd_write_shape *shape);
 bool hd_flush_block_is_sound(const hd_flush *flush, uint32_t statement);
 
 /* flush_statement.c: another statement of the body batch, of one execution. NULL: out of memory. */

@@ -145,6 +145,7 @@ static void copy_back(hd_link *link) {
         theirs->affected = mine->affected;
         theirs->last_id = mine->last_id;
         theirs->besides = mine->besides;
+        theirs->strayed = mine->strayed;
         theirs->elapsed = mine->elapsed;
         theirs->sent = mine->sent;
     }

@@ -122,6 +122,14 @@ void hd_sql_insert_rows(hd_sql_writer *w) {
 /* ---- UPDATE ---- */
 
 void hd_sql_slot(hd_sql_writer *w, uint32_t slot) {
+    if (w->form == HD_FORM_WALK) {
+        hd_buffer_str(w->out, "hd_given(hd_t.");
+        hd_sql_name(w, w->shape->entity->key[0]);
+        hd_buffer_str(w->out, ", ");
+        hd_buffer_int(w->out, (long long)slot + 1);
+        hd_buffer_char(w->out, ')');
+        return;
+    }
     hd_buffer_str(w->out, w->dialect->bulk_unnest ? "hd_i.c" : "hd_i.column");
     hd_buffer_int(w->out, (long long)slot + !w->dialect->bulk_unnest);
 }
@@ -236,6 +244,24 @@ void hd_sql_join(hd_sql_writer *w) {
     const hd_write_shape *shape = w->shape;
     for (uint32_t s = shape->set_count; s < shape->slot_count; s++) {
         hd_buffer_str(w->out, s == shape->set_count ? " WHERE hd_t." : " AND hd_t.");
+        hd_sql_name(w, shape->slots[s]);
+        hd_buffer_str(w->out, " = ");
+        hd_sql_slot(w, s);
+    }
+}
+
+/* ?1 and ?2 are the first key and the last. */
+void hd_sql_walk(hd_sql_writer *w) {
+    const hd_write_shape *shape = w->shape;
+    uint16_t key = shape->entity->key[0];
+    hd_sql_target(w);
+    hd_buffer_str(w->out, " WHERE hd_t.");
+    hd_sql_name(w, key);
+    hd_buffer_str(w->out, " BETWEEN ?1 AND ?2 AND hd_met(hd_t.");
+    hd_sql_name(w, key);
+    hd_buffer_char(w->out, ')');
+    for (uint32_t s = shape->set_count + 1u; s < shape->slot_count; s++) {
+        hd_buffer_str(w->out, " AND hd_t.");
         hd_sql_name(w, shape->slots[s]);
         hd_buffer_str(w->out, " = ");
         hd_sql_slot(w, s);

@@ -30,7 +30,7 @@ void hd_sql_key(hd_sql_writer *w);
 
 void hd_sql_insert_head(hd_sql_writer *w);         /* INSERT INTO .. (..) */
 void hd_sql_insert_rows(hd_sql_writer *w);         /* the same with its rows */
-void hd_sql_slot(hd_sql_writer *w, uint32_t slot); /* a column of hd_i */
+void hd_sql_slot(hd_sql_writer *w, uint32_t slot); /* a column of hd_i; of a walk, what was given */
 /* What stands behind SET; `joined`: values come from hd_i. */
 void hd_sql_assignments(hd_sql_writer *w, bool joined);
 void hd_sql_where(hd_sql_writer *w);      /* the row by key and version */
@@ -38,6 +38,7 @@ void hd_sql_update_row(hd_sql_writer *w); /* UPDATE .. SET .. WHERE */
 /* Joined with hd_i: UPDATE hd_t SET .., DELETE FROM hd_t; WHERE .. */
 void hd_sql_target(hd_sql_writer *w);
 void hd_sql_join(hd_sql_writer *w);
+void hd_sql_walk(hd_sql_writer *w); /* the UPDATE of a walk */
 
 /* spare_sql.c: a value below all others, for a slot whose parameter is the least that is to come. */
 void hd_sql_below(hd_sql_writer *w, uint32_t slot, bool joined);

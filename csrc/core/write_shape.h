@@ -15,7 +15,8 @@
 typedef enum hd_write_form {
     HD_FORM_ROW,    /* one row */
     HD_FORM_VALUES, /* n rows as a VALUES list */
-    HD_FORM_ARRAYS  /* any number of rows as arrays (unnest) */
+    HD_FORM_ARRAYS, /* any number of rows as arrays (unnest) */
+    HD_FORM_WALK    /* any number of updates, met on the way along their keys (hd_statement.walk) */
 } hd_write_form;
 
 /* How a result row says which row of the statement it belongs to. */

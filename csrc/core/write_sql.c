@@ -26,6 +26,10 @@ static void block_update(hd_sql_writer *w) {
 }
 
 static void plain_update(hd_sql_writer *w) {
+    if (w->form == HD_FORM_WALK) {
+        hd_sql_walk(w);
+        return;
+    }
     if (w->form != HD_FORM_ROW) {
         block_update(w);
         return;

@@ -45,7 +45,8 @@ static void make_key(text_key *key, const hd_write_shape *s, hd_write_form form,
     bool special = s->expressions || s->how || s->parks || s->reads || s->reset_count;
     uint16_t head[] = {s->op,       (uint16_t)form, (uint16_t)rows, (uint16_t)(rows >> 16),
                        flags_of(s), s->set_count,   s->slot_count,  s->back_count};
-    if (form == HD_FORM_ARRAYS) head[2] = head[3] = 0; /* whatever their number */
+    bool any = form == HD_FORM_ARRAYS || form == HD_FORM_WALK;
+    if (any) head[2] = head[3] = 0; /* whatever their number */
     const size_t fixed = sizeof head / sizeof *head;
     key->count = 0;
     if (special || fixed + s->slot_count + s->back_count > MOST_WORDS) return;

@@ -66,6 +66,12 @@ static int write_item(hd_json_writer *writer, const hd_value *v) {
     }
 }
 
+int hd_sqlite_write_list(hd_buffer *out, const hd_value *list) {
+    hd_json_writer writer;
+    hd_json_write(&writer, out);
+    return write_list(&writer, list->as.list);
+}
+
 static int bind_list(hd_sqlite_conn *conn, sqlite3_stmt *stmt, int at, const hd_value *v,
                      sqlite3_destructor_type keep, hd_error *err) {
     if (v->type != HD_T_ARRAY) {
@@ -74,9 +80,7 @@ static int bind_list(hd_sqlite_conn *conn, sqlite3_stmt *stmt, int at, const hd_
     }
     hd_buffer text;
     hd_buffer_init(&text, conn->base.mem);
-    hd_json_writer writer;
-    hd_json_write(&writer, &text);
-    int result = write_list(&writer, v->as.list), code = HD_SQLITE_REFUSED;
+    int result = hd_sqlite_write_list(&text, v), code = HD_SQLITE_REFUSED;
     char *copy = text.failed ? NULL : hd_arena_copy(&conn->bound, text.data, text.len);
     if (result != 0) {
         hd_error_set(err, HD_E_VALIDATION,

@@ -132,6 +132,15 @@ typedef struct hd_sqlite_limit {
     bool looks;         /* SQLite looks at the clock */
 } hd_sqlite_limit;
 
+/* The rows of a walk, while it runs. */
+typedef struct hd_sqlite_given {
+    const hd_value *rows;
+    uint32_t count, width, key; /* values of a row; which of them is the key */
+    uint32_t next;              /* row that is to be met next, or was asked for last */
+    bool under_way, strayed;
+    int64_t behind; /* the key that was come by last, once under way */
+} hd_sqlite_given;
+
 struct hd_sqlite_conn {
     hd_conn base; /* first */
     sqlite3 *db;
@@ -156,6 +165,7 @@ struct hd_sqlite_conn {
     int ahead;    /* what SQLite said to hd_sqlite_next and the next step has to hear; 0: nothing */
     hd_time began;
     hd_arena bound; /* parameters that had to be formatted */
+    hd_sqlite_given given;
 
     hd_sqlite_cursor *cursors; /* open ones */
 
@@ -223,6 +233,15 @@ void hd_sqlite_broken_reference(hd_error *err);
 hd_error_kind hd_sqlite_error(hd_sqlite_conn *conn, int code, bool preparing, hd_error *err);
 /* Path for messages: as the user gave it, without a URI's query. */
 int hd_sqlite_path_len(const hd_sqlite_conn *conn);
+
+/* An array's value as JSON, behind what stands in `out` (where being out of memory is noted). 0; -1: it holds something
+ * that JSON cannot; -2: it is nested too deep. */
+int hd_sqlite_write_list(hd_buffer *out, const hd_value *list);
+
+/* given.c: the rows of the statement, which is a walk, are what hd_met and hd_given know until they are taken back. */
+int hd_sqlite_give(hd_sqlite_conn *conn, const hd_statement *s, sqlite3_stmt *stmt);
+void hd_sqlite_take_back(hd_sqlite_conn *conn, hd_statement *s);
+int hd_sqlite_register_given(hd_sqlite_conn *conn);
 
 int hd_sqlite_register(hd_sqlite_conn *conn); /* functions and collation; a result code */
 int hd_sqlite_register_sum(hd_sqlite_conn *conn);

@@ -126,6 +126,7 @@ static const hd_dialect dialect = {
     .max_params = 32766,
     .insert_rows = 100,
     .update_rows = 250,
+    .walk_rows = 32,
 };
 
 const hd_driver hd_sqlite_driver = {

@@ -62,23 +62,31 @@ static void end_statement(hd_sqlite_conn *conn) {
 
 static int check_touched(hd_sqlite_conn *conn, const hd_statement *s, int64_t touched,
                          hd_error *err) {
+    int64_t expect = s->walk ? s->expect * repeats(s) : s->expect;
     conn->busy.deadline = 0;
-    if (s->expect < 0 || touched == s->expect) return SQLITE_OK;
+    if (s->expect < 0 || touched == expect) return SQLITE_OK;
     hd_error_set(err, HD_E_OPTIMISTIC_LOCK, "a statement touched %lld rows, not %lld",
-                 (long long)touched, (long long)s->expect);
+                 (long long)touched, (long long)expect);
     return HD_SQLITE_REFUSED;
+}
+
+static int run_once(hd_sqlite_conn *conn, hd_statement *s, sqlite3_stmt *stmt, hd_error *err) {
+    int code = s->walk ? hd_sqlite_give(conn, s, stmt)
+                       : hd_sqlite_bind(conn, stmt, params_of(conn, s), s->param_count, false, err);
+    if (code != SQLITE_OK) return code;
+    code = sqlite3_step(stmt);
+    if (s->walk) hd_sqlite_take_back(conn, s);
+    return code;
 }
 
 /* Statements without rows: nothing between two executions but what must be. sqlite3_changes alone
  * would not do, it keeps the number of the last INSERT, UPDATE or DELETE through all others. */
 static int run_quiet(hd_sqlite_conn *conn, hd_statement *s, hd_sqlite_prepared *p, hd_error *err) {
     sqlite3 *db = conn->db;
-    uint32_t end = repeats(s);
+    uint32_t end = s->walk ? 1 : repeats(s);
     for (int before = sqlite3_total_changes(db); conn->execution < end; conn->execution++) {
         if (hd_sqlite_is_over(conn)) return SQLITE_INTERRUPT;
-        int code = hd_sqlite_bind(conn, p->stmt, params_of(conn, s), s->param_count, false, err);
-        if (code != SQLITE_OK) return code;
-        code = sqlite3_step(p->stmt);
+        int code = run_once(conn, s, p->stmt, err);
         if (code != SQLITE_DONE) return code;
         sqlite3_reset(p->stmt);
         int made = sqlite3_total_changes(db) - before;
@@ -170,7 +178,7 @@ static int begin_statement(hd_sqlite_conn *conn, hd_statement *s, hd_error *err)
     conn->current = p;
     if (p->writes) hd_sqlite_put_aside(conn);
     hd_sqlite_limit_write(conn, p->stmt);
-    if (p->params == s->param_count) return SQLITE_OK;
+    if (p->params == (s->walk ? 2 : s->param_count)) return SQLITE_OK;
     hd_error_set(err, HD_E_VALIDATION, "the statement has %u parameters, %u values were given",
                  p->params, s->param_count);
     return HD_SQLITE_REFUSED;
@@ -308,7 +316,7 @@ hd_error_kind hd_sqlite_start(hd_conn *base, hd_statement *statements, uint32_t 
     for (uint32_t i = 0; i < count; i++) {
         statements[i].affected = -1;
         statements[i].last_id = statements[i].besides = statements[i].elapsed = 0;
-        statements[i].sent = false;
+        statements[i].sent = statements[i].strayed = false;
     }
     conn->statements = statements;
     conn->count = count;

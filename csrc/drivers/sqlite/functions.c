@@ -115,5 +115,6 @@ int hd_sqlite_register(hd_sqlite_conn *conn) {
     if (code != SQLITE_OK) return code;
     code = sqlite3_create_collation_v2(db, "hd_decimal", SQLITE_UTF8, NULL, compare_decimals, NULL);
     if (code == SQLITE_OK) code = hd_sqlite_register_json(conn);
+    if (code == SQLITE_OK) code = hd_sqlite_register_given(conn);
     return code == SQLITE_OK ? hd_sqlite_register_sum(conn) : code;
 }
