@@ -72,8 +72,8 @@ databases.each(function(db)
             local fresh = em:fork():find(Row, {}, { order_by = { "id" } })
             assert.equal(ROWS, #fresh)
             for i, row in ipairs(fresh) do
-                for _, name in ipairs { "n", "text", "flag", "weight", "price", "at", "day", "bytes", "clock", "code_of",
-                    "version" } do
+                for _, name in ipairs { "n", "text", "flag", "weight", "price", "at", "day", "bytes", "clock",
+                    "code_of", "version" } do
                     assert.equal(rows[i][name], row[name])
                 end
                 assert.equal(i % 2 == 0 and "9223372036854775807" or "nil", tostring(row.big))

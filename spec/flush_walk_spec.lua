@@ -33,7 +33,6 @@ databases.each(function(db)
             local rows = {}
             for i, key in ipairs(keys) do rows[i] = ("(%s, %d)"):format(key, i) end
             raw:exec("insert into walk_rows (id, n) values " .. table.concat(rows, ", "))
-            return rows
         end
 
         local function walks() return #work:statements "hd_met" end
